@@ -1,0 +1,151 @@
+"""The workspace: where it is, its settings, and the models that it knows."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from orchestrator.errors import UsageError, nearest
+from orchestrator.manifest import Discovery, Runner, discover
+from orchestrator.parsing import Frozen, read_toml
+
+CONFIG_NAME = "bakeoff.toml"
+_PACKAGE = Path(__file__).resolve().parent
+BUILTIN = _PACKAGE / "builtin" if (_PACKAGE / "builtin").is_dir() else _PACKAGE.parent
+
+
+class Settings(Frozen):
+    """The keys of `[settings]` in `bakeoff.toml`."""
+
+    launcher: tuple[str, ...] = ()
+    torch_backend: str | None = None
+    find_links: tuple[str, ...] = ()
+    item_timeout_s: float = Field(default=120, gt=0)
+    load_timeout_s: float = Field(default=1800, gt=0)
+
+
+class Config(Frozen):
+    """The keys of `bakeoff.toml`."""
+
+    settings: Settings = Settings()
+    models: dict[str, dict[str, Any]] = {}
+
+    @field_validator("models")
+    @classmethod
+    def _name_their_runner(cls, models: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name, table in models.items():
+            if not isinstance(table.get("runner"), str):
+                raise ValueError(f"model '{name}' must say which runner it is of: runner = \"…\"")  # noqa: TRY004
+        return models
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A named configuration of a runner; `params` are the runner's defaults overlaid by the model's own."""
+
+    name: str
+    runner: Runner
+    params: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A folder with a `bakeoff.toml`, its settings and its runners (its own first, then the built-in ones)."""
+
+    root: Path
+    settings: Settings
+    own_models: dict[str, dict[str, Any]]
+    discovery: Discovery
+
+    @property
+    def envs(self) -> Path:
+        """Where environments are built."""
+        return self.root / "envs"
+
+    @property
+    def results(self) -> Path:
+        """Where runs are kept."""
+        return self.root / "results"
+
+
+def find_workspace(start: Path | None = None) -> Workspace:
+    """Open the nearest folder at or above `start` (default: here) that holds a `bakeoff.toml`.
+
+    Raises UsageError where there is none.
+    """
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / CONFIG_NAME).is_file():
+            return open_workspace(folder)
+    raise UsageError(f"{here}: no {CONFIG_NAME} here or above; run `bakeoff init` or give --workspace")
+
+
+def open_workspace(root: Path) -> Workspace:
+    """Open the workspace at `root`; raise BakeoffError for a defect in its `bakeoff.toml`."""
+    if not (root / CONFIG_NAME).is_file():
+        raise UsageError(f"{root}: is not a workspace, it has no {CONFIG_NAME}; run `bakeoff init {root}`")
+    config = read_toml(root / CONFIG_NAME, Config)
+    roots = dict.fromkeys(((root / "runners").resolve(), (BUILTIN / "runners").resolve()))
+    return Workspace(root.resolve(), config.settings, config.models, discover(tuple(roots)))
+
+
+def list_models(workspace: Workspace) -> dict[str, Model]:
+    """Return every usable model by name: those of the manifests, then those of `bakeoff.toml`, which win.
+
+    A runner without a `[models.…]` table is itself a model of the same name.
+    """
+    models: dict[str, Model] = {}
+    for runner in workspace.discovery.runners.values():
+        tables = runner.manifest.models or {runner.name: {}}
+        for name, table in tables.items():
+            models[name] = Model(name, runner, {**runner.manifest.defaults, **table})
+    for name, table in workspace.own_models.items():
+        own = workspace.discovery.runners.get(table["runner"])
+        if own is not None:
+            params = {k: v for k, v in table.items() if k != "runner"}
+            models[name] = Model(name, own, {**own.manifest.defaults, **params})
+    return models
+
+
+def get_model(workspace: Workspace, name: str) -> Model:
+    """Return the model called `name`; raise UsageError with the nearest name, or with the runner's defect."""
+    models = list_models(workspace)
+    if name in models:
+        return models[name]
+    if name in workspace.discovery.defects:
+        raise UsageError(f"model '{name}' cannot be used: {workspace.discovery.defects[name]}")
+    if name in workspace.own_models:
+        runner = workspace.own_models[name]["runner"]
+        known = workspace.discovery.runners
+        reason = workspace.discovery.defects.get(runner, f"there is no runner '{runner}'{nearest(runner, known)}")
+        raise UsageError(f"{workspace.root / CONFIG_NAME}: model '{name}': {reason}")
+    raise UsageError(f"there is no model '{name}'{nearest(name, models)} (`bakeoff list models` shows all)")
+
+
+def get_runner(workspace: Workspace, name: str) -> Runner:
+    """Return the runner called `name`; raise UsageError with its defect or the nearest name."""
+    runners = workspace.discovery.runners
+    if name in runners:
+        return runners[name]
+    if name in workspace.discovery.defects:
+        raise UsageError(workspace.discovery.defects[name])
+    raise UsageError(f"there is no runner '{name}'{nearest(name, runners)} (`bakeoff list runners` shows all)")
+
+
+def resource_path(workspace: Workspace, kind: str, given: str) -> Path | None:
+    """Resolve `given` as an existing path, else as a name below `<workspace>/<kind>`; None where neither exists.
+
+    A name may leave out a file's suffix.
+    """
+    as_path = Path(os.path.expanduser(given))  # noqa: PTH111 - Path.expanduser raises for an unknown user
+    if as_path.exists() and (as_path.is_absolute() or "/" in given or as_path.suffix):
+        return as_path.resolve()
+    folder = workspace.root / kind
+    if (folder / given).exists():
+        return (folder / given).resolve()
+    found = sorted(folder.glob(f"{given}.*")) if "/" not in given and folder.is_dir() else []
+    if found:
+        return found[0].resolve()
+    return as_path.resolve() if as_path.exists() else None

@@ -1,0 +1,108 @@
+"""Runners: find their folders and read their manifests."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from orchestrator.errors import BakeoffError
+from orchestrator.parsing import Frozen, read_toml
+
+MANIFEST_NAME = "runner.toml"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+class Manifest(Frozen):
+    """The keys of `runner.toml`."""
+
+    description: str = ""
+    python: str = "3.11"
+    env: tuple[str, ...] = ()
+    accelerator: Literal["none", "cuda"] = "none"
+    path: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    batch_max: int = Field(default=1, ge=1)
+    concurrency: int = Field(default=1, ge=1)
+    messages: bool = False
+    item_timeout_s: float | None = Field(default=None, gt=0)
+    load_timeout_s: float | None = Field(default=None, gt=0)
+    defaults: dict[str, Any] = {}
+    models: dict[str, dict[str, Any]] = {}
+
+    @field_validator("python", mode="before")
+    @classmethod
+    def _is_quoted(cls, value: object) -> object:
+        if isinstance(value, float):
+            raise ValueError(f'write the version in quotes ("{value}"), or 3.10 becomes 3.1')  # noqa: TRY004
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """A folder that can run models."""
+
+    name: str
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def requirements(self) -> Path:
+        """The file that a person edits."""
+        return self.folder / "requirements.txt"
+
+    @property
+    def lock(self) -> Path:
+        """The compiled file, which may be absent."""
+        return self.folder / "requirements.lock"
+
+    @property
+    def helper_folders(self) -> tuple[Path, ...]:
+        """Folders of shared helper modules, absolute, in the manifest's order."""
+        return tuple((self.folder / p).resolve() for p in self.manifest.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """Every runner found, by name, and one sentence for each folder that is not one."""
+
+    runners: dict[str, Runner]
+    defects: dict[str, str]
+
+
+def discover(roots: tuple[Path, ...]) -> Discovery:
+    """Look through `roots` in order; a runner found in an earlier one hides its namesake in a later one.
+
+    Folders whose names start with `_` or `.` are helpers and are passed over.
+    """
+    runners: dict[str, Runner] = {}
+    defects: dict[str, str] = {}
+    for root in roots:
+        for folder in sorted(root.iterdir()) if root.is_dir() else ():
+            name = folder.name
+            if not folder.is_dir() or name[0] in "._" or name in runners or name in defects:
+                continue
+            try:
+                runners[name] = read_runner(folder)
+            except BakeoffError as error:
+                defects[name] = str(error)
+    return Discovery(runners, defects)
+
+
+def read_runner(folder: Path) -> Runner:
+    """Read one runner folder; raise BakeoffError naming the first thing that is missing or wrong."""
+    if not _NAME.fullmatch(folder.name):
+        raise BakeoffError(f"{folder}: a runner's name is made of letters, digits, '_' and '-'")
+    if not (folder / MANIFEST_NAME).is_file():
+        raise BakeoffError(f"{folder}: has no {MANIFEST_NAME}; write one, or start the folder's name with '_'")
+    manifest = read_toml(folder / MANIFEST_NAME, Manifest)
+    runner = Runner(folder.name, folder.resolve(), manifest)
+    if not runner.requirements.is_file():
+        raise BakeoffError(f"{folder}: has no requirements.txt; add one, it may be empty")
+    if not manifest.command and not (folder / "runner.py").is_file():
+        raise BakeoffError(f"{folder}: has no runner.py, and {MANIFEST_NAME} names no command")
+    for given, helper in zip(manifest.path, runner.helper_folders, strict=True):
+        if not helper.is_dir():
+            raise BakeoffError(f"{folder / MANIFEST_NAME}: path: there is no folder '{given}'")
+    return runner

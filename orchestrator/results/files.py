@@ -1,0 +1,69 @@
+"""Replace files so that a reader sees the old one or the new one, whole."""
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from orchestrator.errors import BakeoffError, DiskError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success sync it and move it over `path`, else remove it."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with disk_errors(path):
+            yield temporary
+            sync_file(temporary)
+            os.replace(temporary, path)  # noqa: PTH105 - the atomic call is named
+            sync_folder(path.parent)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace `path` with `data`; raise DiskError where the disk is full or cannot be written."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn what an operating system says about a full or closed disk into one sentence about `path`."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, BlockingIOError | InterruptedError):
+            raise
+        if error.errno in _FULL:
+            raise DiskError(f"{path}: the disk is full; free some space and run the same command again") from error
+        if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+            raise DiskError(f"{path}: cannot be written: {error.strerror}") from error
+        raise BakeoffError(f"{path}: {error.strerror or error}") from error
+
+
+def sync_file(path: Path) -> None:
+    """Wait until the content of `path` is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(path: Path) -> None:
+    """Wait until the names in `path` are on the disk; a no-op where folders cannot be opened."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

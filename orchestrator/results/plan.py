@@ -1,0 +1,101 @@
+"""`run.json`: what a run was asked to do, with what code, and in which environments."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import BakeoffError
+from orchestrator.parsing import Frozen, read_json
+from orchestrator.results.files import write_atomically
+
+PLAN_NAME = "run.json"
+
+
+class Cell(Frozen):
+    """One experiment: a model with its parameters and a prompt, over the first `limit` samples (None: all).
+
+    `overrides` are the parameters given for this run; `params` all that the runner got. `runner_digest` covers the
+    runner's code and lock. A cell is named by (model, overrides, prompt) and replaced when asked again.
+    """
+
+    model: str
+    runner: str
+    runner_digest: str
+    params: dict[str, Any]
+    overrides: dict[str, Any]
+    prompt: str
+    prompt_sha256: str
+    limit: int | None = None
+    repeats: int = 1
+
+    @property
+    def name(self) -> tuple[str, str, str]:
+        """What tells this cell from its siblings: model, overrides as canonical JSON, prompt."""
+        return self.model, canonical(self.overrides), self.prompt
+
+
+class EnvRecord(Frozen):
+    """The environment that a runner's answers came from."""
+
+    fingerprint: str
+    python: str
+    locked: bool
+    packages: dict[str, str]
+
+
+class RunPlan(Frozen):
+    """The content of `run.json`."""
+
+    schema_version: int = 1
+    name: str
+    created: datetime
+    updated: datetime
+    bakeoff_version: str
+    git_commit: str | None
+    dataset: str
+    dataset_path: str
+    samples: int
+    cells: tuple[Cell, ...]
+    envs: dict[str, EnvRecord]
+
+
+def canonical(value: Any) -> str:
+    """Return the one JSON text of `value`: sorted keys, no spaces, ASCII, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def read_plan(run: Path) -> RunPlan:
+    """Read the plan of the run directory `run`; raise BakeoffError where there is none or it is newer than us."""
+    path = run / PLAN_NAME
+    if not path.is_file():
+        raise BakeoffError(f"{run}: is not a run, it has no {PLAN_NAME}; `bakeoff list runs` shows the runs")
+    return read_json(path, RunPlan)
+
+
+def write_plan(run: Path, plan: RunPlan) -> None:
+    """Replace the plan of the run directory `run` atomically."""
+    write_atomically(run / PLAN_NAME, (plan.model_dump_json(indent=1) + "\n").encode())
+
+
+def merge_cells(old: tuple[Cell, ...], new: tuple[Cell, ...]) -> tuple[Cell, ...]:
+    """Return `old` with `new` put in: a cell of the same name and content grows, of other content is replaced."""
+    merged = {cell.name: cell for cell in old}
+    for cell in new:
+        before = merged.get(cell.name)
+        merged[cell.name] = _grown(before, cell) if before else cell
+    return tuple(merged.values())
+
+
+def now() -> datetime:
+    """Return the time now, in UTC, as run files record it."""
+    return datetime.now(UTC)
+
+
+def _grown(before: Cell, after: Cell) -> Cell:
+    same = before.model_copy(update={"limit": after.limit, "repeats": after.repeats}) == after
+    if not same:
+        return after
+    limits = (before.limit, after.limit)
+    limit = None if None in limits else max(n for n in limits if n is not None)
+    return after.model_copy(update={"limit": limit, "repeats": max(before.repeats, after.repeats)})

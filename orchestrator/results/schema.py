@@ -1,0 +1,78 @@
+"""The columns of every Parquet file of a run."""
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+
+IMAGE = pa.struct([("path", pa.string()), ("sha256", pa.string())])
+
+# One row per sample. `defect` is a sentence where the sample cannot be asked (a missing or unreadable image).
+SAMPLES = pa.schema(
+    [
+        ("id", pa.string()),
+        ("images", pa.list_(IMAGE)),
+        ("question", pa.string()),
+        ("references", pa.list_(pa.string())),
+        ("doc_class", pa.string()),
+        ("question_type", pa.string()),
+        ("answer_bbox", pa.list_(pa.float64())),
+        ("metadata", pa.string()),  # JSON
+        ("defect", pa.string()),
+    ]
+)
+
+# One row per prompt text. `sha256` is the digest of text and system; an edited prompt is a second row.
+PROMPTS = pa.schema([("id", pa.string()), ("sha256", pa.string()), ("text", pa.string()), ("system", pa.string())])
+
+# One row per key. `text` is null unless status is `ok` or `refused`.
+PREDICTIONS = pa.schema(
+    [
+        ("key", pa.string()),
+        ("sample_id", pa.string()),
+        ("prompt_id", pa.string()),
+        ("model", pa.string()),
+        ("runner", pa.string()),
+        ("params", pa.string()),  # canonical JSON of everything given to the runner
+        ("repeat", pa.int32()),
+        ("text", pa.string()),
+        ("status", pa.string()),
+        ("error_kind", pa.string()),
+        ("error_message", pa.string()),
+        ("stop_reason", pa.string()),
+        ("input_tokens", pa.int64()),
+        ("output_tokens", pa.int64()),
+        ("latency_s", pa.float64()),
+        ("batch_size", pa.int32()),
+        ("attempts", pa.int32()),
+        ("time", pa.timestamp("us", tz="UTC")),
+        ("info", pa.string()),  # JSON
+    ]
+)
+
+# One row per expected answer (key and sample) and metric. `score` is null where it could not be scored; `reason` says
+# why: a prediction's status, `missing` (never asked or not answered yet) or `no_reference`.
+SCORES = pa.schema(
+    [
+        ("key", pa.string()),
+        ("sample_id", pa.string()),
+        ("prompt_id", pa.string()),
+        ("model", pa.string()),
+        ("params", pa.string()),  # canonical JSON of the overrides that tell this cell from its siblings
+        ("repeat", pa.int32()),
+        ("doc_class", pa.string()),
+        ("question_type", pa.string()),
+        ("metric", pa.string()),
+        ("normaliser", pa.string()),  # name and version, null where the metric reads no text
+        ("score", pa.float64()),
+        ("weight", pa.float64()),  # what a corpus mean divides by, such as the reference's length
+        ("reason", pa.string()),
+    ]
+)
+
+FINAL_STATUSES = frozenset({"ok", "refused", "bad_input", "quarantined"})
+STATUSES = FINAL_STATUSES | {"error", "timeout", "crashed", "lost", "cancelled"}
+
+
+def versioned(schema: pa.Schema) -> pa.Schema:
+    """Return `schema` with our version in its metadata."""
+    return schema.with_metadata({"bakeoff_schema": str(SCHEMA_VERSION)})
