@@ -1,11 +1,11 @@
 """`run.json`: what a run was asked to do, with what code, and in which environments."""
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import BakeoffError
+from orchestrator.identity import canonical
 from orchestrator.parsing import Frozen, read_json
 from orchestrator.results.files import write_atomically
 
@@ -58,11 +58,6 @@ class RunPlan(Frozen):
     samples: int
     cells: tuple[Cell, ...]
     envs: dict[str, EnvRecord]
-
-
-def canonical(value: Any) -> str:
-    """Return the one JSON text of `value`: sorted keys, no spaces, ASCII, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def read_plan(run: Path) -> RunPlan:

@@ -1,0 +1,100 @@
+"""Which answers a run should hold: the keys of its plan, computed from its own files alone."""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from orchestrator.errors import BakeoffError
+from orchestrator.identity import key_prefix, request_key
+from orchestrator.prompt import Prompt, render
+from orchestrator.results.layout import PROMPTS_NAME, SAMPLES_NAME
+from orchestrator.results.plan import Cell, RunPlan
+
+SAMPLES_A_BATCH = 4096
+
+
+class Image(NamedTuple):
+    """An image of a sample: its absolute path and the SHA-256 of its bytes."""
+
+    path: str
+    sha256: str
+
+
+class Expected(NamedTuple):
+    """One answer that a cell should have. `defect` says why the sample cannot be asked."""
+
+    key: str
+    sample_id: str
+    repeat: int
+    prompt: str
+    images: tuple[Image, ...]
+    defect: str | None
+    doc_class: str | None
+    question_type: str | None
+    references: tuple[str, ...]
+
+
+class _Sample(NamedTuple):
+    id: str
+    question: str
+    images: tuple[Image, ...]
+    defect: str | None
+    doc_class: str | None
+    question_type: str | None
+    references: tuple[str, ...]
+
+
+def iter_expected(run: Path, cell: Cell) -> Iterator[list[Expected]]:
+    """Yield the answers expected of `cell` in the order of the samples, repeats innermost, some thousand at a time."""
+    prompt = read_prompt(run, cell)
+    prefix = key_prefix(cell.model, cell.runner_digest, cell.params, prompt.system)
+    for samples in _iter_samples(run, cell.limit):
+        yield [row for sample in samples for row in _expect(sample, prompt, prefix, cell.repeats)]
+
+
+def read_prompt(run: Path, cell: Cell) -> Prompt:
+    """Return the prompt of `cell` as the run recorded it."""
+    for row in pq.read_table(run / PROMPTS_NAME).to_pylist():
+        if row["sha256"] == cell.prompt_sha256:
+            return Prompt(id=cell.prompt, text=row["text"], system=row["system"], sha256=row["sha256"])
+    raise BakeoffError(f"{run / PROMPTS_NAME}: lacks prompt '{cell.prompt}'; the run directory is damaged")
+
+
+def _expect(sample: _Sample, prompt: Prompt, prefix: bytes, repeats: int) -> Iterator[Expected]:
+    text = render(
+        prompt, question=sample.question, doc_class=sample.doc_class, question_type=sample.question_type
+    )
+    digests = [image.sha256 for image in sample.images]
+    for repeat in range(1, repeats + 1):
+        key = request_key(prefix, text, digests, repeat)
+        yield Expected(key, sample.id, repeat, text, *sample[2:])
+
+
+def _iter_samples(run: Path, limit: int | None) -> Iterator[list[_Sample]]:
+    left = limit
+    columns = ["id", "question", "images", "defect", "doc_class", "question_type", "references"]
+    with pq.ParquetFile(run / SAMPLES_NAME) as file:
+        for whole in file.iter_batches(batch_size=SAMPLES_A_BATCH, columns=columns):
+            batch = whole if left is None else whole.slice(0, left)
+            yield [_Sample(*row) for row in zip(*(_values(batch[name]) for name in columns), strict=True)]
+            if left is not None:
+                left -= batch.num_rows
+                if left <= 0:
+                    return
+
+
+def _values(column: pa.Array) -> Iterable[Any]:
+    """Return the Python values of `column`, lists as tuples: an order of magnitude faster than `to_pylist` for lists."""
+    if not pa.types.is_list(column.type):
+        return cast("list[Any]", column.to_pylist())
+    if pa.types.is_struct(column.type.value_type):
+        items: list[Any] = [Image(**image) for image in column.flatten().to_pylist()]
+    else:
+        items = column.flatten().to_pylist()
+    lengths = column.value_lengths().fill_null(0).to_pylist()
+    ends = list(itertools.accumulate(lengths))
+    return [tuple(items[end - length : end]) for end, length in zip(ends, lengths, strict=True)]

@@ -1,0 +1,175 @@
+"""The truth while a run is going on: append-only files of checksummed JSON lines, one a session, never reopened."""
+
+import json
+import os
+import secrets
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Self
+
+import pyarrow as pa
+import pyarrow.json as pj
+
+from orchestrator.results.files import disk_errors, sync_folder
+from orchestrator.results.schema import PREDICTIONS
+
+SYNC_EVERY_S = 1.0
+BLOCK_BYTES = 4 << 20
+_RESULT = b'{"t":"result",'
+_PER_CELL = ("model", "runner", "params", "prompt_id")
+_PER_ROW = [f for f in PREDICTIONS if f.name not in _PER_CELL]
+_JSON_SCHEMA = pa.schema(
+    [("cell", pa.int32()), *(pa.field(f.name, pa.int64() if f.name == "time" else f.type) for f in _PER_ROW)]
+)
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+@dataclass(frozen=True, slots=True)
+class CellColumns:
+    """The columns of a prediction that all rows of one cell share."""
+
+    model: str
+    runner: str
+    params: str
+    prompt_id: str
+
+
+@dataclass(slots=True)
+class Journal:
+    """The journal of one session; created with its first record and never written again once closed.
+
+    `append` returns when the lines are with the operating system, so a killed process loses none of them; they are
+    forced to the disk at most `SYNC_EVERY_S` later, by the next `append`, `sync` or `close`.
+    """
+
+    folder: Path
+    cells: Sequence[CellColumns]
+    path: Path = field(init=False)
+    _descriptor: int = field(init=False)
+    _synced: float = field(init=False, default=0.0)
+    _dirty: bool = field(init=False, default=False)
+
+    def __enter__(self) -> Self:
+        """Create the file and write its opening record."""
+        self.path = self.folder / f"{time.time_ns() // 1_000_000}-{secrets.token_hex(4)}.jsonl"
+        cells = [{name: getattr(cell, name) for name in _PER_CELL} for cell in self.cells]
+        with disk_errors(self.path):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
+            self._descriptor = os.open(self.path, flags, 0o644)
+            sync_folder(self.folder)
+        self._write(_line(_encode({"t": "open", "version": 1, "pid": os.getpid(), "cells": cells})))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Force everything to the disk and close the file."""
+        try:
+            with disk_errors(self.path):
+                self.sync()
+        finally:
+            os.close(self._descriptor)
+
+    def append(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Write `rows` (columns of PREDICTIONS, `cell` in place of the shared ones) in one go; `time` is in µs."""
+        self._write(b"".join([_line('{"t":"result",' + _encode(row)[1:]) for row in rows]))
+
+    def sync(self) -> None:
+        """Force what was written to the disk."""
+        if self._dirty:
+            os.fsync(self._descriptor)
+            self._dirty = False
+        self._synced = time.monotonic()
+
+    def _write(self, data: bytes) -> None:
+        with disk_errors(self.path):
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+            self._dirty = True
+            if time.monotonic() - self._synced >= SYNC_EVERY_S:
+                self.sync()
+
+
+def _line(record: str) -> bytes:
+    body = record.encode("ascii")
+    return b"%08x %b\n" % (zlib.crc32(body), body)
+
+
+@dataclass(slots=True)
+class JournalReader:
+    """Read the rows of one journal, as often as wanted, through one open file that a later unlink cannot take away.
+
+    A reader sees the journal as long as it was when opened. `damaged` counts lines that a crash tore or a disk bent;
+    they are skipped and reported, never taken for an answer.
+    """
+
+    path: Path
+    damaged: int = field(init=False, default=0)
+    _file: IO[bytes] = field(init=False)
+    _size: int = field(init=False)
+
+    def __enter__(self) -> Self:
+        """Open the file and note its size."""
+        self._file = self.path.open("rb")
+        self._size = os.fstat(self._file.fileno()).st_size
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the result rows in order, in the schema PREDICTIONS."""
+        self.damaged = 0
+        cells: list[dict[str, str]] = []
+        for lines in self._blocks():
+            bodies = [body for body in map(_checked, lines) if body is not None]
+            self.damaged += len(lines) - len(bodies)
+            for body in bodies:
+                if not body.startswith(_RESULT):
+                    cells = json.loads(body).get("cells", cells)
+            results = [body for body in bodies if body.startswith(_RESULT)]
+            if results and cells:
+                yield _to_batch(results, cells)
+
+    def _blocks(self) -> Iterator[list[bytes]]:
+        """Yield lists of whole lines; what follows the last newline is a torn line and counts as damaged."""
+        self._file.seek(0)
+        left, rest = self._size, b""
+        while left:
+            chunk = self._file.read(min(BLOCK_BYTES, left))
+            if not chunk:
+                break
+            left -= len(chunk)
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield lines
+        self.damaged += bool(rest)
+
+
+def _checked(line: bytes) -> bytes | None:
+    """Return the record of `line`, or None where its checksum does not fit."""
+    body = line[9:]
+    try:
+        return body if int(line[:8], 16) == zlib.crc32(body) else None
+    except ValueError:
+        return None
+
+
+def _to_batch(results: list[bytes], cells: list[dict[str, str]]) -> pa.RecordBatch:
+    data = b"\n".join(results)
+    table = pj.read_json(
+        pa.BufferReader(data),
+        read_options=pj.ReadOptions(use_threads=False, block_size=len(data) + 1),
+        parse_options=pj.ParseOptions(explicit_schema=_JSON_SCHEMA, unexpected_field_behavior="ignore"),
+    ).combine_chunks()
+    which = table["cell"].combine_chunks()
+    columns = []
+    for column in PREDICTIONS:
+        if column.name in _PER_CELL:
+            columns.append(pa.array([cell[column.name] for cell in cells], pa.string()).take(which))
+        else:
+            columns.append(table[column.name].combine_chunks().cast(column.type))
+    return pa.RecordBatch.from_arrays(columns, schema=PREDICTIONS)

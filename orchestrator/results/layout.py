@@ -1,0 +1,38 @@
+"""Where things lie in a run's directory; nobody else builds these paths."""
+
+import re
+from pathlib import Path
+
+SAMPLES_NAME = "samples.parquet"
+PROMPTS_NAME = "prompts.parquet"
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def predictions_path(run: Path, model: str) -> Path:
+    """Return the view of a model's predictions."""
+    return run / "predictions" / f"{model}.parquet"
+
+
+def scores_path(run: Path, model: str) -> Path:
+    """Return the scores of a model."""
+    return run / "scores" / f"{model}.parquet"
+
+
+def journal_folder(run: Path, model: str) -> Path:
+    """Return the folder of a model's session journals."""
+    return run / "journal" / model
+
+
+def log_path(run: Path, model: str) -> Path:
+    """Return what a model's workers wrote to stderr."""
+    return run / "logs" / f"{model}.log"
+
+
+def spill_folder(run: Path) -> Path:
+    """Return where workers put texts that are too long for a line."""
+    return run / "spill"
+
+
+def is_plain_name(name: str) -> bool:
+    """Tell whether `name` can be a file's name everywhere: no separators, no leading dot, at most 100 characters."""
+    return _PLAIN.fullmatch(name) is not None

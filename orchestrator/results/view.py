@@ -1,0 +1,163 @@
+"""Predictions as one table a model: the Parquet file together with the journals not yet compacted into it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from orchestrator.errors import BakeoffError
+from orchestrator.results.files import replacing
+from orchestrator.results.journal import JournalReader
+from orchestrator.results.layout import journal_folder, predictions_path
+from orchestrator.results.schema import FINAL_STATUSES, PREDICTIONS, SCHEMA_VERSION, versioned
+
+ROWS_A_GROUP = 16_384
+
+
+class _Source(Protocol):
+    def batches(self) -> Iterator[pa.RecordBatch]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Compaction:
+    """What a compaction did: rows in the view, lines of journals that were damaged."""
+
+    rows: int
+    damaged: int
+
+
+def read_predictions(run: Path, model: str) -> Iterator[pa.RecordBatch]:
+    """Yield the predictions of `model`, at most one row a key, while a run is going on or not.
+
+    Of several rows of one key the first final one counts, else the last. Only keys are held in memory.
+    """
+    with ExitStack() as stack:
+        yield from _merged(_open_sources(run, model, stack))
+
+
+def list_predicted_models(run: Path) -> list[str]:
+    """Return the models of which the run holds a view or a journal."""
+    views = {path.stem for path in (run / "predictions").glob("*.parquet")}
+    return sorted(views | {path.name for path in (run / "journal").glob("*") if any(path.iterdir())})
+
+
+def compact(run: Path, model: str) -> Compaction:
+    """Fold the journals of `model` into its Parquet file; journals go only after the new file was verified.
+
+    Only the process that holds the run's lock may call this.
+    """
+    with ExitStack() as stack:
+        sources = _open_sources(run, model, stack)
+        journals = [source for source in sources if isinstance(source, JournalReader)]
+        if not journals:
+            return Compaction(0, 0)
+        path = predictions_path(run, model)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            rows = write_table(temporary, PREDICTIONS, _merged(sources))
+            if pq.read_metadata(temporary).num_rows != rows:
+                raise BakeoffError(f"{path}: the rewritten file could not be read back; the journals are kept")
+        for journal in journals:
+            journal.path.unlink()
+        return Compaction(rows, sum(journal.damaged for journal in journals))
+
+
+def write_table(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> int:
+    """Write `batches` as one Parquet file in groups of `ROWS_A_GROUP` rows; return the number of rows."""
+    rows, waiting, held = 0, 0, list[pa.RecordBatch]()
+    with pq.ParquetWriter(path, versioned(schema), compression="zstd") as writer:
+        for batch in batches:
+            held.append(batch)
+            waiting += batch.num_rows
+            rows += batch.num_rows
+            if waiting >= ROWS_A_GROUP:
+                writer.write_table(pa.Table.from_batches(held, schema))
+                held, waiting = [], 0
+        writer.write_table(pa.Table.from_batches(held, schema))
+    return rows
+
+
+@dataclass(slots=True)
+class _View:
+    """The Parquet file, held open so that a replacement does not disturb the reader."""
+
+    path: Path
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __post_init__(self) -> None:
+        self._file = _open_parquet(self.path)
+
+    _file: pq.ParquetFile = None  # type: ignore[assignment]
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        for batch in self._file.iter_batches(batch_size=ROWS_A_GROUP):
+            yield batch.cast(PREDICTIONS) if batch.schema != PREDICTIONS else batch
+
+
+def _open_parquet(path: Path) -> pq.ParquetFile:
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise BakeoffError(f"{path}: is not a readable Parquet file ({error}); move it away and run again") from error
+    version = (file.schema_arrow.metadata or {}).get(b"bakeoff_schema", b"1")
+    if int(version) > SCHEMA_VERSION:
+        raise BakeoffError(f"{path}: was written by a newer bakeoff (schema {int(version)}); upgrade to read it")
+    return file
+
+
+def _open_sources(run: Path, model: str, stack: ExitStack) -> list[_Source]:
+    """Open the journals first, the Parquet file after: a compaction in between then shows rows twice, never not."""
+    journals: list[_Source] = []
+    for path in sorted(journal_folder(run, model).glob("*.jsonl")):
+        try:
+            journals.append(stack.enter_context(JournalReader(path)))
+        except FileNotFoundError:
+            continue
+    view = predictions_path(run, model)
+    return [stack.enter_context(_View(view)), *journals] if view.is_file() else journals
+
+
+def _merged(sources: Sequence[_Source]) -> Iterator[pa.RecordBatch]:
+    if len(sources) == 1 and isinstance(sources[0], _View):
+        yield from sources[0].batches()
+        return
+    winners = _find_winners(sources)
+    start = 0
+    for source in sources:
+        for batch in source.batches():
+            kept = winners[start : start + batch.num_rows]
+            start += batch.num_rows
+            yield batch if kept.all() else batch.filter(pa.array(kept))
+
+
+def _find_winners(sources: Sequence[_Source]) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+    """Return for every row of `sources`, in order, whether it is the one that counts for its key."""
+    final = pa.array(sorted(FINAL_STATUSES))
+    keys: list[pa.Array] = []
+    finals: list[np.ndarray[tuple[int], np.dtype[np.bool_]]] = []
+    for source in sources:
+        for batch in source.batches():
+            keys.append(batch["key"])
+            finals.append(pc.is_in(batch["status"], value_set=final).to_numpy(zero_copy_only=False))
+    if not keys:
+        return np.zeros(0, bool)
+    is_final = np.concatenate(finals)
+    rows = len(is_final)
+    order = np.arange(rows)
+    rank = np.where(is_final, 2 * rows - order, order)  # the first final row, else the last row, is the largest
+    best = pa.table({"key": pa.chunked_array(keys), "rank": rank}).group_by("key").aggregate([("rank", "max")])
+    ranks = best["rank_max"].to_numpy()
+    winners = np.zeros(rows, bool)
+    winners[np.where(ranks >= rows, 2 * rows - ranks, ranks)] = True
+    return winners
