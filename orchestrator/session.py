@@ -1,0 +1,386 @@
+"""The parent's side of one worker: start it, keep a window of requests in flight, read everything, end it for sure."""
+
+import os
+import secrets
+import selectors
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from orchestrator import protocol
+from orchestrator.errors import BakeoffError
+from orchestrator.process import Child, spawn
+from orchestrator.protocol import Bye, Failure, Hello, LineSplitter, Loaded, Log, Message, Response, Started
+from orchestrator.stderr_log import StderrLog
+
+CHUNK_BYTES = 1 << 20
+NOISE_LINES, NOISE_BYTES = 200, 64 << 10
+WINDOW_MIN, WINDOW_MAX = 64, 1024
+HELLO_TIMEOUT_S = 60.0
+GRACE_S, TERM_S, KILL_S = 5.0, 5.0, 2.0
+DRAIN_S = 1.0
+UNKNOWN_IDS_MAX = 10
+_CLOCK_EVERY_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """How a worker is started and what it is told to load; times are in seconds."""
+
+    runner: str
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+    folder: Path
+    log: Path
+    spill: Path
+    model: str
+    params: dict[str, Any]
+    batch_max: int = 1
+    concurrency: int = 1
+    load_timeout_s: float = 1800.0
+    item_timeout_s: float = 120.0
+    device: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The model is loaded; the session takes requests."""
+
+    load_s: float
+    batch_max: int
+    concurrency: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The worker is no more.
+
+    `suspects` are the requests it was working on, `timed_out` those of them that took too long, `waiting` those that
+    it had not begun. `expected` is true after `close`.
+    """
+
+    reason: str
+    cause: Literal["load_failed", "load_timeout", "timeout", "crashed", "protocol", "closed"]
+    suspects: tuple[str, ...] = ()
+    timed_out: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
+    error: Failure | None = None
+
+
+Event = Ready | Response | Failure | Gone
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A request in flight; `deadline` is set when the worker says that it began."""
+
+    deadline: float | None = None
+
+
+@dataclass(slots=True)
+class Session:
+    """One worker, from start to end. Use it as a context manager; leaving kills what is still alive.
+
+    Only the main thread may enter it: the worker dies with the thread that started it. `poll` gives what happened,
+    `send` takes a request while `free` is positive; requests leave with the next `flush` or `poll`.
+    """
+
+    spec: WorkerSpec
+    notify: Callable[[str], None] = lambda _: None
+    window: int = field(init=False, default=0)
+    _child: Child = field(init=False)
+    _selector: selectors.BaseSelector = field(init=False, default_factory=selectors.DefaultSelector)
+    _log: StderrLog = field(init=False)
+    _splitter: LineSplitter = field(init=False, default_factory=LineSplitter)
+    _outgoing: bytearray = field(init=False, default_factory=bytearray)
+    _flights: dict[str, _Flight] = field(init=False, default_factory=dict)
+    _nonce: str = field(init=False, default_factory=lambda: secrets.token_hex(8))
+    _state: Literal["hello", "loading", "ready", "closing", "gone"] = field(init=False, default="hello")
+    _born: float = field(init=False, default_factory=time.monotonic)
+    _clock: float = field(init=False, default=0.0)
+    _noise: list[bytes] = field(init=False, default_factory=list)
+    _unknown: int = field(init=False, default=0)
+
+    def __enter__(self) -> Self:
+        """Start the worker and say hello."""
+        self._log = StderrLog(self.spec.log)
+        self._log.__enter__()
+        self._child = spawn(self.spec.argv, self.spec.environment, self.spec.folder)
+        for name in ("stdout", "stderr"):
+            self._selector.register(getattr(self._child, name), selectors.EVENT_READ, name)
+        self._say(
+            {
+                "type": "hello",
+                "protocol": protocol.PROTOCOL,
+                "nonce": self._nonce,
+                "parent_pid": os.getpid(),
+                "spill_folder": str(self.spec.spill),
+            }
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Kill what is left of the worker and its descendants, and close every pipe."""
+        self._child.kill(KILL_S)
+        self._selector.close()
+        self._child.close()
+        self._log.__exit__()
+
+    @property
+    def free(self) -> int:
+        """How many more requests the window takes now."""
+        return self.window - len(self._flights) if self._state == "ready" else 0
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests were sent and not answered."""
+        return len(self._flights)
+
+    def send(self, request: dict[str, Any]) -> None:
+        """Put `request` (with `type`, `id` and the rest) on the wire; the caller has seen `free` > 0.
+
+        Raises ProtocolError where it is too long for a line; nothing is sent then.
+        """
+        line = protocol.encode(request)
+        self._flights[request["id"]] = _Flight()
+        self._outgoing += line
+
+    def cancel(self, identity: str) -> None:
+        """Tell the worker that nobody waits for the request any more; it answers or not."""
+        self._say({"type": "cancel", "id": identity})
+
+    def flush(self) -> None:
+        """Write as much as the pipe takes; the rest goes out while polling."""
+        try:
+            while self._outgoing:
+                del self._outgoing[: os.write(self._child.stdin, self._outgoing)]
+        except BlockingIOError:
+            self._watch_stdin(True)
+            return
+        except OSError:  # the worker closed its end; reading will tell why
+            self._outgoing.clear()
+        self._watch_stdin(False)
+
+    def poll(self, timeout_s: float) -> list[Event]:
+        """Wait up to `timeout_s` for something to happen and return it in order; a `Gone` is always the last event."""
+        self.flush()
+        events: list[Event] = []
+        try:
+            for key, _ in self._selector.select(timeout_s):
+                self._on_ready(key.data, events)
+            self._check_clocks(events)
+        except protocol.ProtocolError as error:
+            events.append(self._lost("protocol", f"it broke the protocol: {error}"))
+        return events
+
+    def close(self) -> Iterator[Event]:
+        """Let the worker end by itself and make sure that it does: shutdown, EOF, SIGTERM, SIGKILL, each bounded.
+
+        Yields the answers that still come.
+        """
+        if self._state == "gone":
+            return
+        self._state = "closing"
+        self._say({"type": "shutdown"})
+        self.flush()
+        for patience_s, push in ((GRACE_S, self._child.close_stdin), (TERM_S, self._child.terminate)):
+            push()
+            self._watch_stdin(False)
+            deadline = time.monotonic() + patience_s
+            while self._state != "gone" and (left := deadline - time.monotonic()) > 0:
+                yield from self.poll(min(left, 0.2))
+            if self._state == "gone":
+                return
+        self._child.kill(KILL_S)
+        self._state = "gone"
+
+    def _say(self, message: dict[str, Any]) -> None:
+        self._outgoing += protocol.encode(message)
+
+    def _watch_stdin(self, wanted: bool) -> None:
+        registered = self._child.stdin in self._selector.get_map() if self._child.stdin >= 0 else False
+        if wanted and not registered:
+            self._selector.register(self._child.stdin, selectors.EVENT_WRITE, "stdin")
+        elif registered and not wanted:
+            self._selector.unregister(self._child.stdin)
+
+    def _on_ready(self, pipe: str, events: list[Event]) -> None:
+        if pipe == "stdin":
+            self.flush()
+            return
+        try:
+            chunk = os.read(getattr(self._child, pipe), CHUNK_BYTES)
+        except BlockingIOError:
+            return
+        if pipe == "stderr":
+            self._log.write(chunk)
+        if not chunk:
+            self._selector.unregister(getattr(self._child, pipe))
+            if pipe == "stdout" and self._state != "gone":
+                events.append(self._ended())
+        elif pipe == "stdout":
+            self._take(chunk, events)
+
+    def _take(self, chunk: bytes, events: list[Event]) -> None:
+        for line in self._splitter.feed(chunk):
+            if self._state == "hello":
+                self._take_hello(line)
+            else:
+                self._take_message(protocol.decode(line), events)
+
+    def _take_hello(self, line: bytes) -> None:
+        """Wait for the line with our nonce; what a launcher or a site's start-up files print before it is noise."""
+        try:
+            message = protocol.decode(line)
+        except protocol.ProtocolError:
+            message = None
+        if not isinstance(message, Hello) or message.nonce != self._nonce:
+            self._log.write(line + b"\n")
+            self._noise.append(line)
+            if len(self._noise) > NOISE_LINES or sum(map(len, self._noise)) > NOISE_BYTES:
+                raise protocol.ProtocolError("it printed much, but never the hello of a worker")
+            return
+        if message.protocol != protocol.PROTOCOL:
+            raise protocol.ProtocolError(f"it speaks protocol {message.protocol}, we speak {protocol.PROTOCOL}")
+        self._state = "loading"
+        spec = self.spec
+        self._say(
+            {
+                "type": "load",
+                "model": spec.model,
+                "params": spec.params,
+                "device": spec.device,
+                "batch_max": spec.batch_max,
+                "concurrency": spec.concurrency,
+            }
+        )
+
+    def _take_message(self, message: Message, events: list[Event]) -> None:
+        match message:
+            case Response():
+                if self._land(message.id):
+                    events.append(message)
+            case Started():
+                self._start(message.ids)
+            case Failure():
+                self._take_failure(message, events)
+            case Loaded():
+                self._state = "ready" if self._state == "loading" else self._state
+                self.window = min(max(WINDOW_MIN, 2 * message.batch_max * message.concurrency), WINDOW_MAX)
+                events.append(Ready(time.monotonic() - self._born, message.batch_max, message.concurrency))
+            case Log():
+                self._log.write(f"[{message.level}] {message.message}\n".encode())
+            case protocol.Progress():
+                self.notify(f"{self.spec.model}: {message.phase}")
+            case Bye() | protocol.Pong() | Hello():
+                pass
+
+    def _take_failure(self, message: Failure, events: list[Event]) -> None:
+        if message.traceback:
+            self._log.write(message.traceback.encode())
+        if message.id is not None:
+            if self._land(message.id):
+                events.append(message)
+        elif self._state == "loading":
+            events.append(self._lost("load_failed", message.message, message))
+
+    def _start(self, identities: list[str]) -> None:
+        deadline = time.monotonic() + self.spec.item_timeout_s * len(identities)
+        for identity in identities:
+            flight = self._flights.get(identity)
+            if flight is not None:
+                flight.deadline = deadline
+
+    def _land(self, identity: str) -> bool:
+        """Take a request out of flight; an answer to something never asked, or answered already, is dropped."""
+        if self._flights.pop(identity, None) is not None:
+            return True
+        self._unknown += 1
+        self._log.write(f"[bakeoff] dropped an answer to the unknown request {identity!r}\n".encode())
+        if self._unknown > UNKNOWN_IDS_MAX:
+            raise protocol.ProtocolError(f"it answered {self._unknown} requests that were not asked")
+        return False
+
+    def _check_clocks(self, events: list[Event]) -> None:
+        now = time.monotonic()
+        if self._state == "gone" or now < self._clock:
+            return
+        self._clock = now + _CLOCK_EVERY_S
+        spec = self.spec
+        if self._state == "hello" and now - self._born > min(HELLO_TIMEOUT_S, spec.load_timeout_s):
+            events.append(self._lost("load_timeout", f"it did not say hello within {HELLO_TIMEOUT_S:.0f} s"))
+        elif self._state == "loading" and now - self._born > spec.load_timeout_s:
+            events.append(self._lost("load_timeout", f"it was not loaded within {spec.load_timeout_s:g} s"))
+        elif late := tuple(i for i, f in self._flights.items() if f.deadline is not None and f.deadline < now):
+            reason = f"no answer within {spec.item_timeout_s:g} s"
+            events.append(self._lost("timeout", reason, timed_out=late))
+        elif self._child.has_exited() and self._state != "gone":
+            events.extend(self._drain())
+
+    def _drain(self) -> list[Event]:
+        """Read what an ended worker left in its pipe, though a grandchild may hold the other end open."""
+        events: list[Event] = []
+        deadline = time.monotonic() + DRAIN_S
+        while self._state != "gone" and time.monotonic() < deadline:
+            ready = self._selector.select(0)
+            if not ready:
+                break
+            for key, _ in ready:
+                self._on_ready(key.data, events)
+        if self._state != "gone":
+            events.append(self._ended())
+        return events
+
+    def _ended(self) -> Gone:
+        """Say how a worker ended that nobody killed: by its exit status, and the last words of its stderr."""
+        status = self._child.wait(DRAIN_S)
+        if self._state == "closing":
+            return self._lost("closed", "it was shut down")
+        cause: Literal["load_failed", "crashed"] = "crashed" if self._state == "ready" else "load_failed"
+        return self._lost(cause, describe_exit(status))
+
+    def _lost(
+        self,
+        cause: Literal["load_failed", "load_timeout", "timeout", "crashed", "protocol", "closed"],
+        reason: str,
+        error: Failure | None = None,
+        timed_out: tuple[str, ...] = (),
+    ) -> Gone:
+        """End the worker, whatever it does, and give back every request: the one way out of the session."""
+        self._child.kill(KILL_S)
+        self._read_last_words()
+        self._state = "gone"
+        suspects = tuple(i for i, flight in self._flights.items() if flight.deadline is not None)
+        waiting = tuple(i for i, flight in self._flights.items() if flight.deadline is None)
+        self._flights.clear()
+        if cause in {"crashed", "load_failed", "protocol"} and error is None and (words := self._log.last_line()):
+            reason = f"{reason}; its last words: {words}"
+        return Gone(reason, cause, suspects, timed_out, waiting, error)
+
+    def _read_last_words(self) -> None:
+        with suppress(OSError):
+            while chunk := os.read(self._child.stderr, CHUNK_BYTES):
+                self._log.write(chunk)
+
+
+def describe_exit(status: int | None) -> str:
+    """Say in words how a process ended; negative is a signal, as subprocess has it."""
+    if status is None:
+        return "it closed its output and would not end"
+    if status in (-9, 137):
+        return "it was killed (SIGKILL), most likely because memory ran out"
+    if status < 0:
+        import signal  # noqa: PLC0415 - names are wanted here alone
+
+        with suppress(ValueError):
+            return f"it crashed with {signal.Signals(-status).name}"
+    return f"it exited with status {status}"
+
+
+def require_posix() -> None:
+    """Raise BakeoffError where pipes cannot be waited for."""
+    if os.name != "posix":
+        raise BakeoffError("running models needs Linux or macOS; on Windows use WSL")

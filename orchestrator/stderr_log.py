@@ -1,0 +1,50 @@
+"""Keep what a worker writes to stderr: a capped file for people, the last lines for messages."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Self
+
+CAP_BYTES = 16 << 20
+TAIL_CHUNKS_BYTES = 16 << 10
+
+
+@dataclass(slots=True)
+class StderrLog:
+    """An append-only log that stops growing at `CAP_BYTES` and always knows the last words."""
+
+    path: Path
+    _file: IO[bytes] = field(init=False)
+    _left: int = field(init=False)
+    _tail: bytes = field(init=False, default=b"")
+
+    def __enter__(self) -> Self:
+        """Open the file at its end and head the new session with the time."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self.path.open("ab")
+        self._left = CAP_BYTES - self._file.tell()
+        self._put(f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n".encode())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def write(self, chunk: bytes) -> None:
+        """Keep `chunk`; past the cap only the last words are."""
+        self._tail = (self._tail + chunk)[-TAIL_CHUNKS_BYTES:]
+        self._put(chunk)
+
+    def last_line(self) -> str:
+        """Return the last line with something on it, at most 300 characters, or nothing."""
+        lines = deque((line for line in self._tail.decode("utf-8", "replace").splitlines() if line.strip()), 1)
+        return lines[0].strip()[:300] if lines else ""
+
+    def _put(self, chunk: bytes) -> None:
+        if self._left > 0:
+            self._file.write(chunk[: self._left])
+            self._left -= len(chunk)
+            if self._left <= 0:
+                self._file.write(b"\n[the log is full; the rest was dropped]\n")
+            self._file.flush()
