@@ -1,0 +1,38 @@
+"""Character error rate of the best span: tells 'read, but verbose' from 'not read'."""
+
+from rapidfuzz.distance import Levenshtein
+from rapidfuzz.fuzz import partial_ratio_alignment
+
+from orchestrator.metrics.metric import Measure, Metric
+from orchestrator.metrics.normalise import NORM
+from orchestrator.metrics.rates import error_rate
+
+
+def span_errors(text: str, references: tuple[str, ...]) -> Measure:
+    """Measure the CER of the stretch of `text` most like a reference, never above the CER of all of it.
+
+    The stretch is that of rapidfuzz's `partial_ratio_alignment`, at most as long as the reference, so the
+    figure may lie above that of the best stretch. A diagnostic, no target: an answer that holds the whole page
+    scores well, and a short reference is found by chance. Unit, cap and empty references as for `cer`.
+    """
+    return min(_span_errors(text, reference) for reference in references)
+
+
+def _span_errors(text: str, reference: str) -> Measure:
+    whole = Levenshtein.distance(text, reference)
+    if not reference or len(text) <= len(reference):
+        return error_rate(whole, len(reference))
+    span = partial_ratio_alignment(reference, text)
+    part = Levenshtein.distance(text[span.dest_start : span.dest_end], reference) if span else whole
+    return error_rate(min(whole, part), len(reference))
+
+
+CER_SPAN = Metric(
+    name="cer_span",
+    description="cer of the answer's part most like the reference: low beside a high cer is read, but verbose",
+    unit="fraction",
+    direction="lower",
+    function=span_errors,
+    normaliser=NORM,
+    aggregate="ratio",
+)

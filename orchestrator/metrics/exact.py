@@ -1,0 +1,24 @@
+"""Exact match."""
+
+from orchestrator.metrics.metric import Measure, Metric
+from orchestrator.metrics.normalise import NORM, NORM_CI, Normaliser
+
+
+def exact_match(text: str, references: tuple[str, ...]) -> Measure:
+    """Return 1 where `text` equals a reference, else 0 (SQuAD's exact match, no letters folded)."""
+    return Measure(1.0 if text in references else 0.0)
+
+
+def _exact(name: str, normaliser: Normaliser, note: str) -> Metric:
+    return Metric(
+        name=name,
+        description=f"share of answers equal to a reference{note}",
+        unit="fraction",
+        direction="higher",
+        function=exact_match,
+        normaliser=normaliser,
+    )
+
+
+EXACT = _exact("exact", NORM, "")
+EXACT_CI = _exact("exact_ci", NORM_CI, " ignoring case")

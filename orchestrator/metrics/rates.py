@@ -1,0 +1,14 @@
+"""Errors per unit of a reference, with one rule for the cap and one for an empty reference."""
+
+from orchestrator.metrics.metric import Measure
+
+
+def error_rate(errors: int, weight: int) -> Measure:
+    """Return errors / weight as a score of at most 1, with both kept for a corpus figure.
+
+    Where the reference is empty (`weight` 0), an empty answer scores 0 and any other 1; the corpus figure
+    counts its errors all the same, as jiwer does.
+    """
+    if weight:
+        return Measure(min(1.0, errors / weight), errors, weight)
+    return Measure(1.0 if errors else 0.0, errors, weight)
