@@ -1,0 +1,63 @@
+"""What a run tells while it goes on; whoever shows it decides how."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A sentence for the person who waits."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """How far one model has come: predictions in all, there before, answered now, failed now."""
+
+    model: str
+    total: int
+    before: int
+    ok: int
+    failed: int
+    elapsed_s: float
+
+    @property
+    def rate(self) -> float:
+        """Predictions a second in this run."""
+        return (self.ok + self.failed) / self.elapsed_s if self.elapsed_s > 0 else 0.0
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds to go at this rate, None while nothing is known."""
+        left = self.total - self.before - self.ok - self.failed
+        return left / self.rate if self.rate > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOutcome:
+    """How a model's part ended; `error` says why it failed, None where it did not.
+
+    `total` counts distinct predictions, `before` those that were there already; `statuses` those that came now.
+    """
+
+    model: str
+    total: int
+    before: int
+    statuses: dict[str, int]
+    elapsed_s: float
+    error: str | None = None
+
+    @property
+    def ok(self) -> int:
+        """Answers that came now."""
+        return self.statuses.get("ok", 0)
+
+    @property
+    def failed(self) -> int:
+        """Predictions that came now and are no answer."""
+        return sum(self.statuses.values()) - self.ok
+
+
+Event = Note | Advance | ModelOutcome
+Notify = Callable[[Event], None]

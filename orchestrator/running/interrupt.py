@@ -1,0 +1,37 @@
+"""Ctrl-C: the first one lets what is in flight finish, the second one stops at once."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from orchestrator.running.events import Note, Notify
+
+
+@dataclass(slots=True)
+class Interrupt:
+    """How urgently a person asked to stop: 0 not at all, 1 after what is in flight, 2 at once."""
+
+    level: int = 0
+
+
+@contextmanager
+def catching_interrupts(notify: Notify) -> Iterator[Interrupt]:
+    """Count SIGINT (and take SIGTERM for two) while the block runs; elsewhere than in the main thread do nothing."""
+    state = Interrupt()
+    if threading.current_thread() is not threading.main_thread():
+        yield state
+        return
+
+    def on_signal(number: int, _frame: object) -> None:
+        state.level = 2 if number == signal.SIGTERM else min(state.level + 1, 2)
+        if state.level == 1:
+            notify(Note("stopping after what is in flight; press Ctrl-C again to stop at once"))
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield state
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

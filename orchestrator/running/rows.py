@@ -1,0 +1,58 @@
+"""Rows of predictions as the journal takes them, made of what a worker answered or why it did not."""
+
+import json
+import time
+from typing import Any
+
+from orchestrator.protocol import Failure, Response
+from orchestrator.running.missing import Task
+
+_STATUS_OF_KIND = {"bad_input": "bad_input", "refused": "refused"}
+_dumps = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+Row = dict[str, Any]
+
+
+def response_row(task: Task, response: Response, text: str) -> Row:
+    """Return the row of an answer; columns without a value are left out."""
+    row = _row(task, "refused" if response.stop_reason == "content_filter" else "ok")
+    row["text"] = text
+    row["stop_reason"] = response.stop_reason
+    row["latency_s"] = response.latency_s
+    row["batch_size"] = response.batch_size
+    if response.input_tokens is not None:
+        row["input_tokens"] = response.input_tokens
+    if response.output_tokens is not None:
+        row["output_tokens"] = response.output_tokens
+    if response.info is not None:
+        row["info"] = _dumps(response.info)
+    return row
+
+
+def failure_row(task: Task, failure: Failure) -> Row:
+    """Return the row of a request that the runner answered with an error."""
+    status = _STATUS_OF_KIND.get(failure.kind, "error")
+    return {**_row(task, status), "error_kind": failure.kind, "error_message": failure.message}
+
+
+def status_row(task: Task, status: str, message: str) -> Row:
+    """Return the row of a request that never got an answer."""
+    return {**_row(task, status), "error_message": message}
+
+
+def defect_row(task: Task) -> Row:
+    """Return the row of a sample that cannot be asked."""
+    return {**_row(task, "bad_input"), "error_kind": "bad_input", "error_message": task.expected.defect}
+
+
+def _row(task: Task, status: str) -> Row:
+    expected = task.expected
+    return {
+        "cell": task.cell,
+        "key": expected.key,
+        "sample_id": expected.sample_id,
+        "repeat": expected.repeat,
+        "status": status,
+        "attempts": task.attempts + 1,
+        "time": time.time_ns() // 1000,
+    }

@@ -1,0 +1,66 @@
+"""Freeze what a run asks: its samples, with the digests of their images, and its prompts."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from orchestrator.datasets.sample import Sample
+from orchestrator.images import DigestCache
+from orchestrator.prompt import Prompt
+from orchestrator.results.files import replacing
+from orchestrator.results.layout import PROMPTS_NAME, SAMPLES_NAME
+from orchestrator.results.schema import PROMPTS, SAMPLES
+from orchestrator.results.view import write_table
+
+_SAMPLES_A_BATCH = 4096
+
+
+def write_samples(run: Path, samples: Iterable[Sample], limit: int | None, cache: DigestCache) -> int:
+    """Replace the run's samples by the first `limit` of `samples` (None: all); return how many those are.
+
+    Images are digested, which `cache` makes cheap the second time. A sample whose image is missing or unreadable is
+    kept with a `defect`. Samples are streamed: memory does not grow with them.
+    """
+    with replacing(run / SAMPLES_NAME) as temporary:
+        return write_table(temporary, SAMPLES, _batches(islice(samples, limit), cache))
+
+
+def write_prompts(run: Path, prompts: Sequence[Prompt]) -> None:
+    """Add `prompts` to those the run knows; a text once recorded stays, edited or not."""
+    path = run / PROMPTS_NAME
+    known = pq.read_table(path).to_pylist() if path.is_file() else []
+    rows = {(row["id"], row["sha256"]): row for row in known}
+    for prompt in prompts:
+        row = {"id": prompt.id, "sha256": prompt.sha256, "text": prompt.text, "system": prompt.system}
+        rows[prompt.id, prompt.sha256] = row
+    if list(rows.values()) != known:
+        with replacing(path) as temporary:
+            write_table(temporary, PROMPTS, iter([pa.RecordBatch.from_pylist(list(rows.values()), PROMPTS)]))
+
+
+def _batches(samples: Iterator[Sample], cache: DigestCache) -> Iterator[pa.RecordBatch]:
+    while rows := [_to_row(sample, cache) for sample in islice(samples, _SAMPLES_A_BATCH)]:
+        yield pa.RecordBatch.from_pylist(rows, SAMPLES)
+
+
+def _to_row(sample: Sample, cache: DigestCache) -> dict[str, Any]:
+    probes = [cache.probe(path) for path in sample.images]
+    defects = [probe.defect for probe in probes if probe.defect]
+    return {
+        "id": sample.id,
+        "images": [
+            {"path": str(path), "sha256": probe.sha256 or ""} for path, probe in zip(sample.images, probes, strict=True)
+        ],
+        "question": sample.question,
+        "references": sample.references,
+        "doc_class": sample.doc_class,
+        "question_type": sample.question_type,
+        "answer_bbox": sample.answer_bbox,
+        "metadata": json.dumps(sample.metadata, ensure_ascii=False) if sample.metadata else None,
+        "defect": defects[0] if defects else None,
+    }

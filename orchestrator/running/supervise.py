@@ -1,0 +1,215 @@
+"""Keep one model's workers busy until everything asked is answered or the model is given up."""
+
+import hashlib
+import itertools
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator.protocol import Failure, ProtocolError, Response
+from orchestrator.results.journal import Journal
+from orchestrator.running.interrupt import Interrupt
+from orchestrator.running.missing import Task
+from orchestrator.running.rows import Row, defect_row, failure_row, response_row, status_row
+from orchestrator.session import Gone, Session
+
+CRASHES_IN_A_ROW = 3
+BACKOFF_S = (0.0, 1.0, 2.0, 5.0)
+DRAIN_S = 30.0
+POLL_S = 0.5
+
+
+@dataclass(slots=True)
+class Work:
+    """What is to be asked and what became of it; survives the workers.
+
+    `alone` holds the suspects of a crash: they are asked again one at a time, so that each is found guilty or not.
+    """
+
+    tasks: Iterator[Task]
+    journal: Journal
+    spill: Path
+    again: deque[Task] = field(default_factory=deque)
+    alone: deque[Task] = field(default_factory=deque)
+    statuses: dict[str, int] = field(default_factory=dict)
+
+    def next_task(self) -> Task | None:
+        """Return the next task that can be dispatched; samples with a defect become rows on the way."""
+        if self.again:
+            return self.again.popleft()
+        for task in self.tasks:
+            if task.expected.defect is None:
+                return task
+            self.record([defect_row(task)])
+        return None
+
+    def record(self, rows: list[Row]) -> None:
+        """Write `rows` to the journal and count them."""
+        self.journal.append(rows)
+        for row in rows:
+            self.statuses[row["status"]] = self.statuses.get(row["status"], 0) + 1
+
+
+@dataclass(slots=True)
+class _Shift:
+    """One worker's part of the work."""
+
+    work: Work
+    session: Session
+    interrupt: Interrupt
+    on_progress: Callable[[], None]
+    system: tuple[str | None, ...]
+    in_flight: dict[str, Task] = field(default_factory=dict)
+    answered: int = 0
+    is_done: bool = False
+    _ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    _stopped_at: float | None = None
+
+    def serve(self) -> Gone | None:
+        """Send and receive until the worker is gone, or nothing is left to do (None)."""
+        while True:
+            for event in self._receive(self.session.poll(POLL_S)):
+                if isinstance(event, Gone):
+                    return event
+            self.on_progress()
+            if self.interrupt.level == 0:
+                self._top_up()
+            if self.session.window and not self.in_flight and (self.is_done or self.interrupt.level):
+                return None
+            if self._is_out_of_patience():
+                return None
+
+    def hand_back(self, identities: tuple[str, ...]) -> list[Task]:
+        """Return the tasks of requests that are no longer in flight."""
+        return [self.in_flight.pop(identity) for identity in identities if identity in self.in_flight]
+
+    def receive_last(self) -> None:
+        """Let the worker end by itself and keep what it still answers."""
+        for event in self.session.close():
+            self._receive([event])
+
+    def _receive(self, events: list[Any]) -> list[Any]:
+        rows = []
+        for event in events:
+            if isinstance(event, Response):
+                rows.append(self._to_row(self.in_flight.pop(event.id), event))
+            elif isinstance(event, Failure) and event.id is not None:
+                rows.append(failure_row(self.in_flight.pop(event.id), event))
+        if rows:
+            self.answered += len(rows)
+            self.work.record(rows)
+        return events[-1:]
+
+    def _to_row(self, task: Task, response: Response) -> Row:
+        if response.text_sha256 is None:
+            return response_row(task, response, response.text)
+        text = _read_spilled(self.work.spill, response.text_sha256)
+        if text is None:
+            return status_row(task, "lost", "the spilled text is missing or damaged")
+        return response_row(task, response, text)
+
+    def _top_up(self) -> None:
+        """Fill the window; while there are suspects, ask one of them at a time and nothing else."""
+        work = self.work
+        if work.alone:
+            if not self.in_flight and self.session.free > 0:
+                self._send(work.alone.popleft())
+            return
+        for _ in range(self.session.free):
+            task = work.next_task()
+            if task is None:
+                self.is_done = True
+                break
+            self._send(task)
+        self.session.flush()
+
+    def _send(self, task: Task) -> None:
+        identity = str(next(self._ids))
+        expected = task.expected
+        request: dict[str, Any] = {"type": "request", "id": identity, "prompt": expected.prompt}
+        if (system := self.system[task.cell]) is not None:
+            request["system"] = system
+        if expected.images:
+            request["images"] = [{"path": path, "sha256": digest} for path, digest in expected.images]
+        try:
+            self.session.send(request)
+        except ProtocolError as error:
+            self.work.record([status_row(task, "bad_input", f"the prompt cannot be sent: {error}")])
+            return
+        self.in_flight[identity] = task
+
+    def _is_out_of_patience(self) -> bool:
+        if self.interrupt.level == 0:
+            return False
+        self._stopped_at = self._stopped_at or time.monotonic()
+        return (
+            self.interrupt.level > 1
+            or not self.session.window
+            or time.monotonic() - self._stopped_at > DRAIN_S
+        )
+
+
+def answer_all(
+    work: Work,
+    start: Callable[[], Session],
+    system: tuple[str | None, ...],
+    interrupt: Interrupt,
+    on_progress: Callable[[], None],
+) -> str | None:
+    """Do `work` with workers from `start`, one after the other; return why the model failed, or None.
+
+    A request during which a worker died alone is a row; requests that it had not begun are asked again. Three deaths
+    without an answer in between, or one while loading, are the model's failure.
+    """
+    first = work.next_task()
+    if first is None:
+        return None
+    work.again.appendleft(first)
+    crashes = 0
+    while interrupt.level == 0:
+        time.sleep(BACKOFF_S[min(crashes, len(BACKOFF_S) - 1)])
+        with start() as session:
+            shift = _Shift(work, session, interrupt, on_progress, system)
+            gone = shift.serve()
+            if gone is None:
+                if interrupt.level < 2:  # noqa: PLR2004 - the second Ctrl-C
+                    shift.receive_last()
+                return None
+        if gone.cause in {"load_failed", "load_timeout"}:
+            return gone.reason
+        _sort_out(work, shift, gone)
+        crashes = 1 if shift.answered else crashes + 1
+        if crashes >= CRASHES_IN_A_ROW:
+            return f"its worker died {crashes} times in a row without an answer: {gone.reason}"
+    return None
+
+
+def _sort_out(work: Work, shift: _Shift, gone: Gone) -> None:
+    """Give every request that was in flight its due when a worker is lost.
+
+    What timed out, or was alone, is a row; several suspects are asked again one at a time; the rest just again.
+    """
+    late = set(gone.timed_out)
+    timed_out = shift.hand_back(gone.timed_out)
+    suspects = shift.hand_back(tuple(i for i in gone.suspects if i not in late))
+    work.again.extend(shift.hand_back(gone.waiting))
+    work.record([status_row(task, "timeout", gone.reason) for task in timed_out])
+    if timed_out:
+        work.again.extend(suspects)
+    elif len(suspects) == 1:
+        work.record([status_row(suspects[0], "crashed", gone.reason)])
+    else:
+        work.alone.extend(suspects)
+
+
+def _read_spilled(folder: Path, digest: str) -> str | None:
+    path = folder / f"{digest}.txt"
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    path.unlink(missing_ok=True)
+    return data.decode("utf-8", "replace") if hashlib.sha256(data).hexdigest() == digest else None

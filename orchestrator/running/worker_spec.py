@@ -1,0 +1,60 @@
+"""Say how the worker of a model is started."""
+
+import os
+from pathlib import Path
+
+from orchestrator.config import Model, Workspace
+from orchestrator.env import Env
+from orchestrator.results.layout import log_path, spill_folder
+from orchestrator.session import WorkerSpec
+
+SHIM = Path(__file__).resolve().parent.parent / "worker.py"
+PYTHON_FLAGS = ("-I", "-u", "-X", "utf8", "-X", "faulthandler")
+
+# What a worker may see of our environment, beside the names that its manifest asks for.
+PASSED_ON = (
+    *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "LANG", "LC_ALL", "LC_CTYPE", "SYSTEMROOT"),
+    *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "NVIDIA_VISIBLE_DEVICES"),
+    *("XDG_CACHE_HOME", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "TORCH_HOME"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+    *("OMP_NUM_THREADS", "MKL_NUM_THREADS"),
+)
+
+
+def make_spec(workspace: Workspace, model: Model, env: Env, run: Path) -> WorkerSpec:
+    """Return the specification of a worker of `model` that runs in `env` for `run`."""
+    manifest, settings = model.runner.manifest, workspace.settings
+    spill = spill_folder(run)
+    spill.mkdir(parents=True, exist_ok=True)
+    return WorkerSpec(
+        runner=model.runner.name,
+        argv=(*settings.launcher, *_command(model, env)),
+        environment=worker_environment(manifest.env),
+        folder=model.runner.folder,
+        log=log_path(run, model.name),
+        spill=spill,
+        model=model.name,
+        params=model.params,
+        batch_max=manifest.batch_max,
+        concurrency=manifest.concurrency,
+        load_timeout_s=manifest.load_timeout_s or settings.load_timeout_s,
+        item_timeout_s=manifest.item_timeout_s or settings.item_timeout_s,
+        device="cuda:0" if manifest.accelerator == "cuda" else None,
+    )
+
+
+def worker_environment(names: tuple[str, ...]) -> dict[str, str]:
+    """Return the variables of our environment that a worker gets: an allow-list and `names`."""
+    wanted = (*PASSED_ON, *names)
+    return {name: os.environ[name] for name in wanted if name in os.environ}
+
+
+def _command(model: Model, env: Env) -> tuple[str, ...]:
+    """Return the command without launcher; a manifest's own `python` means the one of the environment."""
+    runner = model.runner
+    if runner.manifest.command:
+        program, *arguments = runner.manifest.command
+        return (str(env.python) if program == "python" else program, *arguments)
+    helpers = (str(folder) for folder in runner.helper_folders)
+    return (str(env.python), *PYTHON_FLAGS, str(SHIM), str(runner.folder), *helpers)
