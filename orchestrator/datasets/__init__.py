@@ -1,0 +1,95 @@
+"""Datasets: the one listing of their kinds, and how one is opened by name or path."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from orchestrator.config import Workspace, resource_path
+from orchestrator.datasets import annotation, text
+from orchestrator.datasets.sample import Box, Sample
+from orchestrator.datasets.table import SUFFIXES
+from orchestrator.errors import BakeoffError, UsageError, nearest
+
+__all__ = ["KINDS", "Box", "Dataset", "Kind", "Sample", "list_datasets", "open_dataset"]
+
+
+class Kind(Protocol):
+    """A module that reads one kind of dataset."""
+
+    def matches(self, path: Path) -> bool:
+        """Tell whether the folder or file `path` is of this kind, by its names and header alone."""
+        ...
+
+    def load(self, path: Path) -> Iterator[Sample]:
+        """Yield the samples of `path` in a stable order with unique ids; raise BakeoffError for a defect."""
+        ...
+
+
+# The first that matches reads it, so the more particular come first.
+KINDS: dict[str, Kind] = {"annotation": annotation, "text": text}
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A folder or file of a known kind; iterating reads it anew, one sample at a time."""
+
+    name: str
+    path: Path
+    kind: str
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Yield its samples; raise BakeoffError for a defect, or where there is none."""
+        is_empty = True
+        for sample in KINDS[self.kind].load(self.path):
+            is_empty = False
+            yield sample
+        if is_empty:
+            raise BakeoffError(
+                f"{self.path}: the dataset is empty; it needs at least one row below the header"
+            )
+
+
+def open_dataset(workspace: Workspace, given: str) -> Dataset:
+    """Open the dataset `given`, a name below `datasets/` or a path, and read its first sample.
+
+    Raises UsageError where there is no such thing, BakeoffError for a defect found so far.
+    """
+    path = resource_path(workspace, "datasets", given)
+    if path is None:
+        names = list_datasets(workspace)
+        raise UsageError(
+            f"there is no dataset '{given}'{nearest(given, names)} (`bakeoff list datasets` shows all)"
+        )
+    dataset = Dataset(_name(path), path, _kind(path))
+    next(iter(dataset))
+    return dataset
+
+
+def list_datasets(workspace: Workspace) -> tuple[str, ...]:
+    """Return the names below `datasets/`, whether or not each can be read."""
+    folder = workspace.root / "datasets"
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    return tuple(
+        p.name for p in entries if p.name[0] not in "._" and (p.is_dir() or p.suffix.lower() in SUFFIXES)
+    )
+
+
+def _name(path: Path) -> str:
+    if path.is_dir():
+        return path.name
+    return path.parent.name if path.name.lower() == annotation.FILE_NAME else path.stem
+
+
+def _kind(path: Path) -> str:
+    kind = next((name for name, kind in KINDS.items() if kind.matches(path)), None)
+    if kind is not None:
+        return kind
+    tables = sorted(p.name for p in path.iterdir() if p.suffix.lower() in SUFFIXES) if path.is_dir() else []
+    if tables:
+        raise BakeoffError(
+            f"{path}: holds {len(tables)} tables ({', '.join(tables[:5])}); give the path of one"
+        )
+    raise BakeoffError(
+        f"{path}: is not a dataset; it should be a csv file, or a folder with {annotation.FILE_NAME}"
+    )

@@ -1,0 +1,46 @@
+"""The columns that every table of questions shares: how they are spelled, and what a row says in them."""
+
+from orchestrator.datasets.table import Row, Table, label
+from orchestrator.errors import BakeoffError
+
+SPELLINGS = {
+    "id": ("id", "sampleid"),
+    "question": ("question", "questions"),
+    "answer": ("answer", "answers", "answear", "expectedanswer", "reference", "groundtruth"),
+    "doc_class": ("docclass", "doctype", "documentclass", "documenttype"),
+    "question_type": ("questiontype", "questionclass", "qtype"),
+}
+
+
+def own_id(table: Table, row: Row, columns: dict[str, int], seen: dict[str, int]) -> str | None:
+    """Return the row's own id, if the table has such a column, and note its line in `seen`.
+
+    Raises BakeoffError where it is empty or was seen before.
+    """
+    if "id" not in columns:
+        return None
+    identifier = row.cells[columns["id"]]
+    where = f"{table.path}, line {row.line}"
+    if not identifier:
+        raise BakeoffError(f"{where}: the id is empty; give every row one, or remove the column")
+    first = seen.setdefault(identifier, row.line)
+    if first != row.line:
+        raise BakeoffError(f"{where}: the id '{identifier}' was used before, on line {first}; ids are unique")
+    return identifier
+
+
+def references(row: Row, columns: dict[str, int]) -> tuple[str, ...]:
+    """Return the answer as the one reference, an empty one too; none where there is no such column."""
+    return (row.cells[columns["answer"]],) if "answer" in columns else ()
+
+
+def optional(row: Row, columns: dict[str, int], field: str) -> str | None:
+    """Return the cell of `field`; None where the column is missing or the cell is empty."""
+    return (row.cells[columns[field]] or None) if field in columns else None
+
+
+def rest(table: Table, row: Row, columns: dict[str, int]) -> dict[str, str]:
+    """Return the cells of all other columns, by their names; unnamed empty ones are left out."""
+    known = set(columns.values())
+    cells = ((p, cell) for p, cell in enumerate(row.cells) if p not in known)
+    return {label(table.columns, p): cell for p, cell in cells if cell or table.columns[p]}
