@@ -55,6 +55,15 @@ def run(
     return Completed(process.returncode, stdout.decode("utf-8", "replace"), stderr.decode("utf-8", "replace"))
 
 
+def git_commit(folder: Path) -> str | None:
+    """Return the commit that is checked out in `folder`, None where there is no git or no repository."""
+    try:
+        completed = run(["git", "-C", str(folder), "rev-parse", "HEAD"], timeout_s=10)
+    except BakeoffError:
+        return None
+    return completed.stdout.strip() or None if completed.returncode == 0 else None
+
+
 @dataclass(slots=True)
 class Child:
     """A worker's process, leader of a process group of its own, with three non-blocking pipes."""

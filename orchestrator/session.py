@@ -130,6 +130,11 @@ class Session:
         self._log.__exit__()
 
     @property
+    def is_gone(self) -> bool:
+        """Tell whether the worker is no more."""
+        return self._state == "gone"
+
+    @property
     def free(self) -> int:
         """How many more requests the window takes now."""
         return self.window - len(self._flights) if self._state == "ready" else 0
@@ -181,18 +186,18 @@ class Session:
 
         Yields the answers that still come.
         """
-        if self._state == "gone":
+        if self.is_gone:
             return
         self._state = "closing"
         self._say({"type": "shutdown"})
         self.flush()
         for patience_s, push in ((GRACE_S, self._child.close_stdin), (TERM_S, self._child.terminate)):
-            push()
             self._watch_stdin(False)
+            push()
             deadline = time.monotonic() + patience_s
-            while self._state != "gone" and (left := deadline - time.monotonic()) > 0:
+            while not self.is_gone and (left := deadline - time.monotonic()) > 0:
                 yield from self.poll(min(left, 0.2))
-            if self._state == "gone":
+            if self.is_gone:
                 return
         self._child.kill(KILL_S)
         self._state = "gone"
@@ -219,7 +224,7 @@ class Session:
             self._log.write(chunk)
         if not chunk:
             self._selector.unregister(getattr(self._child, pipe))
-            if pipe == "stdout" and self._state != "gone":
+            if pipe == "stdout" and not self.is_gone:
                 events.append(self._ended())
         elif pipe == "stdout":
             self._take(chunk, events)
@@ -306,7 +311,7 @@ class Session:
 
     def _check_clocks(self, events: list[Event]) -> None:
         now = time.monotonic()
-        if self._state == "gone" or now < self._clock:
+        if self.is_gone or now < self._clock:
             return
         self._clock = now + _CLOCK_EVERY_S
         spec = self.spec
@@ -317,20 +322,20 @@ class Session:
         elif late := tuple(i for i, f in self._flights.items() if f.deadline is not None and f.deadline < now):
             reason = f"no answer within {spec.item_timeout_s:g} s"
             events.append(self._lost("timeout", reason, timed_out=late))
-        elif self._child.has_exited() and self._state != "gone":
+        elif self._child.has_exited() and not self.is_gone:
             events.extend(self._drain())
 
     def _drain(self) -> list[Event]:
         """Read what an ended worker left in its pipe, though a grandchild may hold the other end open."""
         events: list[Event] = []
         deadline = time.monotonic() + DRAIN_S
-        while self._state != "gone" and time.monotonic() < deadline:
+        while not self.is_gone and time.monotonic() < deadline:
             ready = self._selector.select(0)
             if not ready:
                 break
             for key, _ in ready:
                 self._on_ready(key.data, events)
-        if self._state != "gone":
+        if not self.is_gone:
             events.append(self._ended())
         return events
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from orchestrator.errors import BakeoffError
 from orchestrator.results.files import replacing
@@ -88,17 +89,14 @@ class _View:
     """The Parquet file, held open so that a replacement does not disturb the reader."""
 
     path: Path
+    _file: pq.ParquetFile = field(init=False)
 
     def __enter__(self) -> Self:
+        self._file = _open_parquet(self.path)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
-
-    def __post_init__(self) -> None:
-        self._file = _open_parquet(self.path)
-
-    _file: pq.ParquetFile = None  # type: ignore[assignment]
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         for batch in self._file.iter_batches(batch_size=ROWS_A_GROUP):
@@ -141,11 +139,11 @@ def _merged(sources: Sequence[_Source]) -> Iterator[pa.RecordBatch]:
             yield batch if kept.all() else batch.filter(pa.array(kept))
 
 
-def _find_winners(sources: Sequence[_Source]) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+def _find_winners(sources: Sequence[_Source]) -> NDArray[np.bool_]:
     """Return for every row of `sources`, in order, whether it is the one that counts for its key."""
     final = pa.array(sorted(FINAL_STATUSES))
     keys: list[pa.Array] = []
-    finals: list[np.ndarray[tuple[int], np.dtype[np.bool_]]] = []
+    finals: list[NDArray[np.bool_]] = []
     for source in sources:
         for batch in source.batches():
             keys.append(batch["key"])

@@ -36,6 +36,13 @@ class Work:
     alone: deque[Task] = field(default_factory=deque)
     statuses: dict[str, int] = field(default_factory=dict)
 
+    def has_more(self) -> bool:
+        """Tell whether anything is left to dispatch."""
+        first = self.next_task()
+        if first is not None:
+            self.again.appendleft(first)
+        return first is not None
+
     def next_task(self) -> Task | None:
         """Return the next task that can be dispatched; samples with a defect become rows on the way."""
         if self.again:
@@ -164,10 +171,6 @@ def answer_all(
     A request during which a worker died alone is a row; requests that it had not begun are asked again. Three deaths
     without an answer in between, or one while loading, are the model's failure.
     """
-    first = work.next_task()
-    if first is None:
-        return None
-    work.again.appendleft(first)
     crashes = 0
     while interrupt.level == 0:
         time.sleep(BACKOFF_S[min(crashes, len(BACKOFF_S) - 1)])

@@ -1,0 +1,116 @@
+"""Turn what a person asked for into the cells of a run, and freeze them with their samples and prompts on disk."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator import __version__
+from orchestrator.config import Model, Workspace
+from orchestrator.datasets import Dataset
+from orchestrator.env import Env
+from orchestrator.errors import UsageError
+from orchestrator.identity import canonical, digest_runner
+from orchestrator.images import DigestCache
+from orchestrator.process import git_commit
+from orchestrator.prompt import Prompt
+from orchestrator.results.layout import PLAN_NAME, is_plain_name
+from orchestrator.results.plan import Cell, EnvRecord, RunPlan, merge_cells, now, read_plan, write_plan
+from orchestrator.running.snapshot import write_prompts, write_samples
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a person asked for: models x prompts over the first `limit` samples of a dataset, each `repeats` times.
+
+    `overrides` are parameters laid over those of every model; `run` names the run, None after the dataset.
+    """
+
+    models: tuple[Model, ...]
+    dataset: Dataset
+    prompts: tuple[Prompt, ...]
+    overrides: Mapping[str, Any]
+    repeats: int = 1
+    limit: int | None = None
+    run: str | None = None
+
+
+def run_folder(workspace: Workspace, order: Order) -> Path:
+    """Return the directory of the run that `order` belongs to; raise UsageError where its name cannot be one."""
+    name = order.run or order.dataset.name
+    if not is_plain_name(name):
+        raise UsageError(
+            f"'{name}' cannot name a run: use letters, digits, '.', '_' and '-', and give it with --run"
+        )
+    return workspace.results / name
+
+
+def write_down(workspace: Workspace, order: Order, run: Path) -> tuple[Cell, ...]:
+    """Write samples, prompts and `run.json`, keeping what the run was asked before; return the cells of `order`."""
+    asked = tuple(_cells(order))
+    before = read_plan(run) if (run / PLAN_NAME).is_file() else None
+    path = _relative(order.dataset.path, workspace.root)
+    if before and before.dataset_path != path:
+        raise UsageError(
+            f"run '{run.name}' is about the dataset at {before.dataset_path}, not {path}; name another with --run"
+        )
+    cells = merge_cells(before.cells if before else (), asked)
+    with DigestCache(workspace.results / ".images.sqlite") as cache:
+        samples = write_samples(run, order.dataset, _widest(cells), cache)
+    write_prompts(run, order.prompts)
+    plan = RunPlan(
+        name=run.name,
+        created=before.created if before else now(),
+        updated=now(),
+        bakeoff_version=__version__,
+        git_commit=git_commit(workspace.root),
+        dataset=order.dataset.name,
+        dataset_path=path,
+        samples=samples,
+        cells=cells,
+        envs=before.envs if before else {},
+    )
+    write_plan(run, plan)
+    return asked
+
+
+def record_env(run: Path, runner: str, env: Env) -> None:
+    """Note in `run.json` what the environment of `runner` holds."""
+    record = EnvRecord(
+        fingerprint=env.fingerprint, python=env.python_version, locked=env.locked, packages=env.packages
+    )
+    plan = read_plan(run)
+    if plan.envs.get(runner) != record:
+        write_plan(run, plan.model_copy(update={"envs": {**plan.envs, runner: record}}))
+
+
+def _cells(order: Order) -> Iterator[Cell]:
+    for model in order.models:
+        digest = digest_runner(model.runner)
+        params = {**model.params, **order.overrides}
+        try:
+            canonical(params)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"model '{model.name}': its parameters are not JSON: {error}") from error
+        for prompt in order.prompts:
+            yield Cell(
+                model=model.name,
+                runner=model.runner.name,
+                runner_digest=digest,
+                params=params,
+                overrides=dict(order.overrides),
+                prompt=prompt.id,
+                prompt_sha256=prompt.sha256,
+                limit=order.limit,
+                repeats=order.repeats,
+            )
+
+
+def _widest(cells: tuple[Cell, ...]) -> int | None:
+    """Return how many samples the widest of `cells` asks for, None for all of them."""
+    limits = [cell.limit for cell in cells if cell.limit is not None]
+    return max(limits) if len(limits) == len(cells) else None
+
+
+def _relative(path: Path, root: Path) -> str:
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
