@@ -18,6 +18,7 @@ MAX_BYTES = 50_000_000
 MAX_PIXELS = 64_000_000
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "MPO")
 _FLUSH_EVERY = 256
+_RECENT = 4096
 _SETTLED_NS = 2 * 10**9
 _CREATE = """CREATE TABLE IF NOT EXISTS probes (path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER,
     sha256 TEXT, width INTEGER, height INTEGER) WITHOUT ROWID"""
@@ -74,6 +75,7 @@ class DigestCache:
         """Say where the file is; it is opened on entering."""
         self._path = path
         self._database: sqlite3.Connection | None = None
+        self._recent: dict[Path, Probe] = {}
         self._pending: list[tuple[bytes, int, int, str | None, int | None, int | None]] = []
 
     def __enter__(self) -> Self:
@@ -95,7 +97,14 @@ class DigestCache:
             self._database.close()
 
     def probe(self, path: Path) -> Probe:
-        """Return `probe(path)`, from the file where it is known."""
+        """Return `probe(path)`, from the file where it is known; a session looks at a path about once."""
+        if path not in self._recent:
+            if len(self._recent) >= _RECENT:
+                self._recent.clear()
+            self._recent[path] = self._ask(path)
+        return self._recent[path]
+
+    def _ask(self, path: Path) -> Probe:
         try:
             status = path.stat()
         except (OSError, ValueError):
