@@ -14,6 +14,18 @@ MANIFEST_NAME = "runner.toml"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
+class Need(Frozen):
+    """Something outside the environment that a runner needs: a program on PATH, or a file at one of some paths.
+
+    Paths may hold `*`, `~` and `$VARIABLES`. `remedy` says how to get it.
+    """
+
+    what: str
+    program: str | None = None
+    any_path: tuple[str, ...] = ()
+    remedy: str
+
+
 class Manifest(Frozen):
     """The keys of `runner.toml`."""
 
@@ -26,6 +38,7 @@ class Manifest(Frozen):
     batch_max: int = Field(default=1, ge=1)
     concurrency: int = Field(default=1, ge=1)
     messages: bool = False
+    needs: tuple[Need, ...] = ()
     item_timeout_s: float | None = Field(default=None, gt=0)
     load_timeout_s: float | None = Field(default=None, gt=0)
     defaults: dict[str, Any] = {}
@@ -90,9 +103,14 @@ def discover(roots: tuple[Path, ...]) -> Discovery:
     return Discovery(runners, defects)
 
 
+def is_runner_name(name: str) -> bool:
+    """Tell whether a runner's folder may have this name."""
+    return _NAME.fullmatch(name) is not None
+
+
 def read_runner(folder: Path) -> Runner:
     """Read one runner folder; raise BakeoffError naming the first thing that is missing or wrong."""
-    if not _NAME.fullmatch(folder.name):
+    if not is_runner_name(folder.name):
         raise BakeoffError(f"{folder}: a runner's name is made of letters, digits, '_' and '-'")
     if not (folder / MANIFEST_NAME).is_file():
         raise BakeoffError(f"{folder}: has no {MANIFEST_NAME}; write one, or start the folder's name with '_'")

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+PLAN_NAME = "run.json"
 SAMPLES_NAME = "samples.parquet"
 PROMPTS_NAME = "prompts.parquet"
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

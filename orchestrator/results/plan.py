@@ -8,8 +8,8 @@ from orchestrator.errors import BakeoffError
 from orchestrator.identity import canonical
 from orchestrator.parsing import Frozen, read_json
 from orchestrator.results.files import write_atomically
+from orchestrator.results.layout import PLAN_NAME
 
-PLAN_NAME = "run.json"
 
 
 class Cell(Frozen):

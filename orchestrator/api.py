@@ -1,0 +1,84 @@
+"""The functions behind the commands, for notebooks and scripts; `orchestrator` hands them on."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from orchestrator.config import Workspace, find_workspace, get_model, open_workspace
+from orchestrator.datasets import open_dataset
+from orchestrator.errors import UsageError
+from orchestrator.prompt import load_prompt
+from orchestrator.results.layout import PLAN_NAME
+from orchestrator.running.events import Event, Notify
+from orchestrator.running.experiment import RunOutcome, carry_out
+from orchestrator.running.first_look import Answer, ask_once
+from orchestrator.running.planning import Order
+
+
+def run(
+    *,
+    models: Sequence[str],
+    dataset: str,
+    prompts: Sequence[str] = ("question",),
+    repeat: int = 1,
+    params: Mapping[str, Any] | None = None,
+    limit: int | None = None,
+    name: str | None = None,
+    workspace: Workspace | Path | str | None = None,
+    notify: Notify | None = None,
+) -> RunOutcome:
+    """Ask `models` every question of `dataset` that they have not answered yet, with each of `prompts`.
+
+    A model that fails is told in the outcome; raises BakeoffError for what does not exist or does not fit.
+    """
+    opened = _open(workspace)
+    order = Order(
+        models=tuple(get_model(opened, model) for model in dict.fromkeys(models)),
+        dataset=open_dataset(opened, dataset),
+        prompts=tuple(load_prompt(opened, prompt) for prompt in dict.fromkeys(prompts)),
+        overrides=dict(params or {}),
+        repeats=repeat,
+        limit=limit,
+        run=name,
+    )
+    return carry_out(opened, order, notify or _ignore)
+
+
+def try_model(
+    model: str,
+    images: Sequence[Path | str],
+    question: str,
+    *,
+    params: Mapping[str, Any] | None = None,
+    workspace: Workspace | Path | str | None = None,
+    notify: Notify | None = None,
+) -> Answer:
+    """Ask one model one question about `images`, and keep nothing."""
+    opened = _open(workspace)
+    found = get_model(opened, model)
+    chosen = type(found)(found.name, found.runner, {**found.params, **(params or {})})
+    return ask_once(opened, chosen, [Path(image) for image in images], question, notify or _ignore)
+
+
+def run_path(run: str | Path, workspace: Workspace | Path | str | None = None) -> Path:
+    """Return the directory of a run given by path or by name; raise UsageError with the nearest name."""
+    from orchestrator.errors import nearest  # noqa: PLC0415 - only for a message
+
+    as_path = Path(run)
+    if (as_path / PLAN_NAME).is_file():
+        return as_path.resolve()
+    results = _open(workspace).results
+    if (results / as_path / PLAN_NAME).is_file():
+        return results / as_path
+    known = [path.parent.name for path in results.glob(f"*/{PLAN_NAME}")]
+    raise UsageError(f"there is no run '{run}'{nearest(str(run), known)} (`bakeoff list runs` shows all)")
+
+
+def _open(workspace: Workspace | Path | str | None) -> Workspace:
+    if isinstance(workspace, Workspace):
+        return workspace
+    return open_workspace(Path(workspace)) if workspace else find_workspace()
+
+
+def _ignore(_: Event) -> None:
+    pass

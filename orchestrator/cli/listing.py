@@ -1,0 +1,87 @@
+"""The command `list`: what there is to choose from, one a line."""
+
+import click
+
+from orchestrator import console
+from orchestrator.cli.common import current_workspace
+from orchestrator.config import Workspace, list_models
+
+_KINDS = ("models", "runners", "datasets", "prompts", "metrics", "runs")
+
+
+@click.command("list")
+@click.argument("kind", type=click.Choice(_KINDS))
+def listing(kind: str) -> None:
+    """Show the models, runners, datasets, prompts, metrics or runs that can be named elsewhere.
+
+    \b
+    Example:
+      bakeoff list models
+    """
+    rows = {
+        "models": _models,
+        "runners": _runners,
+        "datasets": _datasets,
+        "prompts": _prompts,
+        "metrics": _metrics,
+        "runs": _runs,
+    }[kind](current_workspace())
+    width = max((len(name) for name, _ in rows), default=0)
+    for name, about in rows:
+        click.echo(f"{name:<{width}}  {console.printable(about)}".rstrip())
+    if not rows:
+        console.status(f"there are no {kind} here yet")
+
+
+def _models(workspace: Workspace) -> list[tuple[str, str]]:
+    _tell_defects(workspace)
+    models = list_models(workspace).values()
+    return [(model.name, f"runner {model.runner.name}: {model.runner.manifest.description}") for model in models]
+
+
+def _runners(workspace: Workspace) -> list[tuple[str, str]]:
+    _tell_defects(workspace)
+    return [(runner.name, runner.manifest.description) for runner in workspace.discovery.runners.values()]
+
+
+def _datasets(workspace: Workspace) -> list[tuple[str, str]]:
+    from orchestrator.datasets import list_datasets  # noqa: PLC0415 - only for this kind
+
+    return [(name, "") for name in list_datasets(workspace)]
+
+
+def _prompts(workspace: Workspace) -> list[tuple[str, str]]:
+    from orchestrator.errors import BakeoffError  # noqa: PLC0415 - only for this kind
+    from orchestrator.prompt import list_prompts, read_prompt  # noqa: PLC0415 - only for this kind
+
+    rows = []
+    for name, path in list_prompts(workspace).items():
+        try:
+            prompt = read_prompt(path, name)
+            rows.append((name, prompt.description or prompt.text.replace("\n", " ")[:70]))
+        except BakeoffError as error:
+            rows.append((name, f"unusable: {error}"))
+    return rows
+
+
+def _metrics(_: Workspace) -> list[tuple[str, str]]:
+    from orchestrator.metrics import METRICS  # noqa: PLC0415 - only for this kind
+
+    return [(m.name, f"{m.description} ({m.unit}, {m.direction} is better)") for m in METRICS.values()]
+
+
+def _runs(workspace: Workspace) -> list[tuple[str, str]]:
+    from orchestrator.results.layout import PLAN_NAME  # noqa: PLC0415 - only for this kind
+    from orchestrator.results.plan import read_plan  # noqa: PLC0415 - only for this kind
+
+    rows = []
+    for path in sorted(workspace.results.glob(f"*/{PLAN_NAME}")):
+        plan = read_plan(path.parent)
+        models = ", ".join(dict.fromkeys(cell.model for cell in plan.cells))
+        rows.append((plan.name, f"{plan.samples} samples of {plan.dataset}; {models}; {plan.updated:%Y-%m-%d %H:%M}"))
+    return rows
+
+
+def _tell_defects(workspace: Workspace) -> None:
+    for name, defect in workspace.discovery.defects.items():
+        console.status(f"runner {name} cannot be used: {defect}")

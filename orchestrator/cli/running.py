@@ -1,0 +1,117 @@
+"""The commands that ask models: `run` and `try`."""
+
+from pathlib import Path
+
+import click
+
+from orchestrator import console
+from orchestrator.cli.common import current_workspace, parse_params
+from orchestrator.errors import ModelFailedError, UsageError
+
+_INTERRUPTED = 130
+
+
+@click.command()
+@click.option("--model", "models", multiple=True, required=True, metavar="M", help="A model; may be repeated.")
+@click.option("--dataset", required=True, metavar="D", help="A dataset's name or path.")
+@click.option("--prompt", "prompts", multiple=True, default=("question",), metavar="P", help="May be repeated.")
+@click.option("--repeat", default=1, type=click.IntRange(min=1), metavar="N", help="Ask everything N times.")
+@click.option("--param", "params", multiple=True, metavar="K=V", help="A parameter for every model.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N samples.")
+@click.option("--run", "name", metavar="NAME", help="The run's name; default: the dataset's.")
+def run(
+    models: tuple[str, ...],
+    dataset: str,
+    prompts: tuple[str, ...],
+    repeat: int,
+    params: tuple[str, ...],
+    limit: int | None,
+    name: str | None,
+) -> int:
+    """Ask models every question of a dataset that they have not answered yet.
+
+    The same command again goes on where it was left: what is answered is never asked twice.
+
+    \b
+    Example:
+      bakeoff run --model rapidocr --model tesseract --prompt question --dataset tiny-docs
+    """
+    from orchestrator import api  # noqa: PLC0415 - brings pyarrow in, which --help does without
+
+    with console.RunDisplay() as display:
+        outcome = api.run(
+            models=models,
+            dataset=dataset,
+            prompts=prompts,
+            repeat=repeat,
+            params=parse_params(params),
+            limit=limit,
+            name=name,
+            workspace=current_workspace(),
+            notify=lambda event: _show(display, event),
+        )
+    if outcome.interrupted:
+        console.status("interrupted; the same command goes on from here")
+        return _INTERRUPTED
+    failed = [model.model for model in outcome.models if model.error]
+    console.status(f"answers are in {_shown(outcome.folder)}; next: bakeoff score {outcome.folder.name}")
+    return ModelFailedError.exit_code if failed else 0
+
+
+@click.command("try")
+@click.argument("model")
+@click.argument("images_and_question", nargs=-1, required=True, metavar='IMAGE… "QUESTION"')
+@click.option("--param", "params", multiple=True, metavar="K=V", help="A parameter for the model.")
+def first_look(model: str, images_and_question: tuple[str, ...], params: tuple[str, ...]) -> None:
+    """Ask one model one question about one to three images, and keep nothing.
+
+    \b
+    Example:
+      bakeoff try rapidocr receipt.jpg "What is the total?"
+    """
+    from orchestrator import api  # noqa: PLC0415 - see run
+
+    *images, question = images_and_question
+    if not images or Path(question).is_file():
+        raise UsageError("put the question last, in quotes: bakeoff try MODEL IMAGE… \"QUESTION\"")
+    answer = api.try_model(
+        model,
+        images,
+        question,
+        params=parse_params(params),
+        workspace=current_workspace(),
+        notify=lambda event: console.status(event.text),
+    )
+    click.echo(console.printable(answer.text))
+    tokens = f", {answer.output_tokens} tokens" if answer.output_tokens is not None else ""
+    console.status(f"loaded in {answer.load_s:.1f} s, answered in {answer.latency_s:.2f} s{tokens}")
+
+
+def _show(display: console.RunDisplay, event: object) -> None:
+    from orchestrator.running.events import Advance, ModelOutcome, Note  # noqa: PLC0415 - see run
+
+    match event:
+        case Note(text):
+            display.note(text)
+        case Advance():
+            done = event.before + event.ok + event.failed
+            display.advance(event.model, event.total, done, event.failed, event.rate, event.eta_s)
+        case ModelOutcome():
+            display.finish(event.model, describe_outcome(event), is_bad=event.error is not None)
+
+
+def describe_outcome(outcome: "ModelOutcome") -> str:  # noqa: F821 - imported late
+    """Say in one line how a model's part of a run ended."""
+    parts = [f"{outcome.before + outcome.ok} of {outcome.total} answered"]
+    if outcome.before and (outcome.ok or outcome.failed):
+        parts.append(f"{outcome.ok} now")
+    parts += [f"{n} {status}" for status, n in sorted(outcome.statuses.items()) if status != "ok"]
+    if outcome.ok or outcome.failed:
+        parts.append(f"{outcome.elapsed_s:.1f} s")
+    text = ", ".join(parts)
+    return f"{text}; FAILED: {outcome.error}" if outcome.error else text
+
+
+def _shown(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

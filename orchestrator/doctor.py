@@ -1,0 +1,71 @@
+"""Look for what is missing here, and say how to mend it."""
+
+import glob
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.config import CONFIG_NAME, Workspace, list_models
+from orchestrator.errors import nearest
+from orchestrator.manifest import Need, Runner
+
+FREE_BYTES = 5 * 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at; `problem` is a sentence with the remedy, None where all is well."""
+
+    what: str
+    state: str
+    problem: str | None = None
+
+
+def examine(workspace: Workspace) -> Iterator[Finding]:
+    """Yield findings on this machine, the workspace and every runner in it; builds nothing and asks no network."""
+    yield _find_system()
+    yield _find_disk(workspace)
+    yield Finding("workspace", str(workspace.root))
+    for name, defect in workspace.discovery.defects.items():
+        yield Finding(f"runner {name}", "unusable", defect)
+    for runner in workspace.discovery.runners.values():
+        yield from _find_runner(runner)
+    for name, table in workspace.own_models.items():
+        if name not in list_models(workspace):
+            known = nearest(table["runner"], workspace.discovery.runners)
+            problem = f"{workspace.root / CONFIG_NAME}: there is no usable runner '{table['runner']}'{known}"
+            yield Finding(f"model {name}", "unusable", problem)
+
+
+def _find_system() -> Finding:
+    state = f"Python {sys.version.split()[0]} on {sys.platform}"
+    problem = None if os.name == "posix" else "models cannot be run on Windows itself; use WSL"
+    return Finding("system", state, problem)
+
+
+def _find_disk(workspace: Workspace) -> Finding:
+    free = shutil.disk_usage(workspace.root).free
+    state = f"{free / 1e9:.0f} GB free"
+    if not os.access(workspace.root, os.W_OK):
+        return Finding("disk", state, f"{workspace.root} cannot be written; choose another folder")
+    problem = "environments with torch take several GB; free some space" if free < FREE_BYTES else None
+    return Finding("disk", state, problem)
+
+
+def _find_runner(runner: Runner) -> Iterator[Finding]:
+    what = f"runner {runner.name}"
+    needs_lock = runner.requirements.read_text(encoding="utf-8").strip() and not runner.lock.is_file()
+    unlocked = f"its versions are not pinned; run `bakeoff env lock {runner.name}`" if needs_lock else None
+    yield Finding(what, "locked" if not needs_lock else "not locked", unlocked)
+    for need in runner.manifest.needs:
+        found = _look_for(need)
+        yield Finding(what, f"has {need.what}" if found else f"lacks {need.what}", None if found else need.remedy)
+
+
+def _look_for(need: Need) -> bool:
+    if need.program and shutil.which(need.program):
+        return True
+    return any(glob.glob(os.path.expandvars(str(Path(p).expanduser()))) for p in need.any_path)  # noqa: PTH207 - absolute patterns

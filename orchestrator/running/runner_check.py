@@ -1,0 +1,86 @@
+"""Prove a runner against the contract: it builds, loads, answers, keeps to the wire and ends when told."""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from orchestrator.config import Model, Workspace
+from orchestrator.doctor import Finding
+from orchestrator.env import ensure_env
+from orchestrator.errors import BakeoffError
+from orchestrator.protocol import Failure, Response
+from orchestrator.running.events import Note, Notify
+from orchestrator.running.worker_spec import make_spec
+from orchestrator.session import GRACE_S, Gone, Ready, Session
+
+REQUESTS = 3
+
+
+def check_runner(workspace: Workspace, model: Model, notify: Notify) -> Iterator[Finding]:
+    """Yield what was tried with `model` in the order of the contract; the first problem is the last finding."""
+    try:
+        env = ensure_env(workspace, model.runner, lambda text: notify(Note(text)))
+    except BakeoffError as error:
+        yield Finding("environment", "cannot be built", str(error))
+        return
+    yield Finding("environment", f"built, {len(env.packages)} packages" if env.packages else "nothing to install")
+    with tempfile.TemporaryDirectory(prefix="bakeoff-check-") as folder:
+        spec = make_spec(workspace, model, env, Path(folder))
+        image = _draw_page(Path(folder) / "page.png")
+        with Session(spec) as session:
+            yield from _examine(session, image)
+
+
+def _examine(session: Session, image: Path) -> Iterator[Finding]:
+    loading = _wait_for(session, 1)[-1]
+    if isinstance(loading, Gone):
+        yield Finding("load", "failed", loading.reason)
+        return
+    yield Finding("load", f"{loading.load_s:.1f} s, up to {loading.batch_max * loading.concurrency} at a time")
+    for number in range(REQUESTS):
+        session.send(
+            {
+                "type": "request",
+                "id": f"check-{number}",
+                "prompt": f"What is written here? ({number})",
+                "images": [{"path": str(image), "sha256": ""}],
+            }
+        )
+    events = _wait_for(session, REQUESTS)
+    for event in events:
+        match event:
+            case Response():
+                yield Finding("answer", f"{event.text[:60]!r} in {event.latency_s:.2f} s")
+            case Failure():
+                yield Finding("answer", "failed", f"{event.kind}: {event.message}")
+            case Gone():
+                yield Finding("answer", "lost", event.reason)
+    if not isinstance(events[-1], Gone):
+        yield _find_end(session)
+
+
+def _wait_for(session: Session, count: int) -> list[Any]:
+    """Collect `count` events; a `Gone` is the last in any case, and the session's own deadlines bring one."""
+    events: list[Any] = []
+    while len(events) < count and not any(isinstance(event, Gone) for event in events):
+        events += session.poll(0.5)
+    return events
+
+
+def _find_end(session: Session) -> Finding:
+    start = time.monotonic()
+    list(session.close())
+    took = time.monotonic() - start
+    problem = f"it did not end by itself within {GRACE_S:g} s of being told to" if took > GRACE_S else None
+    return Finding("end", f"{took:.1f} s", problem)
+
+
+def _draw_page(path: Path) -> Path:
+    from PIL import Image, ImageDraw  # noqa: PLC0415 - only here
+
+    page = Image.new("RGB", (480, 160), "white")
+    ImageDraw.Draw(page).text((40, 50), "Total 12.50", fill="black", font_size=40)
+    page.save(path)
+    return path
