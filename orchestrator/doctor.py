@@ -5,23 +5,14 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.config import CONFIG_NAME, Workspace, list_models
 from orchestrator.errors import nearest
+from orchestrator.findings import Finding
 from orchestrator.manifest import Need, Runner
 
 FREE_BYTES = 5 * 10**9
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at; `problem` is a sentence with the remedy, None where all is well."""
-
-    what: str
-    state: str
-    problem: str | None = None
 
 
 def examine(workspace: Workspace) -> Iterator[Finding]:

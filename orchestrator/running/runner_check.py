@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.config import Model, Workspace
-from orchestrator.doctor import Finding
 from orchestrator.env import ensure_env
 from orchestrator.errors import BakeoffError
+from orchestrator.findings import Finding
 from orchestrator.protocol import Failure, Response
 from orchestrator.running.events import Note, Notify
 from orchestrator.running.worker_spec import make_spec

@@ -1,0 +1,66 @@
+# What people type. Every target makes its own .venv with plain `python3 -m venv`; uv comes as a dependency.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+LINT   := $(VENV)/.ready-lint
+
+MODEL   ?= rapidocr
+DATASET ?= tiny-docs
+PROMPT  ?= question
+LIMIT   ?=
+RUN     ?= $(notdir $(patsubst %/,%,$(DATASET)))
+
+# uv does not read pip's configuration: a folder of wheels that pip knows is handed on.
+export UV_FIND_LINKS ?= $(subst $(eval ) ,$(comma),$(strip $(PIP_FIND_LINKS)))
+comma := ,
+
+.PHONY: bench smoke test test-all lint format new-runner doctor clean help
+
+help:  ## Show this
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+bench: $(READY)  ## Ask MODEL(s) about DATASET with PROMPT(s), score, report (LIMIT=n: only n samples)
+	@status=0; $(BIN)/bakeoff run $(foreach m,$(MODEL),--model $(m)) $(foreach p,$(PROMPT),--prompt $(p)) \
+	    --dataset $(DATASET) --run $(RUN) $(if $(LIMIT),--limit $(LIMIT)) || status=$$?; \
+	  if [ $$status -ne 0 ] && [ $$status -ne 3 ]; then exit $$status; fi; \
+	  $(BIN)/bakeoff score $(RUN) && $(BIN)/bakeoff report $(RUN) && exit $$status
+
+smoke: $(READY)  ## The whole way with the echo runner, in seconds: run, score, report
+	$(BIN)/bakeoff run --model echo --dataset tiny-docs --run smoke
+	$(BIN)/bakeoff score smoke
+	$(BIN)/bakeoff report smoke
+
+test: $(READY)  ## The fast tests
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-all: $(READY)  ## Every test; builds real environments from the package registry
+	$(BIN)/python -m pytest -n 2
+
+lint: $(LINT)  ## ruff and mypy, as CI runs them
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(LINT)  ## Put the code into the one format
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+new-runner: $(READY)  ## Begin the runner NAME
+	$(BIN)/bakeoff runner new $(NAME)
+
+doctor: $(READY)  ## Look for what is missing on this machine
+	$(BIN)/bakeoff doctor
+
+clean:  ## Delete what was built; results stay
+	rm -rf $(VENV) envs
+
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bakeoff needs Python 3.11 or newer; set PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+$(LINT): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[lint]'
+	@touch $@
