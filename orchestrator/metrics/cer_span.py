@@ -11,9 +11,9 @@ from orchestrator.metrics.rates import error_rate
 def span_errors(text: str, references: tuple[str, ...]) -> Measure:
     """Measure the CER of the stretch of `text` most like a reference, never above the CER of all of it.
 
-    The stretch is that of rapidfuzz's `partial_ratio_alignment`, at most as long as the reference, so the
-    figure may lie above that of the best stretch. A diagnostic, no target: an answer that holds the whole page
-    scores well, and a short reference is found by chance. Unit, cap and empty references as for `cer`.
+    The stretch is rapidfuzz's `partial_ratio_alignment`, at most as long as the reference, so the figure
+    may lie above that of the best stretch. A diagnostic, no target: an answer with the page in it does well,
+    and a short reference is found by chance. Unit, cap and empty references as for `cer`.
     """
     return min(_span_errors(text, reference) for reference in references)
 
@@ -29,7 +29,7 @@ def _span_errors(text: str, reference: str) -> Measure:
 
 CER_SPAN = Metric(
     name="cer_span",
-    description="cer of the answer's part most like the reference: low beside a high cer is read, but verbose",
+    description="cer of the answer's part most like a reference: low beside a high cer is read, but verbose",
     unit="fraction",
     direction="lower",
     function=span_errors,

@@ -1,0 +1,99 @@
+"""What is kept of a cell's scores to make its figures: numbers only, some bytes per sample."""
+
+import math
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.metrics import Measure, Metric
+from orchestrator.results.expected import Expected
+from orchestrator.results.plan import Cell
+from orchestrator.scoring.intervals import Floats, Ints
+
+Name = TypeVar("Name", bound=Hashable)
+
+
+class Measured(NamedTuple):
+    """One metric of one batch: for each answer a measure, or else the reason why there is none."""
+
+    measures: list[Measure | None]
+    reasons: list[str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One metric of a cell, in pieces as long as the batches.
+
+    `scores` is per sample the mean over its scored repeats, or NaN; `errors` and `weights` are the sums over
+    its repeats, for metrics with a corpus figure; `reasons` is per answer a number of `Tally.reasons`.
+    """
+
+    scores: list[Floats] = field(default_factory=list)
+    errors: list[Floats] = field(default_factory=list)
+    weights: list[Floats] = field(default_factory=list)
+    reasons: list[Ints] = field(default_factory=list)
+
+
+class Samples(NamedTuple):
+    """Per sample: the numbers of its doc_class and question_type, and a hash of its document."""
+
+    doc_classes: Ints
+    question_types: Ints
+    documents: Ints
+
+
+class Tally:
+    """The scores of one cell so far; answers come in the order of samples, repeats innermost."""
+
+    def __init__(self, cell: Cell, metrics: Sequence[Metric]) -> None:
+        """Start with nothing scored."""
+        self.cell = cell
+        self.metrics = metrics
+        self.columns = {metric.name: Column() for metric in metrics}
+        self.samples: list[Samples] = []
+        self.reasons: dict[str | None, int] = {None: 0}
+        self.doc_classes: dict[str | None, int] = {}
+        self.question_types: dict[str | None, int] = {}
+
+    def add_samples(self, expected: Sequence[Expected]) -> None:
+        """Take the groups and documents of a batch of answers."""
+        firsts = expected[:: self.cell.repeats]
+        doc_classes = _number([row.doc_class for row in firsts], self.doc_classes)
+        question_types = _number([row.question_type for row in firsts], self.question_types)
+        documents = np.array([_document(row) for row in firsts], np.int64)
+        self.samples.append(Samples(doc_classes, question_types, documents))
+
+    def add(self, metric: Metric, measured: Measured) -> None:
+        """Take one metric of the same batch."""
+        column = self.columns[metric.name]
+        column.reasons.append(_number(measured.reasons, self.reasons).astype(np.int8))
+        column.scores.append(_mean_known(self._table(m.score if m else math.nan for m in measured.measures)))
+        if metric.aggregate:
+            errors = self._table((m.errors or 0) if m else 0 for m in measured.measures)
+            weights = self._table((m.weight or 0) if m else 0 for m in measured.measures)
+            column.errors.append(errors.sum(axis=1))
+            column.weights.append(weights.sum(axis=1))
+
+    def _table(self, values: Iterable[float]) -> NDArray[np.float64]:
+        return np.fromiter(values, np.float64).reshape(-1, self.cell.repeats)
+
+
+def _mean_known(table: NDArray[np.float64]) -> Floats:
+    known = (~np.isnan(table)).sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        return np.nansum(table, axis=1) / known  # type: ignore[no-any-return]
+
+
+def _number(names: Sequence[Name], numbers: dict[Name, int]) -> Ints:
+    """Return each name's number, giving new names the next ones."""
+    for name in dict.fromkeys(names):
+        numbers.setdefault(name, len(numbers))
+    return np.fromiter((numbers[name] for name in names), np.int64, len(names))
+
+
+def _document(row: Expected) -> int:
+    """Hash what samples of one document share: the first image's digest, else the sample's own id."""
+    return hash(row.images[0].sha256 if row.images and row.images[0].sha256 else row.sample_id)
