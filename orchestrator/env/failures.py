@@ -47,7 +47,7 @@ _FAILURES = (
         "install it or change the key 'python'",
     ),
     _failure(
-        r"network was disabled",
+        r"[Nn]etwork (?:was|connectivity is) disabled",
         TryLaterError,
         "a package is not in uv's cache and the network is switched off (UV_OFFLINE); "
         "run `bakeoff env build {runner}` once with a network",

@@ -20,14 +20,9 @@ def env_folder(workspace: Workspace, runner: Runner, fingerprint: str) -> Path:
     return workspace.envs / f"{runner.name}-{fingerprint[:_SHOWN_DIGITS]}"
 
 
-def has_env_name(folder: Path) -> bool:
-    """Tell whether a folder is named as `env_folder` names them."""
-    return _NAME.fullmatch(folder.name) is not None
-
-
 def list_folders(envs: Path) -> list[Path]:
     """Return every folder that has the name of an environment, whole or not."""
-    return sorted(path for path in envs.glob("*") if has_env_name(path))
+    return sorted(path for path in envs.glob("*") if _NAME.fullmatch(path.name))
 
 
 def remove_leftovers(envs: Path) -> None:

@@ -12,7 +12,7 @@ from orchestrator.config import Workspace
 from orchestrator.env.build import Order, build_env
 from orchestrator.env.check import find_damage, find_defect
 from orchestrator.env.fingerprint import fingerprint, has_requirements, lock_digest
-from orchestrator.env.folders import env_folder, has_env_name, remove_leftovers, touch
+from orchestrator.env.folders import env_folder, remove_leftovers, touch
 from orchestrator.env.interpreter import find_interpreter, recall_interpreter
 from orchestrator.env.locks import building, using
 from orchestrator.env.state import read_state
@@ -53,7 +53,7 @@ def ensure_env(workspace: Workspace, runner: Runner, notify: Callable[[str], Non
 @contextmanager
 def use_env(env: Env) -> Iterator[None]:
     """Keep an environment from being removed; raise TryLaterError if that has happened already."""
-    if not has_env_name(env.folder):
+    if not _was_built(env):
         yield
         return
     with using(env.folder):
@@ -65,6 +65,8 @@ def use_env(env: Env) -> Iterator[None]:
 
 def check_env(env: Env) -> str | None:
     """Compare every file of an environment with what was installed; return a sentence, or None if well."""
+    if not _was_built(env):
+        return None
     return find_defect(env.folder, env.fingerprint) or find_damage(env.folder)
 
 
@@ -77,6 +79,11 @@ def _no_env(runner: Runner) -> Env:
         packages={},
         python_version=platform.python_version(),
     )
+
+
+def _was_built(env: Env) -> bool:
+    """Tell a built environment from the one of a runner that needs none."""
+    return env.python.is_relative_to(env.folder)
 
 
 def _open(folder: Path, wanted: str) -> Env | None:
