@@ -30,8 +30,9 @@ def fingerprint(settings: Settings, runner: Runner, interpreter: Interpreter) ->
 
 def source_digest(settings: Settings, runner: Runner) -> str:
     """Return the part of the fingerprint that is known before an interpreter was found."""
-    backend = _resolved_backend(settings) if _NAMES_TORCH.search(_content(runner)) else None
-    return _digest([STORE_FORMAT, lock_digest(runner), backend])
+    content = _content(runner)
+    backend = _resolved_backend(settings) if _NAMES_TORCH.search(content) else None
+    return _digest([STORE_FORMAT, hashlib.sha256(content.encode()).hexdigest(), backend])
 
 
 def lock_digest(runner: Runner) -> str:
@@ -76,7 +77,7 @@ def _lines(path: Path, seen: set[Path]) -> Iterator[str]:
         return
     seen.add(path)
     for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
-        meant = _COMMENT.sub("", line).strip()
+        meant = (_COMMENT.sub("", line) if "#" in line else line).strip()
         if meant:
             yield meant
         if included := _INCLUDE.match(meant):
