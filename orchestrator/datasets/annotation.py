@@ -1,12 +1,13 @@
 """Datasets of images: a folder whose `annotation.csv` has a question about an image on every row."""
 
+import functools
 import json
 import math
 import os
 import re
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from orchestrator.datasets import columns as shared
 from orchestrator.datasets.sample import Box, Sample
@@ -31,6 +32,7 @@ SPELLINGS = {
 }
 _NO_BOX = {"", "none", "null", "nan"}
 _AROUND_BOX = " \t\r\n“”„‟«»‘’\"'[]()"  # noqa: RUF001 - the quotes that word processors put
+_BETWEEN = re.compile(r"\s*[,;]\s*|\s+")
 _CORNERS = 4
 
 
@@ -60,22 +62,21 @@ def load(path: Path) -> Iterator[Sample]:
     seen: dict[str, int] = {}
     counts: Counter[str] = Counter()
     for number, row in enumerate(table.rows(), start=1):
-        where = f"{table.path}, line {row.line}"
-        names = _image_names(row.cells[columns["image_path"]], where)
+        try:
+            images, stem = _images(row.cells[columns["image_path"]], folder)
+            box = _box(row.cells[columns["answer_bbox"]]) if "answer_bbox" in columns else None
+        except ValueError as error:
+            raise BakeoffError(f"{table.path}, line {row.line}: {error}") from error
         yield Sample(
-            id=shared.own_id(table, row, columns, seen) or _id_of(names, counts, number),
+            id=shared.own_id(table, row, columns, seen) or _counted(stem, counts, number),
             question=row.cells[columns["question"]],
-            images=tuple(_absolute(folder, name) for name in names),
+            images=images,
             references=shared.references(row, columns),
             doc_class=shared.optional(row, columns, "doc_class"),
             question_type=shared.optional(row, columns, "question_type"),
-            answer_bbox=_box(row.cells[columns["answer_bbox"]], where) if "answer_bbox" in columns else None,
+            answer_bbox=box,
             metadata=shared.rest(table, row, columns),
         )
-
-
-def _absolute(folder: str, name: str) -> Path:
-    return Path(os.path.normpath(os.path.join(folder, name)))  # noqa: PTH118 - Path keeps the `..`
 
 
 def _names_images(columns: tuple[str, ...]) -> bool:
@@ -84,60 +85,57 @@ def _names_images(columns: tuple[str, ...]) -> bool:
     return nearest_column(columns, SPELLINGS["image_path"]) is not None
 
 
-def _image_names(cell: str, where: str) -> list[str]:
-    cell = cell.strip()
-    names = _json_list(cell, where) if cell.startswith("[") and cell.endswith("]") else [cell]
+# The rows of an image mostly follow each other.
+@functools.lru_cache(maxsize=256)
+def _images(cell: str, folder: str) -> tuple[tuple[Path, ...], str | None]:
+    """Return the absolute paths of the images in `cell`, and what a row is called after the first."""
+    names = _names(cell.strip())
     if not all(names):
-        raise BakeoffError(
-            f"{where}: image_path is empty; write the image's path, or [] for a question without one"
-        )
-    return [name.replace("\\", "/") for name in names]
+        raise ValueError("image_path is empty; write the image's path, or [] for a question without one")
+    names = [name.replace("\\", "/") for name in names]
+    joined = (os.path.join(folder, name) for name in names)  # noqa: PTH118 - Path keeps the `..`
+    return tuple(Path(os.path.normpath(name)) for name in joined), _stem(names[0]) if names else None
 
 
-def _json_list(cell: str, where: str) -> list[str]:
+def _names(cell: str) -> list[str]:
+    if not (cell.startswith("[") and cell.endswith("]")):
+        return [cell]
     try:
         names = json.loads(cell)
     except ValueError:
         names = None
     if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
-        raise BakeoffError(
-            f'{where}: image_path {cell} should be one path, or a JSON list as ["a.png", "b.png"]'
-        )
+        raise ValueError(f'image_path {cell} should be one path, or a JSON list as ["a.png", "b.png"]')
     return names
 
 
-def _id_of(names: list[str], counts: Counter[str], number: int) -> str:
-    """Name a row by its first image: no folder `images/`, no suffix, nothing of this machine.
+def _stem(name: str) -> str:
+    """Return `name` without suffix, without a leading folder `images`, and with nothing of this machine."""
+    plain = os.path.basename(name) if name.startswith("/") else name  # noqa: PTH119 - many are asked for
+    parts = [part for part in os.path.splitext(plain)[0].split("/") if part not in {"", ".", ".."}]  # noqa: PTH122
+    return "/".join(parts[1:] if parts[:1] == ["images"] and len(parts) > 1 else parts)
 
-    The number after the last `-` counts the rows of that name, so no two ids are the same.
-    """
-    if not names:
+
+def _counted(stem: str | None, counts: Counter[str], number: int) -> str:
+    """Name a row; what follows the last `-` counts the rows of that stem, so no two names are the same."""
+    if stem is None:
         return f"row-{number:06}"
-    path = PurePosixPath(names[0])
-    parts = (
-        [path.stem]
-        if path.is_absolute()
-        else [p for p in (*path.parts[:-1], path.stem) if p not in {"..", "."}]
-    )
-    stem = "/".join(parts[1:] if parts[0] == "images" and len(parts) > 1 else parts)
     counts[stem] += 1
     return f"{stem}-{counts[stem]}"
 
 
-def _box(cell: str, where: str) -> Box | None:
+def _box(cell: str) -> Box | None:
     """Read `[x1, y1, x2, y2]` out of whatever quotes it stands in; None for an empty cell."""
     plain = cell.strip(_AROUND_BOX)
     if plain.lower() in _NO_BOX:
         return None
     try:
-        numbers = [float(part) for part in re.split(r"\s*[,;]\s*|\s+", plain)]
+        numbers = [float(part) for part in _BETWEEN.split(plain)]
     except ValueError:
         numbers = []
     if len(numbers) != _CORNERS or not all(map(math.isfinite, numbers)):
-        raise BakeoffError(f"{where}: answer_bbox {cell} should be four numbers, as [x1, y1, x2, y2]")
+        raise ValueError(f"answer_bbox {cell} should be four numbers, as [x1, y1, x2, y2]")
     x1, y1, x2, y2 = numbers
     if x1 > x2 or y1 > y2:
-        raise BakeoffError(
-            f"{where}: answer_bbox {cell} should have x1 <= x2 and y1 <= y2; is it x, y, width, height?"
-        )
+        raise ValueError(f"answer_bbox {cell} should have x1 <= x2 and y1 <= y2; is it x, y, width, height?")
     return x1, y1, x2, y2
