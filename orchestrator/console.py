@@ -1,17 +1,21 @@
-"""Show things to a person: results on stdout, everything else on stderr; the only module that imports rich."""
+"""Show things to a person: results on stdout, all else on stderr; the only module that imports rich."""
 
 import re
 import sys
 import time
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
 
 # C0 and C1 controls but tab and newline, and the marks that turn the direction of text.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 PLAIN_EVERY_S = 10.0
+_UNLIMITED = 1_000_000
 
 _err = Console(stderr=True, highlight=False, markup=False)
 
@@ -27,8 +31,73 @@ def error(message: str) -> None:
 
 
 def printable(text: str) -> str:
-    """Return `text` with what could drive a terminal shown as escapes instead: a model's output is not trusted."""
+    """Return `text` with what could drive a terminal as escapes: a model's output is not trusted."""
     return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+class TableLike(Protocol):
+    """A table as data."""
+
+    @property
+    def title(self) -> str:
+        """One line above it."""
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        """The names of its columns."""
+
+    @property
+    def rows(self) -> tuple[tuple[str, ...], ...]:
+        """Rows as long as the header."""
+
+    @property
+    def labels(self) -> int:
+        """How many columns, from the left, are texts; the others are figures."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences below it."""
+
+
+def print_table(table: TableLike) -> None:
+    """Show `table` on stdout: as wide as the terminal, or in full, a line a row, where there is none."""
+    out = Console(highlight=False, markup=False)
+    if out.is_terminal:
+        _print_parts(out, table)
+        return
+    plain = Console(highlight=False, markup=False, width=_UNLIMITED, color_system=None, force_terminal=False)
+    with plain.capture() as captured:
+        _print_parts(plain, table)
+    _write_plainly("".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
+
+
+def _print_parts(out: Console, table: TableLike) -> None:
+    out.print(_rendered(table))
+    for note in table.notes:
+        out.print(_one_line(note))
+    if table.notes:
+        out.print()
+
+
+def _rendered(table: TableLike) -> Table:
+    shown = Table(title=_one_line(table.title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in table.header[: table.labels]:
+        shown.add_column(_one_line(name), overflow="fold")
+    for name in table.header[table.labels :]:
+        shown.add_column(_one_line(name), justify="right", no_wrap=True)
+    for row in table.rows:
+        shown.add_row(*(_one_line(cell) for cell in row))
+    return shown
+
+
+def _one_line(text: str) -> Text:
+    return Text(printable(re.sub("\r?\n|[\u2028\u2029]", " ⏎ ", text).replace("\t", " ")))
+
+
+def _write_plainly(text: str) -> None:
+    """Write to stdout; what its encoding lacks becomes an escape."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 class RunDisplay:
@@ -64,9 +133,13 @@ class RunDisplay:
         """Show a sentence."""
         status(text)
 
-    def advance(self, model: str, total: int, done: int, failed: int, rate: float, eta_s: float | None) -> None:
+    def advance(
+        self, model: str, total: int, done: int, failed: int, rate: float, eta_s: float | None
+    ) -> None:
         """Show how far `model` has come; rate is a second, `eta_s` None while nothing is known."""
-        detail = f"{failed} failed, {rate:.1f}/s" + (f", {_duration(eta_s)} to go" if eta_s is not None else "")
+        detail = f"{failed} failed, {rate:.1f}/s" + (
+            f", {_duration(eta_s)} to go" if eta_s is not None else ""
+        )
         if self._progress is None:
             self._tell_plainly(f"{model}: {done}/{total}, {detail}")
             return
@@ -91,4 +164,6 @@ class RunDisplay:
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+    return (
+        f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+    )

@@ -34,5 +34,4 @@ CER_SPAN = Metric(
     direction="lower",
     function=span_errors,
     normaliser=NORM,
-    aggregate="ratio",
 )
