@@ -1,11 +1,14 @@
-"""Serve one runner over JSON lines: the child's side of the wire, standard library only, run by the env's own Python.
+"""Serve one runner over JSON lines: the child's side of the wire, run by the env's own Python.
 
-Started as `<env>/bin/python -I -u -X utf8 -X faulthandler worker.py RUNNER_FOLDER [HELPER_FOLDER…]`.
+Started as `<env>/bin/python -I -u -X utf8 -X faulthandler worker.py RUNNER_FOLDER [HELPER_FOLDER…]`. It
+imports nothing but the standard library and runs on Python 3.8 and newer.
 """
 
+from __future__ import annotations
+
 if __name__ == "__main__":
-    # The wire moves to private descriptors before anything else is imported, so that prints from Python, C and
-    # grandchildren reach stderr and never the wire. os.dup gives descriptors that children do not inherit (PEP 446).
+    # The wire moves to private descriptors before anything else is imported, so that prints from Python, C
+    # and grandchildren reach stderr and never the wire. What os.dup gives, children do not inherit (PEP 446).
     import os
 
     _WIRE_IN, _WIRE_OUT = os.dup(0), os.dup(1)
@@ -14,9 +17,7 @@ if __name__ == "__main__":
     os.close(_null)
     os.dup2(2, 1)
 
-import asyncio
 import contextlib
-import ctypes
 import hashlib
 import importlib.util
 import inspect
@@ -29,10 +30,17 @@ import sys
 import threading
 import time
 import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, Optional  # noqa: UP035 - Python 3.8 needs the old names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PROTOCOL = 1
 LINE_BYTES = 4 << 20
+MESSAGE_CHARS = 2000
 TRACEBACK_CHARS = 16_000
+COUNT_MAX = (1 << 63) - 1
 KINDS = frozenset(
     {"bad_input", "bad_params", "oom", "transient", "rate_limited", "refused", "device_lost", "bug"}
 )
@@ -48,17 +56,20 @@ _KIND_OF_CLASS = {
 _EOF_EXIT = 3
 _PARENT_POLL_S = 1.0
 
+Message = Dict[str, Any]  # noqa: UP006 - evaluated, by Python 3.8 too
+
 
 class Wire:
     """The descriptors of the parent: lines in, lines out; writing is safe from every thread."""
 
-    def __init__(self, incoming, outgoing):
+    def __init__(self, incoming: int, outgoing: int) -> None:
+        """Take the two descriptors over."""
         self._incoming, self._outgoing = incoming, outgoing
         self._lock = threading.Lock()
         self._held = b""
-        self.spill_folder = None
+        os.register_at_fork(after_in_child=self._leave)
 
-    def lines(self):
+    def lines(self) -> Iterator[Message]:
         """Yield the parent's messages until it closes its end."""
         rest = b""
         while True:
@@ -69,43 +80,49 @@ class Wire:
             for line in lines:
                 yield json.loads(line)
 
-    def hold(self, line):
+    def hold(self, line: bytes) -> None:
         """Keep `line` back until the next `send_line`, so that both go out in one write."""
         with self._lock:
             self._held += line
 
-    def send_line(self, line):
+    def send_line(self, line: bytes) -> None:
         """Write what is held and `line`, whole."""
         with self._lock:
             data, self._held = self._held + line, b""
             while data:
                 data = data[os.write(self._outgoing, data) :]
 
-    def release(self):
+    def release(self) -> None:
         """Write what is held."""
         if self._held:
             self.send_line(b"")
 
-    def send(self, **message):
+    def send(self, **message: object) -> None:
         """Encode and write `message`."""
         self.send_line(encode(message))
 
+    def _leave(self) -> None:
+        """Let a forked child of the runner's go without the wire: it neither answers nor keeps it open."""
+        os.close(self._incoming)
+        os.close(self._outgoing)
+        self._incoming = self._outgoing = -1
 
-def encode(message):
+
+def encode(message: Message) -> bytes:
     """Return the line of `message`: ASCII, one object, no NaN; foreign number types become plain ones."""
     try:
         text = _dumps(message)
     except ValueError:  # NaN or infinity, which are no JSON
-        text = _dumps(_without_nan(message))
+        text = _dumps(json.loads(json.dumps(message, default=_plain), parse_constant=lambda _: None))
     return text.encode("ascii") + b"\n"
 
 
-def _plain(value):
+def _plain(value: Any) -> object:
     """Turn numpy and torch scalars and arrays, paths, sets and the like into JSON."""
     for method in ("tolist", "item"):
         if hasattr(value, method):
             return getattr(value, method)()
-    if isinstance(value, (set, frozenset, tuple)):
+    if isinstance(value, (set, frozenset)):
         return list(value)
     return str(value)
 
@@ -113,104 +130,113 @@ def _plain(value):
 _dumps = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_plain).encode
 
 
-def _without_nan(value):
-    plain = json.loads(json.dumps(value, default=_plain), parse_constant=lambda _: None)
-    return plain
+def import_runner(folder: Path, helper_folders: tuple[str, ...]) -> Any:
+    """Import `runner.py` of `folder`; the env's own packages come before what lies beside it."""
+    sys.path += [str(folder), *helper_folders]
+    spec = importlib.util.spec_from_file_location("runner", folder / "runner.py")
+    assert spec is not None  # its name ends in .py
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["runner"] = module
+    spec.loader.exec_module(module)
+    return module
 
 
-class Runner:
-    """The runner's module: `load`, and exactly one of the three ways to answer."""
-
-    def __init__(self, folder, helper_folders):
-        sys.path += [folder, *helper_folders]
-        path = os.path.join(folder, "runner.py")
-        spec = importlib.util.spec_from_file_location("runner", path)
-        self.module = importlib.util.module_from_spec(spec)
-        sys.modules["runner"] = self.module
-        spec.loader.exec_module(self.module)
-        self.form = self._find_form()
-
-    def _find_form(self):
-        if not callable(getattr(self.module, "load", None)):
-            raise TypeError("runner.py has no load(params)")
-        forms = [name for name in ("generate", "generate_batch") if callable(getattr(self.module, name, None))]
-        if len(forms) != 1:
-            found = " and ".join(forms) or "neither"
-            raise TypeError(f"runner.py must define exactly one of generate and generate_batch, it has {found}")
-        if inspect.iscoroutinefunction(getattr(self.module, forms[0])):
-            if forms[0] == "generate_batch":
-                raise TypeError("runner.py: generate_batch must not be async; define async def generate instead")
-            return "async"
+def find_form(module: Any) -> str:
+    """Return `generate`, `generate_batch` or `async`; raise TypeError where the runner is none of them."""
+    if not callable(getattr(module, "load", None)):
+        raise TypeError("runner.py has no load(params)")
+    forms = [name for name in ("generate", "generate_batch") if callable(getattr(module, name, None))]
+    if len(forms) != 1:
+        found = " and ".join(forms) or "neither"
+        raise TypeError(f"runner.py must define exactly one of generate and generate_batch, it has {found}")
+    if not inspect.iscoroutinefunction(getattr(module, forms[0])):
         return forms[0]
+    if forms[0] == "generate_batch":
+        raise TypeError("runner.py: generate_batch must not be async; define async def generate instead")
+    return "async"
 
 
 class Server:
-    """Answer the parent's requests with one loaded model."""
+    """Turn the parent's requests into lines to send, with one loaded model."""
 
-    def __init__(self, wire, runner, state, params):
-        self.wire, self.runner, self.state, self.params = wire, runner, state, params
+    def __init__(self, module: Any, params: Message, spill: str) -> None:
+        """Load the model; raise what the runner raises."""
+        self.form = find_form(module)
+        self._module, self._params, self._spill = module, params, spill
+        self._state = module.load(dict(params))
 
-    def answer_one(self, request):
-        """Ask `generate` for one request and return the line to send."""
+    def answer_one(self, request: Message) -> bytes:
+        """Ask `generate` for one request."""
         start = time.perf_counter()
         try:
-            answer = self.runner.module.generate(self.state, self._arguments(request))
+            answer = self._module.generate(self._state, self._arguments(request))
             return self._response(request["id"], answer, time.perf_counter() - start, 1)
         except BaseException as error:  # noqa: BLE001 - whatever a runner raises is an answer
-            return self._error(request["id"], error)
+            return error_line(request["id"], error)
 
-    def answer_batch(self, requests):
-        """Ask `generate_batch`; where it fails, each request is asked again alone. Returns the lines to send."""
+    async def answer_async(self, request: Message) -> bytes:
+        """Await `generate` for one request."""
         start = time.perf_counter()
         try:
-            answers = self.runner.module.generate_batch(self.state, [self._arguments(r) for r in requests])
-            if not isinstance(answers, (list, tuple)) or len(answers) != len(requests):
-                raise TypeError(
-                    f"generate_batch must return a list of {len(requests)} answers, got {_described(answers)}"
-                )
-        except BaseException as error:  # noqa: BLE001 - whatever a runner raises is an answer
-            if len(requests) > 1 and classify(error) != "device_lost":
-                return b"".join(self.answer_batch([request]) for request in requests)
-            return b"".join(self._error(request["id"], error) for request in requests)
-        elapsed = time.perf_counter() - start
-        return b"".join(
-            self._checked(r["id"], a, elapsed, len(requests)) for r, a in zip(requests, answers)  # noqa: B905
-        )
-
-    async def answer_async(self, request):
-        """Await `generate` for one request and return the line to send."""
-        start = time.perf_counter()
-        try:
-            answer = await self.runner.module.generate(self.state, self._arguments(request))
+            answer = await self._module.generate(self._state, self._arguments(request))
             return self._response(request["id"], answer, time.perf_counter() - start, 1)
         except BaseException as error:  # noqa: BLE001 - whatever a runner raises is an answer
-            return self._error(request["id"], error)
+            return error_line(request["id"], error)
 
-    def _arguments(self, request):
+    def answer_batch(self, requests: list[Message]) -> Iterator[bytes]:
+        """Ask `generate_batch`; where it fails, ask for each request alone, answers as they come."""
+        start = time.perf_counter()
+        try:
+            answers = self._ask_batch(requests)
+        except BaseException as error:  # noqa: BLE001 - whatever a runner raises is an answer
+            answers = None
+            if len(requests) == 1 or classify(error) == "device_lost":
+                yield b"".join(error_line(request["id"], error) for request in requests)
+                return
+        if answers is None:  # asked again only here, where no traceback keeps the batch in memory
+            for request in requests:
+                yield from self.answer_batch([request])
+            return
+        elapsed, size = time.perf_counter() - start, len(requests)
+        pairs = zip(requests, answers)  # noqa: B905 - Python 3.8 knows no strict
+        yield b"".join(self._checked(request["id"], answer, elapsed, size) for request, answer in pairs)
+
+    def _ask_batch(self, requests: list[Message]) -> list[Any]:
+        answers = self._module.generate_batch(self._state, [self._arguments(r) for r in requests])
+        if not isinstance(answers, (list, tuple)) or len(answers) != len(requests):
+            found = _described(answers)
+            raise TypeError(f"generate_batch must return a list of {len(requests)} answers, got {found}")
+        return list(answers)
+
+    def _arguments(self, request: Message) -> Message:
         params = request.get("params")
         arguments = {
             "id": request["id"],
             "prompt": request["prompt"],
             "system": request.get("system"),
             "images": [image["path"] for image in request.get("images") or ()],
-            "params": {**self.params, **params} if params else self.params,
+            "params": {**self._params, **params} if params else self._params.copy(),
         }
         if request.get("messages") is not None:
             arguments["messages"] = request["messages"]
         return arguments
 
-    def _checked(self, identity, answer, elapsed, batch_size):
+    def _checked(self, identity: str, answer: object, elapsed: float, batch_size: int) -> bytes:
         try:
             return self._response(identity, answer, elapsed, batch_size)
         except Exception as error:  # noqa: BLE001 - a malformed answer is this request's error
-            return self._error(identity, error)
+            return error_line(identity, error)
 
-    def _response(self, identity, answer, elapsed, batch_size):
+    def _response(self, identity: str, answer: object, elapsed: float, batch_size: int) -> bytes:
         if not isinstance(answer, dict) or not isinstance(answer.get("text"), str):
             raise TypeError(f'an answer is a dict with "text", a str; got {_described(answer)}')
         stop_reason = answer.get("stop_reason") or "unknown"
         if stop_reason not in STOP_REASONS:
             raise ValueError(f"stop_reason {stop_reason!r} is none of {', '.join(sorted(STOP_REASONS))}")
+        info = answer.get("info")
+        if info is not None and not isinstance(info, dict):
+            raise TypeError(f'"info" of an answer is a dict, got {_described(info)}')
         message = {
             "type": "response",
             "id": identity,
@@ -220,28 +246,38 @@ class Server:
             "output_tokens": _count(answer, "output_tokens"),
             "latency_s": round(elapsed, 6),
             "batch_size": batch_size,
-            "info": answer.get("info"),
+            "info": info,
         }
         line = encode(message)
         return line if len(line) <= LINE_BYTES else self._spilled(message)
 
-    def _spilled(self, message):
-        """Put a text that is too long for a line into a file, and refer to it."""
+    def _spilled(self, message: Message) -> bytes:
+        """Put a text that is too long for a line into a file of its own, and refer to it."""
         data = message["text"].encode("utf-8", "replace")
         digest = hashlib.sha256(data).hexdigest()
-        with open(os.path.join(self.wire.spill_folder, digest + ".txt"), "wb") as file:
-            file.write(data)
+        Path(self._spill, f"{message['id']}-{digest}.txt").write_bytes(data)
         line = encode({**message, "text": "", "text_sha256": digest})
         if len(line) > LINE_BYTES:
             raise ValueError(f"info is {len(line)} bytes long; a line may have {LINE_BYTES}")
         return line
 
-    def _error(self, identity, error):
-        message = {"type": "error", "id": identity, "kind": classify(error), **described(error)}
-        return encode(message)
+
+def error_line(identity: str | None, error: BaseException) -> bytes:
+    """Return the line that says why a request failed, or the loading (None), cut to a readable length."""
+    lines = traceback.format_exception(type(error), error, error.__traceback__)
+    name, text = type(error).__name__, str(error)
+    shown = text if text and getattr(error, "kind", None) else f"{name}: {text}" if text else name
+    message = {
+        "type": "error",
+        "id": identity,
+        "kind": classify(error),
+        "message": shown[:MESSAGE_CHARS],
+        "traceback": "".join(lines)[-TRACEBACK_CHARS:],
+    }
+    return encode(message)
 
 
-def classify(error):
+def classify(error: BaseException) -> str:
     """Return the kind of `error`: its own `kind` attribute, or what its class is known for, or `bug`."""
     kind = getattr(error, "kind", None)
     if isinstance(kind, str) and kind in KINDS:
@@ -252,71 +288,74 @@ def classify(error):
     return "bug"
 
 
-def described(error):
-    """Return message and traceback of `error`, cut to a readable length."""
-    lines = traceback.format_exception(type(error), error, error.__traceback__)
-    text = str(error)
-    name = type(error).__name__
-    message = text if text and getattr(error, "kind", None) else f"{name}: {text}" if text else name
-    return {"message": message[:2000], "traceback": "".join(lines)[-TRACEBACK_CHARS:]}
+def _described(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return f"a list of {len(value)}"
+    if isinstance(value, dict):
+        return f"a dict whose text is {_described(value.get('text'))}"
+    return "None" if value is None else f"a value of type {type(value).__name__}"
 
 
-def _described(value):
-    return f"a list of {len(value)}" if isinstance(value, (list, tuple)) else type(value).__name__
-
-
-def _count(answer, name):
-    value = answer.get(name)
-    return None if value is None else int(value)
+def _count(answer: Message, name: str) -> int | None:
+    if answer.get(name) is None:
+        return None
+    value = int(answer[name])
+    if not 0 <= value <= COUNT_MAX:
+        raise ValueError(f'"{name}" of an answer is a count, got {value}')
+    return value
 
 
 class Inbox:
     """What the reader thread hands to the main thread: requests in order, None at the end."""
 
-    def __init__(self, wire):
-        self.wire = wire
-        self.requests = queue.SimpleQueue()
-        self.cancelled = set()
+    def __init__(self, wire: Wire, messages: Iterator[Message]) -> None:
+        """Begin empty; `read_forever` fills it."""
+        self._wire, self._messages = wire, messages
+        self.requests: queue.SimpleQueue[Optional[Message]] = queue.SimpleQueue()  # noqa: UP045 - Python 3.8
         self.is_shut_down = False
-        self.on_request = self.requests.put
+        self._cancelled: set[str] = set()
 
-    def read_forever(self):
+    def read_forever(self) -> None:
         """Read until the parent goes away; answer pings; leave the process at once if nobody said goodbye."""
         try:
-            for message in self.wire.lines():
+            for message in self._messages:
                 self._take(message)
         except (OSError, ValueError):
             os._exit(_EOF_EXIT)
         if not self.is_shut_down:
             os._exit(_EOF_EXIT)
 
-    def _take(self, message):
+    def _take(self, message: Message) -> None:
         kind = message.get("type")
         if kind == "request":
-            self.on_request(message)
+            self.requests.put(message)
         elif kind == "ping":
-            self.wire.send(type="pong", seq=message.get("seq"))
+            self._wire.send(type="pong", seq=message.get("seq"))
         elif kind == "cancel":
-            self.cancelled.add(message.get("id"))
+            self._cancelled.add(message["id"])
         elif kind == "shutdown":
             self.is_shut_down = True
-            self.on_request(None)
+            self.requests.put(None)
 
-    def is_cancelled(self, request):
+    def next(self) -> Message | None:
+        """Wait for a request; None once the parent said shutdown, which drops what nobody began."""
+        request = self.requests.get()
+        return None if self.is_shut_down else request
+
+    def is_cancelled(self, request: Message) -> bool:
         """Tell whether the parent has taken `request` back."""
-        if self.cancelled and request["id"] in self.cancelled:
-            self.cancelled.discard(request["id"])
+        if self._cancelled and request["id"] in self._cancelled:
+            self._cancelled.discard(request["id"])
             return True
         return False
 
 
-def serve_single(server, inbox):
-    """Answer one request after the other. A response goes out with the next request's `started`, in one write."""
-    wire = server.wire
+def serve_single(server: Server, inbox: Inbox, wire: Wire) -> None:
+    """Answer one request after the other; a response goes out with the next one's `started`, in one write."""
     while True:
         if inbox.requests.empty():
             wire.release()
-        request = inbox.requests.get()
+        request = inbox.next()
         if request is None:
             return wire.release()
         if inbox.is_cancelled(request):
@@ -325,61 +364,51 @@ def serve_single(server, inbox):
         wire.hold(server.answer_one(request))
 
 
-def serve_batches(server, inbox, batch_max):
+def serve_batches(server: Server, inbox: Inbox, wire: Wire, batch_max: int) -> None:
     """Answer as many requests at a time as wait, up to `batch_max`."""
-    wire = server.wire
-    while True:
-        batch, is_last = _next_batch(inbox, batch_max)
+    while not inbox.is_shut_down:
+        batch: list[Message] = []
+        while len(batch) < batch_max and (not batch or not inbox.requests.empty()):
+            request = inbox.next()
+            if request is None:
+                break
+            if not inbox.is_cancelled(request):
+                batch.append(request)
         if batch:
             wire.send(type="started", ids=[request["id"] for request in batch])
-            wire.send_line(server.answer_batch(batch))
-        if is_last:
-            return
+            for lines in server.answer_batch(batch):
+                wire.send_line(lines)
 
 
-def _next_batch(inbox, batch_max):
-    """Wait for a request and take what waits behind it; also tell whether it is the end."""
-    batch = []
-    while len(batch) < batch_max and (not batch or not inbox.requests.empty()):
-        request = inbox.requests.get()
-        if request is None:
-            return batch, True
-        if not inbox.is_cancelled(request):
-            batch.append(request)
-    return batch, False
-
-
-async def serve_async(server, inbox, concurrency):
+async def serve_async(server: Server, inbox: Inbox, wire: Wire, concurrency: int) -> None:
     """Answer up to `concurrency` requests at the same time on one event loop."""
-    loop = asyncio.get_running_loop()
-    waiting = asyncio.Queue()
-    inbox.on_request = lambda request: loop.call_soon_threadsafe(waiting.put_nowait, request)
-    while not inbox.requests.empty():
-        waiting.put_nowait(inbox.requests.get())
+    import asyncio
+    from concurrent.futures import ThreadPoolExecutor
+
     slots = asyncio.Semaphore(concurrency)
+    waiter = ThreadPoolExecutor(1)
     tasks = set()
 
-    async def answer(request):
-        server.wire.send(type="started", ids=[request["id"]])
-        server.wire.send_line(await server.answer_async(request))
+    async def answer(request: Message) -> None:
+        wire.send(type="started", ids=[request["id"]])
+        wire.send_line(await server.answer_async(request))
         slots.release()
 
     while True:
         await slots.acquire()
-        request = await waiting.get()
+        request = await asyncio.get_running_loop().run_in_executor(waiter, inbox.next)
         if request is None:
             break
         if inbox.is_cancelled(request):
             slots.release()
             continue
-        task = loop.create_task(answer(request))
+        task = asyncio.ensure_future(answer(request))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
-    if tasks:
-        await asyncio.wait(tasks)
+    await asyncio.gather(*tasks)
 
 
-def watch_parent(parent_pid):
+def watch_parent(parent_pid: int | None) -> None:
     """End this process when the parent is gone, however it went; only where the parent is our direct one.
 
     EOF alone is not enough (another process may hold the pipe's other end), nor is a signal (Linux only).
@@ -388,11 +417,13 @@ def watch_parent(parent_pid):
         return
     if sys.platform == "linux":
         with contextlib.suppress(Exception):
+            import ctypes
+
             ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     if os.getppid() != parent_pid:  # it died before the signal was armed
         os._exit(_EOF_EXIT)
 
-    def poll():
+    def poll() -> None:
         while os.getppid() == parent_pid:
             time.sleep(_PARENT_POLL_S)
         os._exit(_EOF_EXIT)
@@ -400,61 +431,49 @@ def watch_parent(parent_pid):
     threading.Thread(target=poll, daemon=True).start()
 
 
-def handshake(wire, messages, runner_name):
-    """Answer the parent's hello and return it."""
-    hello = next(messages)
-    watch_parent(hello.get("parent_pid"))
-    wire.spill_folder = hello.get("spill_folder")
-    wire.send(
-        type="hello",
-        protocol=PROTOCOL,
-        nonce=hello.get("nonce"),
-        python=platform.python_version(),
-        runner=runner_name,
-    )
-    return hello
-
-
-def load(wire, message, folder, helper_folders):
-    """Import the runner and load its model; send `loaded`, or the error, and return a server or None."""
-    params = message.get("params") or {}
+def load(wire: Wire, message: Message, spill: str, folders: tuple[str, ...]) -> Server | None:
+    """Import the runner and load its model; send the error and return None where that fails."""
     try:
-        runner = Runner(folder, helper_folders)
-        state = runner.module.load(dict(params))
+        return Server(import_runner(Path(folders[0]), folders[1:]), message.get("params") or {}, spill)
     except BaseException as error:  # noqa: BLE001 - whatever a runner raises is an answer
-        wire.send(type="error", id=None, kind=classify(error), **described(error))
+        wire.send_line(error_line(None, error))
         return None
-    limits = {
-        "batch_max": message.get("batch_max", 1) if runner.form == "generate_batch" else 1,
-        "concurrency": message.get("concurrency", 1) if runner.form == "async" else 1,
-    }
-    wire.send(type="loaded", info={"form": runner.form}, **limits)
-    server = Server(wire, runner, state, params)
-    server.limits = limits
-    return server
 
 
-def main(folder, *helper_folders):
-    """Serve until the parent says shutdown; return the exit status."""
+def serve(server: Server, inbox: Inbox, wire: Wire, message: Message) -> None:
+    """Say `loaded`, and answer in the runner's form until the parent says shutdown."""
+    batch_max = message.get("batch_max", 1) if server.form == "generate_batch" else 1
+    concurrency = message.get("concurrency", 1) if server.form == "async" else 1
+    wire.send(type="loaded", batch_max=batch_max, concurrency=concurrency, info={"form": server.form})
+    if server.form == "generate":
+        serve_single(server, inbox, wire)
+    elif server.form == "generate_batch":
+        serve_batches(server, inbox, wire, batch_max)
+    else:
+        import asyncio  # it takes 50 ms that only few runners need
+
+        asyncio.run(serve_async(server, inbox, wire, concurrency))
+    wire.send(type="bye")
+
+
+def main(*folders: str) -> int:
+    """Serve the runner in the first of `folders`, the others on its path; return the exit status."""
     wire = Wire(_WIRE_IN, _WIRE_OUT)
     messages = wire.lines()
-    handshake(wire, messages, os.path.basename(folder))
-    message = next(messages, None)
-    if message is None or message.get("type") != "load":
+    hello = next(messages, {})
+    watch_parent(hello.get("parent_pid"))
+    nonce, python = hello.get("nonce"), platform.python_version()
+    runner = Path(folders[0]).name
+    wire.send(type="hello", protocol=PROTOCOL, nonce=nonce, python=python, runner=runner)
+    message = next(messages, {})
+    if message.get("type") != "load":
         return 0
-    inbox = Inbox(wire)
-    inbox.wire.lines = lambda: messages
+    inbox = Inbox(wire, messages)
     threading.Thread(target=inbox.read_forever, daemon=True).start()
-    server = load(wire, message, folder, helper_folders)
+    server = load(wire, message, hello.get("spill_folder") or ".", folders)
     if server is None:
         return 1
-    if server.runner.form == "generate":
-        serve_single(server, inbox)
-    elif server.runner.form == "generate_batch":
-        serve_batches(server, inbox, server.limits["batch_max"])
-    else:
-        asyncio.run(serve_async(server, inbox, server.limits["concurrency"]))
-    wire.send(type="bye")
+    serve(server, inbox, wire, message)
     return 0
 
 
