@@ -1,6 +1,6 @@
 """The functions behind the commands, for notebooks and scripts; `orchestrator` hands them on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ from orchestrator.datasets import open_dataset
 from orchestrator.errors import UsageError
 from orchestrator.prompt import load_prompt
 from orchestrator.results.layout import PLAN_NAME
-from orchestrator.running.events import Event, Notify
+from orchestrator.running.events import Notify
 from orchestrator.running.experiment import RunOutcome, carry_out
 from orchestrator.running.first_look import Answer, ask_once
 from orchestrator.running.planning import Order
@@ -51,7 +51,7 @@ def try_model(
     *,
     params: Mapping[str, Any] | None = None,
     workspace: Workspace | Path | str | None = None,
-    notify: Notify | None = None,
+    notify: Callable[[str], None] | None = None,
 ) -> Answer:
     """Ask one model one question about `images`, and keep nothing."""
     opened = _open(workspace)
@@ -80,5 +80,5 @@ def _open(workspace: Workspace | Path | str | None) -> Workspace:
     return open_workspace(Path(workspace)) if workspace else find_workspace()
 
 
-def _ignore(_: Event) -> None:
+def _ignore(_: object) -> None:
     pass

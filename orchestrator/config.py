@@ -119,7 +119,9 @@ def get_model(workspace: Workspace, name: str) -> Model:
     if name in workspace.own_models:
         runner = workspace.own_models[name]["runner"]
         known = workspace.discovery.runners
-        reason = workspace.discovery.defects.get(runner, f"there is no runner '{runner}'{nearest(runner, known)}")
+        reason = workspace.discovery.defects.get(
+            runner, f"there is no runner '{runner}'{nearest(runner, known)}"
+        )
         raise UsageError(f"{workspace.root / CONFIG_NAME}: model '{name}': {reason}")
     raise UsageError(f"there is no model '{name}'{nearest(name, models)} (`bakeoff list models` shows all)")
 
@@ -131,7 +133,9 @@ def get_runner(workspace: Workspace, name: str) -> Runner:
         return runners[name]
     if name in workspace.discovery.defects:
         raise UsageError(workspace.discovery.defects[name])
-    raise UsageError(f"there is no runner '{name}'{nearest(name, runners)} (`bakeoff list runners` shows all)")
+    raise UsageError(
+        f"there is no runner '{name}'{nearest(name, runners)} (`bakeoff list runners` shows all)"
+    )
 
 
 def resource_path(workspace: Workspace, kind: str, given: str) -> Path | None:

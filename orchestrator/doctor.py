@@ -53,7 +53,9 @@ def _find_runner(runner: Runner) -> Iterator[Finding]:
     yield Finding(what, "locked" if not needs_lock else "not locked", unlocked)
     for need in runner.manifest.needs:
         found = _look_for(need)
-        yield Finding(what, f"has {need.what}" if found else f"lacks {need.what}", None if found else need.remedy)
+        yield Finding(
+            what, f"has {need.what}" if found else f"lacks {need.what}", None if found else need.remedy
+        )
 
 
 def _look_for(need: Need) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import to_json
+
 from orchestrator.manifest import MANIFEST_NAME, Runner
 
 KEY_VERSION = 1
@@ -25,18 +27,16 @@ def key_prefix(model: str, runner_digest: str, params: Mapping[str, Any], system
 def request_key(prefix: bytes, prompt: str, image_digests: Sequence[str], repeat: int) -> str:
     """Return the SHA-256 (hex) of the canonical JSON of all that a model's answer depends on.
 
-    `prompt` is the rendered text, question included; so two samples that ask the very same thing of the same image
-    share one prediction. Concurrency, batch size and paths are not part of it.
+    `prompt` is the rendered text, question included, or empty for a runner that ignores it; so two samples that ask
+    the very same thing of the same image share one prediction. Concurrency, batch size and paths are not part of it.
     """
-    tail = _encode([prompt, image_digests, repeat])
-    return hashlib.sha256(prefix + tail[1:].encode()).hexdigest()
+    return hashlib.sha256(
+        prefix + to_json([prompt, image_digests, repeat], ensure_ascii=True)[1:]
+    ).hexdigest()
 
 
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
-
-
-def digest_runner(runner: Runner) -> str:
-    """Return the SHA-256 (hex) of the runner's code, helper folders, command and pinned requirements.
+def digest_runner(runner: Runner, lock_digest: str) -> str:
+    """Return the SHA-256 (hex) of the runner's code, helper folders, command and `lock_digest`.
 
     Documentation, tests of the runner and the manifest's other keys do not count: parameters are in the key themselves.
     """
@@ -44,8 +44,7 @@ def digest_runner(runner: Runner) -> str:
     for label, folder in (("", runner.folder), *((f.name, f) for f in runner.helper_folders)):
         for path in sorted(_code_files(folder)):
             _add_file(digest, f"{label}/{path.relative_to(folder).as_posix()}", path)
-    pinned = runner.lock if runner.lock.is_file() else runner.requirements
-    _add_file(digest, "requirements", pinned)
+    digest.update(lock_digest.encode())
     return digest.hexdigest()
 
 
@@ -56,7 +55,10 @@ def _code_files(folder: Path) -> list[Path]:
         if path.is_file()
         and path.name not in _NOT_CODE
         and path.suffix not in {".md", ".pyc"}
-        and not any(part[0] == "." or part in {"__pycache__", "node_modules"} for part in path.relative_to(folder).parts)
+        and not any(
+            part[0] == "." or part in {"__pycache__", "node_modules"}
+            for part in path.relative_to(folder).parts
+        )
     ]
 
 

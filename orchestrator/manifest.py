@@ -27,7 +27,10 @@ class Need(Frozen):
 
 
 class Manifest(Frozen):
-    """The keys of `runner.toml`."""
+    """The keys of `runner.toml`.
+
+    A runner that `ignores_prompt`, such as an OCR engine, is asked once about an image.
+    """
 
     description: str = ""
     python: str = "3.11"
@@ -38,6 +41,7 @@ class Manifest(Frozen):
     batch_max: int = Field(default=1, ge=1)
     concurrency: int = Field(default=1, ge=1)
     messages: bool = False
+    ignores_prompt: bool = False
     needs: tuple[Need, ...] = ()
     item_timeout_s: float | None = Field(default=None, gt=0)
     load_timeout_s: float | None = Field(default=None, gt=0)
@@ -113,7 +117,9 @@ def read_runner(folder: Path) -> Runner:
     if not is_runner_name(folder.name):
         raise BakeoffError(f"{folder}: a runner's name is made of letters, digits, '_' and '-'")
     if not (folder / MANIFEST_NAME).is_file():
-        raise BakeoffError(f"{folder}: has no {MANIFEST_NAME}; write one, or start the folder's name with '_'")
+        raise BakeoffError(
+            f"{folder}: has no {MANIFEST_NAME}; write one, or start the folder's name with '_'"
+        )
     manifest = read_toml(folder / MANIFEST_NAME, Manifest)
     runner = Runner(folder.name, folder.resolve(), manifest)
     if not runner.requirements.is_file():

@@ -129,7 +129,7 @@ def spawn(argv: Sequence[str], environment: Mapping[str, str], folder: Path) -> 
         raise BakeoffError(f"{argv[0]}: cannot be started: {error.strerror or error}") from error
     descriptors = []
     for pipe in (process.stdin, process.stdout, process.stderr):
-        assert pipe is not None  # noqa: S101 - all three were asked for
+        assert pipe is not None  # all three were asked for
         descriptors.append(os.dup(pipe.fileno()))
         pipe.close()
         os.set_blocking(descriptors[-1], False)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, TypeAdapter, ValidationError
+from pydantic_core import to_json
 
 PROTOCOL = 1
 LINE_BYTES = 4 << 20
@@ -110,7 +111,6 @@ class Bye(_Message):
 Message = Hello | Progress | Loaded | Started | Response | Failure | Pong | Log | Bye
 _ADAPTER: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
 _validate = _ADAPTER.validate_json
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 def decode(line: bytes) -> Message:
@@ -129,9 +129,11 @@ def decode(line: bytes) -> Message:
 
 def encode(message: dict[str, Any]) -> bytes:
     """Return the line of `message`; raise ProtocolError where it is longer than a line may be."""
-    line = _encode(message).encode("ascii") + b"\n"
+    line = to_json(message, ensure_ascii=True) + b"\n"
     if len(line) > LINE_BYTES:
-        raise ProtocolError(f"a message of {len(line)} bytes is longer than the {LINE_BYTES} that a line may have")
+        raise ProtocolError(
+            f"a message of {len(line)} bytes is longer than the {LINE_BYTES} that a line may have"
+        )
     return line
 
 

@@ -249,7 +249,9 @@ class Session:
                 raise protocol.ProtocolError("it printed much, but never the hello of a worker")
             return
         if message.protocol != protocol.PROTOCOL:
-            raise protocol.ProtocolError(f"it speaks protocol {message.protocol}, we speak {protocol.PROTOCOL}")
+            raise protocol.ProtocolError(
+                f"it speaks protocol {message.protocol}, we speak {protocol.PROTOCOL}"
+            )
         self._state = "loading"
         spec = self.spec
         self._say(
@@ -319,7 +321,9 @@ class Session:
             events.append(self._lost("load_timeout", f"it did not say hello within {HELLO_TIMEOUT_S:.0f} s"))
         elif self._state == "loading" and now - self._born > spec.load_timeout_s:
             events.append(self._lost("load_timeout", f"it was not loaded within {spec.load_timeout_s:g} s"))
-        elif late := tuple(i for i, f in self._flights.items() if f.deadline is not None and f.deadline < now):
+        elif late := tuple(
+            i for i, f in self._flights.items() if f.deadline is not None and f.deadline < now
+        ):
             reason = f"no answer within {spec.item_timeout_s:g} s"
             events.append(self._lost("timeout", reason, timed_out=late))
         elif self._child.has_exited() and not self.is_gone:
@@ -361,7 +365,11 @@ class Session:
         suspects = tuple(i for i, flight in self._flights.items() if flight.deadline is not None)
         waiting = tuple(i for i, flight in self._flights.items() if flight.deadline is None)
         self._flights.clear()
-        if cause in {"crashed", "load_failed", "protocol"} and error is None and (words := self._log.last_line()):
+        if (
+            cause in {"crashed", "load_failed", "protocol"}
+            and error is None
+            and (words := self._log.last_line())
+        ):
             reason = f"{reason}; its last words: {words}"
         return Gone(reason, cause, suspects, timed_out, waiting, error)
 

@@ -38,7 +38,9 @@ class StderrLog:
 
     def last_line(self) -> str:
         """Return the last line with something on it, at most 300 characters, or nothing."""
-        lines = deque((line for line in self._tail.decode("utf-8", "replace").splitlines() if line.strip()), 1)
+        lines = deque(
+            (line for line in self._tail.decode("utf-8", "replace").splitlines() if line.strip()), 1
+        )
         return lines[0].strip()[:300] if lines else ""
 
     def _put(self, chunk: bytes) -> None:

@@ -48,7 +48,7 @@ def check(name: str) -> int:
 
     workspace = current_workspace()
     is_well = True
-    for finding in check_runner(workspace, _model_of(workspace, name), lambda note: console.status(note.text)):
+    for finding in check_runner(workspace, _model_of(workspace, name), console.status):
         click.echo(f"{'!!' if finding.problem else 'ok'}  {finding.what}: {console.printable(finding.state)}")
         if finding.problem:
             is_well = False

@@ -1,6 +1,7 @@
 """The commands that ask models: `run` and `try`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -8,13 +9,20 @@ from orchestrator import console
 from orchestrator.cli.common import current_workspace, parse_params
 from orchestrator.errors import ModelFailedError, UsageError
 
+if TYPE_CHECKING:
+    from orchestrator.running.events import ModelOutcome
+
 _INTERRUPTED = 130
 
 
 @click.command()
-@click.option("--model", "models", multiple=True, required=True, metavar="M", help="A model; may be repeated.")
+@click.option(
+    "--model", "models", multiple=True, required=True, metavar="M", help="A model; may be repeated."
+)
 @click.option("--dataset", required=True, metavar="D", help="A dataset's name or path.")
-@click.option("--prompt", "prompts", multiple=True, default=("question",), metavar="P", help="May be repeated.")
+@click.option(
+    "--prompt", "prompts", multiple=True, default=("question",), metavar="P", help="May be repeated."
+)
 @click.option("--repeat", default=1, type=click.IntRange(min=1), metavar="N", help="Ask everything N times.")
 @click.option("--param", "params", multiple=True, metavar="K=V", help="A parameter for every model.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N samples.")
@@ -73,14 +81,14 @@ def first_look(model: str, images_and_question: tuple[str, ...], params: tuple[s
 
     *images, question = images_and_question
     if not images or Path(question).is_file():
-        raise UsageError("put the question last, in quotes: bakeoff try MODEL IMAGE… \"QUESTION\"")
+        raise UsageError('put the question last, in quotes: bakeoff try MODEL IMAGE… "QUESTION"')
     answer = api.try_model(
         model,
         images,
         question,
         params=parse_params(params),
         workspace=current_workspace(),
-        notify=lambda event: console.status(event.text),
+        notify=console.status,
     )
     click.echo(console.printable(answer.text))
     tokens = f", {answer.output_tokens} tokens" if answer.output_tokens is not None else ""
@@ -97,10 +105,10 @@ def _show(display: console.RunDisplay, event: object) -> None:
             done = event.before + event.ok + event.failed
             display.advance(event.model, event.total, done, event.failed, event.rate, event.eta_s)
         case ModelOutcome():
-            display.finish(event.model, describe_outcome(event), is_bad=event.error is not None)
+            display.finish(event.model, _describe(event), is_bad=event.error is not None)
 
 
-def describe_outcome(outcome: "ModelOutcome") -> str:  # noqa: F821 - imported late
+def _describe(outcome: "ModelOutcome") -> str:
     """Say in one line how a model's part of a run ended."""
     parts = [f"{outcome.before + outcome.ok} of {outcome.total} answered"]
     if outcome.before and (outcome.ok or outcome.failed):

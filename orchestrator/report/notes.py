@@ -53,7 +53,7 @@ def _tell_stale(stale: dict[str, int]) -> Iterator[str]:
 
 
 def _explain(summary: Summary) -> Iterator[str]:
-    yield "±: half of the 95 % confidence interval of the mean, clustered by document; none for a single document."
+    yield "±: half of the 95 % confidence interval of the mean, clustered by document."
     if any(figure.corpus is not None for figure in summary.figures):
         yield "corpus: all errors over the length of all references, with no cap per answer."
     yield from dict.fromkeys(_MEANINGS[metric] for metric in summary.metrics if metric in _MEANINGS)

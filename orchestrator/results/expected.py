@@ -1,7 +1,7 @@
 """Which answers a run should hold: the keys of its plan, computed from its own files alone."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -50,10 +50,22 @@ class _Sample(NamedTuple):
 
 def iter_expected(run: Path, cell: Cell) -> Iterator[list[Expected]]:
     """Yield the answers expected of `cell` in the order of the samples, repeats innermost, some thousand at a time."""
-    prompt = read_prompt(run, cell)
-    prefix = key_prefix(cell.model, cell.runner_digest, cell.params, prompt.system)
-    for samples in _iter_samples(run, cell.limit):
-        yield [row for sample in samples for row in _expect(sample, prompt, prefix, cell.repeats)]
+    for samples, texts, make_key in _iter_requests(run, cell):
+        yield [
+            Expected(make_key(sample, text, repeat), sample.id, repeat, text, *sample[2:])
+            for sample, text in zip(samples, texts, strict=True)
+            for repeat in range(1, cell.repeats + 1)
+        ]
+
+
+def iter_keys(run: Path, cell: Cell) -> Iterator[list[str]]:
+    """Yield the keys of the answers expected of `cell`, in the order of `iter_expected`."""
+    for samples, texts, make_key in _iter_requests(run, cell):
+        yield [
+            make_key(sample, text, repeat)
+            for sample, text in zip(samples, texts, strict=True)
+            for repeat in range(1, cell.repeats + 1)
+        ]
 
 
 def read_prompt(run: Path, cell: Cell) -> Prompt:
@@ -64,14 +76,23 @@ def read_prompt(run: Path, cell: Cell) -> Prompt:
     raise BakeoffError(f"{run / PROMPTS_NAME}: lacks prompt '{cell.prompt}'; the run directory is damaged")
 
 
-def _expect(sample: _Sample, prompt: Prompt, prefix: bytes, repeats: int) -> Iterator[Expected]:
-    text = render(
-        prompt, question=sample.question, doc_class=sample.doc_class, question_type=sample.question_type
-    )
-    digests = [image.sha256 for image in sample.images]
-    for repeat in range(1, repeats + 1):
-        key = request_key(prefix, text, digests, repeat)
-        yield Expected(key, sample.id, repeat, text, *sample[2:])
+def _iter_requests(
+    run: Path, cell: Cell
+) -> Iterator[tuple[list[_Sample], list[str], Callable[[_Sample, str, int], str]]]:
+    """Yield samples with their rendered prompts, and what makes the key of one of them."""
+    prompt = read_prompt(run, cell)
+    is_heard = not cell.ignores_prompt
+    prefix = key_prefix(cell.model, cell.runner_digest, cell.params, prompt.system if is_heard else None)
+
+    def make_key(sample: _Sample, text: str, repeat: int) -> str:
+        return request_key(prefix, text if is_heard else "", [image.sha256 for image in sample.images], repeat)
+
+    for samples in _iter_samples(run, cell.limit):
+        texts = [
+            render(prompt, question=s.question, doc_class=s.doc_class, question_type=s.question_type)
+            for s in samples
+        ]
+        yield samples, texts, make_key
 
 
 def _iter_samples(run: Path, limit: int | None) -> Iterator[list[_Sample]]:

@@ -42,7 +42,9 @@ def disk_errors(path: Path) -> Iterator[None]:
         if isinstance(error, BlockingIOError | InterruptedError):
             raise
         if error.errno in _FULL:
-            raise DiskError(f"{path}: the disk is full; free some space and run the same command again") from error
+            raise DiskError(
+                f"{path}: the disk is full; free some space and run the same command again"
+            ) from error
         if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             raise DiskError(f"{path}: cannot be written: {error.strerror}") from error
         raise BakeoffError(f"{path}: {error.strerror or error}") from error

@@ -12,19 +12,19 @@ from typing import IO, Any, Self
 
 import pyarrow as pa
 import pyarrow.json as pj
+from pydantic_core import to_json
 
 from orchestrator.results.files import disk_errors, sync_folder
 from orchestrator.results.schema import PREDICTIONS
 
 SYNC_EVERY_S = 1.0
-BLOCK_BYTES = 4 << 20
+BLOCK_BYTES = 2 << 20
 _RESULT = b'{"t":"result",'
 _PER_CELL = ("model", "runner", "params", "prompt_id")
 _PER_ROW = [f for f in PREDICTIONS if f.name not in _PER_CELL]
 _JSON_SCHEMA = pa.schema(
     [("cell", pa.int32()), *(pa.field(f.name, pa.int64() if f.name == "time" else f.type) for f in _PER_ROW)]
 )
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Journal:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
             self._descriptor = os.open(self.path, flags, 0o644)
             sync_folder(self.folder)
-        self._write(_line(_encode({"t": "open", "version": 1, "pid": os.getpid(), "cells": cells})))
+        self._write(_line(to_json({"t": "open", "version": 1, "pid": os.getpid(), "cells": cells})))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -74,7 +74,7 @@ class Journal:
 
     def append(self, rows: Sequence[dict[str, Any]]) -> None:
         """Write `rows` (columns of PREDICTIONS, `cell` in place of the shared ones) in one go; `time` is in µs."""
-        self._write(b"".join([_line('{"t":"result",' + _encode(row)[1:]) for row in rows]))
+        self._write(b"".join([_line(_RESULT + to_json(row, ensure_ascii=True)[1:]) for row in rows]))
 
     def sync(self) -> None:
         """Force what was written to the disk."""
@@ -93,8 +93,7 @@ class Journal:
                 self.sync()
 
 
-def _line(record: str) -> bytes:
-    body = record.encode("ascii")
+def _line(body: bytes) -> bytes:
     return b"%08x %b\n" % (zlib.crc32(body), body)
 
 
@@ -121,19 +120,20 @@ class JournalReader:
         """Close the file."""
         self._file.close()
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the result rows in order, in the schema PREDICTIONS."""
+    def batches(self, columns: Sequence[str] = PREDICTIONS.names) -> Iterator[pa.RecordBatch]:
+        """Yield `columns` of the result rows in order, in their types of PREDICTIONS."""
         self.damaged = 0
         cells: list[dict[str, str]] = []
         for lines in self._blocks():
             bodies = [body for body in map(_checked, lines) if body is not None]
             self.damaged += len(lines) - len(bodies)
-            for body in bodies:
-                if not body.startswith(_RESULT):
-                    cells = json.loads(body).get("cells", cells)
             results = [body for body in bodies if body.startswith(_RESULT)]
+            if len(results) < len(bodies):
+                for body in bodies:
+                    if not body.startswith(_RESULT):
+                        cells = json.loads(body).get("cells", cells)
             if results and cells:
-                yield _to_batch(results, cells)
+                yield _to_batch(results, cells, columns)
 
     def _blocks(self) -> Iterator[list[bytes]]:
         """Yield lists of whole lines; what follows the last newline is a torn line and counts as damaged."""
@@ -158,18 +158,19 @@ def _checked(line: bytes) -> bytes | None:
         return None
 
 
-def _to_batch(results: list[bytes], cells: list[dict[str, str]]) -> pa.RecordBatch:
+def _to_batch(results: list[bytes], cells: list[dict[str, str]], wanted: Sequence[str]) -> pa.RecordBatch:
     data = b"\n".join(results)
+    schema = pa.schema([field for field in _JSON_SCHEMA if field.name == "cell" or field.name in wanted])
     table = pj.read_json(
         pa.BufferReader(data),
         read_options=pj.ReadOptions(use_threads=False, block_size=len(data) + 1),
-        parse_options=pj.ParseOptions(explicit_schema=_JSON_SCHEMA, unexpected_field_behavior="ignore"),
+        parse_options=pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
     ).combine_chunks()
     which = table["cell"].combine_chunks()
     columns = []
-    for column in PREDICTIONS:
-        if column.name in _PER_CELL:
-            columns.append(pa.array([cell[column.name] for cell in cells], pa.string()).take(which))
+    for name in wanted:
+        if name in _PER_CELL:
+            columns.append(pa.array([cell[name] for cell in cells], pa.string()).take(which))
         else:
-            columns.append(table[column.name].combine_chunks().cast(column.type))
-    return pa.RecordBatch.from_arrays(columns, schema=PREDICTIONS)
+            columns.append(table[name].combine_chunks().cast(PREDICTIONS.field(name).type))
+    return pa.RecordBatch.from_arrays(columns, schema=pa.schema([PREDICTIONS.field(name) for name in wanted]))

@@ -11,7 +11,6 @@ from orchestrator.results.files import write_atomically
 from orchestrator.results.layout import PLAN_NAME
 
 
-
 class Cell(Frozen):
     """One experiment: a model with its parameters and a prompt, over the first `limit` samples (None: all).
 
@@ -26,6 +25,7 @@ class Cell(Frozen):
     overrides: dict[str, Any]
     prompt: str
     prompt_sha256: str
+    ignores_prompt: bool = False
     limit: int | None = None
     repeats: int = 1
 

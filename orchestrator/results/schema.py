@@ -22,7 +22,9 @@ SAMPLES = pa.schema(
 )
 
 # One row per prompt text. `sha256` is the digest of text and system; an edited prompt is a second row.
-PROMPTS = pa.schema([("id", pa.string()), ("sha256", pa.string()), ("text", pa.string()), ("system", pa.string())])
+PROMPTS = pa.schema(
+    [("id", pa.string()), ("sha256", pa.string()), ("text", pa.string()), ("system", pa.string())]
+)
 
 # One row per key. `text` is null unless status is `ok` or `refused`.
 PREDICTIONS = pa.schema(

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from orchestrator.errors import BakeoffError
+from orchestrator.results import keysets
 from orchestrator.results.files import replacing
 from orchestrator.results.journal import JournalReader
 from orchestrator.results.layout import journal_folder, predictions_path
@@ -22,7 +23,7 @@ ROWS_A_GROUP = 16_384
 
 
 class _Source(Protocol):
-    def batches(self) -> Iterator[pa.RecordBatch]: ...
+    def batches(self, columns: Sequence[str] = ...) -> Iterator[pa.RecordBatch]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +34,15 @@ class Compaction:
     damaged: int
 
 
-def read_predictions(run: Path, model: str) -> Iterator[pa.RecordBatch]:
-    """Yield the predictions of `model`, at most one row a key, while a run is going on or not.
+def read_predictions(
+    run: Path, model: str, columns: Sequence[str] = PREDICTIONS.names
+) -> Iterator[pa.RecordBatch]:
+    """Yield `columns` of the predictions of `model`, at most one row a key, while a run is going on or not.
 
     Of several rows of one key the first final one counts, else the last. Only keys are held in memory.
     """
     with ExitStack() as stack:
-        yield from _merged(_open_sources(run, model, stack))
+        yield from _merged(_open_sources(run, model, stack), columns)
 
 
 def list_predicted_models(run: Path) -> list[str]:
@@ -63,7 +66,9 @@ def compact(run: Path, model: str) -> Compaction:
         with replacing(path) as temporary:
             rows = write_table(temporary, PREDICTIONS, _merged(sources))
             if pq.read_metadata(temporary).num_rows != rows:
-                raise BakeoffError(f"{path}: the rewritten file could not be read back; the journals are kept")
+                raise BakeoffError(
+                    f"{path}: the rewritten file could not be read back; the journals are kept"
+                )
         for journal in journals:
             journal.path.unlink()
         return Compaction(rows, sum(journal.damaged for journal in journals))
@@ -98,19 +103,26 @@ class _View:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        for batch in self._file.iter_batches(batch_size=ROWS_A_GROUP):
-            yield batch.cast(PREDICTIONS) if batch.schema != PREDICTIONS else batch
+    def batches(self, columns: Sequence[str] = PREDICTIONS.names) -> Iterator[pa.RecordBatch]:
+        schema = pa.schema([PREDICTIONS.field(name) for name in columns])
+        for batch in self._file.iter_batches(
+            batch_size=ROWS_A_GROUP, columns=list(columns), use_threads=False
+        ):
+            yield batch.select(schema.names).cast(schema)
 
 
 def _open_parquet(path: Path) -> pq.ParquetFile:
     try:
         file = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        raise BakeoffError(f"{path}: is not a readable Parquet file ({error}); move it away and run again") from error
+        raise BakeoffError(
+            f"{path}: is not a readable Parquet file ({error}); move it away and run again"
+        ) from error
     version = (file.schema_arrow.metadata or {}).get(b"bakeoff_schema", b"1")
     if int(version) > SCHEMA_VERSION:
-        raise BakeoffError(f"{path}: was written by a newer bakeoff (schema {int(version)}); upgrade to read it")
+        raise BakeoffError(
+            f"{path}: was written by a newer bakeoff (schema {int(version)}); upgrade to read it"
+        )
     return file
 
 
@@ -126,14 +138,16 @@ def _open_sources(run: Path, model: str, stack: ExitStack) -> list[_Source]:
     return [stack.enter_context(_View(view)), *journals] if view.is_file() else journals
 
 
-def _merged(sources: Sequence[_Source]) -> Iterator[pa.RecordBatch]:
+def _merged(
+    sources: Sequence[_Source], columns: Sequence[str] = PREDICTIONS.names
+) -> Iterator[pa.RecordBatch]:
     if len(sources) == 1 and isinstance(sources[0], _View):
-        yield from sources[0].batches()
+        yield from sources[0].batches(columns)
         return
     winners = _find_winners(sources)
     start = 0
     for source in sources:
-        for batch in source.batches():
+        for batch in source.batches(columns):
             kept = winners[start : start + batch.num_rows]
             start += batch.num_rows
             yield batch if kept.all() else batch.filter(pa.array(kept))
@@ -142,20 +156,19 @@ def _merged(sources: Sequence[_Source]) -> Iterator[pa.RecordBatch]:
 def _find_winners(sources: Sequence[_Source]) -> NDArray[np.bool_]:
     """Return for every row of `sources`, in order, whether it is the one that counts for its key."""
     final = pa.array(sorted(FINAL_STATUSES))
-    keys: list[pa.Array] = []
-    finals: list[NDArray[np.bool_]] = []
+    keys: list[keysets.Keys] = []
+    finals = [np.zeros(0, bool)]
     for source in sources:
-        for batch in source.batches():
-            keys.append(batch["key"])
+        for batch in source.batches(("key", "status")):
+            keys.append(keysets.from_arrow(batch["key"]))
             finals.append(pc.is_in(batch["status"], value_set=final).to_numpy(zero_copy_only=False))
-    if not keys:
-        return np.zeros(0, bool)
     is_final = np.concatenate(finals)
     rows = len(is_final)
     order = np.arange(rows)
-    rank = np.where(is_final, 2 * rows - order, order)  # the first final row, else the last row, is the largest
-    best = pa.table({"key": pa.chunked_array(keys), "rank": rank}).group_by("key").aggregate([("rank", "max")])
-    ranks = best["rank_max"].to_numpy()
+    ranks = np.where(
+        is_final, 2 * rows - order, order
+    )  # the first final row, else the last row, is the largest
+    best = keysets.best_rows(keysets.joined(keys), ranks)
     winners = np.zeros(rows, bool)
-    winners[np.where(ranks >= rows, 2 * rows - ranks, ranks)] = True
+    winners[np.where(best >= rows, 2 * rows - best, best)] = True
     return winners

@@ -1,0 +1,1 @@
+"""Ask models: what is missing, with which workers, and what becomes of every request."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.config import Model, Workspace
-from orchestrator.env import ensure_env
+from orchestrator.env import ensure_env, use_env
 from orchestrator.errors import BakeoffError, DiskError
 from orchestrator.identity import canonical
 from orchestrator.results.expected import read_prompt
@@ -94,11 +94,10 @@ def _ask(kitchen: _Kitchen, model: Model, missing: Missing, statuses: dict[str, 
             return None
         env = ensure_env(kitchen.workspace, model.runner, lambda text: kitchen.notify(Note(text)))
         record_env(run, model.runner.name, env)
-        spec = make_spec(
-            kitchen.workspace, replace(model, params=missing.cells[0].params), env, run
-        )
+        spec = make_spec(kitchen.workspace, replace(model, params=missing.cells[0].params), env, run)
         advance = _advance(model.name, missing, statuses, kitchen.notify)
-        return answer_all(work, lambda: Session(spec), systems, kitchen.interrupt, advance)
+        with use_env(env):
+            return answer_all(work, lambda: Session(spec), systems, kitchen.interrupt, advance)
 
 
 def _advance(model: str, missing: Missing, statuses: dict[str, int], notify: Notify) -> Callable[[], None]:

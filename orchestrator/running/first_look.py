@@ -1,16 +1,16 @@
 """Ask one model one question, without a run."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from orchestrator.config import Model, Workspace
-from orchestrator.env import ensure_env
+from orchestrator.env import ensure_env, use_env
 from orchestrator.errors import BakeoffError, ModelFailedError
 from orchestrator.images import probe
 from orchestrator.protocol import Failure, Response
-from orchestrator.running.events import Note, Notify
 from orchestrator.running.worker_spec import make_spec
 from orchestrator.session import Gone, Ready, Session, require_posix
 
@@ -23,11 +23,11 @@ class Answer:
     load_s: float
     latency_s: float
     output_tokens: int | None
-    info: dict[str, object]
+    info: dict[str, Any]
 
 
 def ask_once(
-    workspace: Workspace, model: Model, images: Sequence[Path], question: str, notify: Notify
+    workspace: Workspace, model: Model, images: Sequence[Path], question: str, notify: Callable[[str], None]
 ) -> Answer:
     """Start `model`, ask it `question` about `images`, and end it.
 
@@ -40,16 +40,17 @@ def ask_once(
         if seen.defect:
             raise BakeoffError(seen.defect)
         sent.append({"path": str(path.resolve()), "sha256": seen.sha256})
-    env = ensure_env(workspace, model.runner, lambda text: notify(Note(text)))
-    request = {"type": "request", "id": "1", "prompt": question, "images": sent}
+    env = ensure_env(workspace, model.runner, notify)
+    request: dict[str, Any] = {"type": "request", "id": "1", "prompt": question, "images": sent}
     with (
+        use_env(env),
         tempfile.TemporaryDirectory(prefix="bakeoff-try-") as folder,
         Session(make_spec(workspace, model, env, Path(folder))) as session,
     ):
         return _converse(session, request, model.name)
 
 
-def _converse(session: Session, request: dict[str, object], model: str) -> Answer:
+def _converse(session: Session, request: dict[str, Any], model: str) -> Answer:
     load_s = 0.0
     while True:
         for event in session.poll(0.5):
@@ -62,6 +63,8 @@ def _converse(session: Session, request: dict[str, object], model: str) -> Answe
                     info = dict(event.info or {})
                     return Answer(event.text, load_s, event.latency_s, event.output_tokens, info)
                 case Failure():
-                    raise ModelFailedError(f"model '{model}' could not answer ({event.kind}): {event.message}")
+                    raise ModelFailedError(
+                        f"model '{model}' could not answer ({event.kind}): {event.message}"
+                    )
                 case Gone():
                     raise ModelFailedError(f"model '{model}' failed: {event.reason}")

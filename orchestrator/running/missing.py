@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from orchestrator.results.expected import Expected, iter_expected
+from orchestrator.results import keysets
+from orchestrator.results.expected import Expected, iter_expected, iter_keys
 from orchestrator.results.plan import Cell
 from orchestrator.results.schema import FINAL_STATUSES
 from orchestrator.results.view import read_predictions
@@ -28,7 +29,7 @@ class Task(NamedTuple):
 class Missing:
     """The requests to make of one model, lazily and in the order of the samples, the cells taking turns.
 
-    `total` counts distinct keys. Held in memory are one bit a row, and the keys tried in vain.
+    `total` counts distinct keys. Held in memory are one bit a row and the keys that were tried in vain.
     """
 
     run: Path
@@ -51,35 +52,29 @@ class Missing:
             start = end
 
 
-def find_missing(run: Path, cells: Sequence[Cell], *, retry: frozenset[str] = frozenset()) -> Missing:
+def find_missing(run: Path, cells: Sequence[Cell]) -> Missing:
     """Compare what `cells` (all of one model, over the same samples) expect with the model's predictions.
 
-    A prediction with a status in `retry`, or one that is not final, is asked again.
+    A prediction whose status is not final is asked again. A request that several samples make is asked once.
     """
-    done, tried = _read_done(run, cells[0].model, FINAL_STATUSES - retry)
-    keys = [_expected_keys(run, cell) for cell in cells]
-    every = np.concatenate(keys)
-    distinct, first = np.unique(every, return_index=True)
-    is_first = np.zeros(len(every), bool)
-    is_first[first] = True
-    wanted = is_first & ~np.isin(every, done)
-    masks = np.split(wanted, np.cumsum([len(k) for k in keys])[:-1])
+    done, tried = _read_done(run, cells[0].model)
+    keys = [keysets.joined(map(keysets.from_texts, iter_keys(run, cell))) for cell in cells]
+    lengths = [len(k) for k in keys]
+    distinct, first = np.unique(keysets.joined(keys), return_index=True)
+    wanted = np.zeros(sum(lengths), bool)
+    wanted[first[~np.isin(distinct, done, assume_unique=True)]] = True
+    masks = np.split(wanted, np.cumsum(lengths)[:-1])
     return Missing(run, tuple(cells), len(distinct), int(wanted.sum()), tried, tuple(masks))
 
 
-def _expected_keys(run: Path, cell: Cell) -> NDArray[np.bytes_]:
-    batches = [np.array([row.key for row in rows], dtype="S64") for rows in iter_expected(run, cell)]
-    return np.concatenate(batches) if batches else np.zeros(0, "S64")
-
-
-def _read_done(run: Path, model: str, final: frozenset[str]) -> tuple[NDArray[np.bytes_], dict[str, int]]:
+def _read_done(run: Path, model: str) -> tuple[keysets.Keys, dict[str, int]]:
     """Return the keys that need no asking, and the attempts spent on each of the others."""
-    done = [np.zeros(0, "S64")]
+    done: list[keysets.Keys] = []
     tried: dict[str, int] = {}
-    accepted = pa.array(sorted(final))
-    for batch in read_predictions(run, model):
-        is_done = pc.is_in(batch["status"], value_set=accepted)
-        done.append(batch["key"].filter(is_done).to_numpy(zero_copy_only=False).astype("S64"))
+    final = pa.array(sorted(FINAL_STATUSES))
+    for batch in read_predictions(run, model, ("key", "status", "attempts")):
+        is_done = pc.is_in(batch["status"], value_set=final)
+        done.append(keysets.from_arrow(batch["key"].filter(is_done)))
         rest = batch.filter(pc.invert(is_done))
         tried.update(zip(rest["key"].to_pylist(), rest["attempts"].to_pylist(), strict=True))
-    return np.concatenate(done), tried
+    return keysets.joined(done), tried

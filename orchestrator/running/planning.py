@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator import __version__
 from orchestrator.config import Model, Workspace
 from orchestrator.datasets import Dataset
-from orchestrator.env import Env
+from orchestrator.env import Env, lock_digest
 from orchestrator.errors import UsageError
 from orchestrator.identity import canonical, digest_runner
 from orchestrator.images import DigestCache
@@ -86,7 +86,7 @@ def record_env(run: Path, runner: str, env: Env) -> None:
 
 def _cells(order: Order) -> Iterator[Cell]:
     for model in order.models:
-        digest = digest_runner(model.runner)
+        digest = digest_runner(model.runner, lock_digest(model.runner))
         params = {**model.params, **order.overrides}
         try:
             canonical(params)
@@ -101,6 +101,7 @@ def _cells(order: Order) -> Iterator[Cell]:
                 overrides=dict(order.overrides),
                 prompt=prompt.id,
                 prompt_sha256=prompt.sha256,
+                ignores_prompt=model.runner.manifest.ignores_prompt,
                 limit=order.limit,
                 repeats=order.repeats,
             )

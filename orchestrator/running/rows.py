@@ -1,14 +1,13 @@
 """Rows of predictions as the journal takes them, made of what a worker answered or why it did not."""
 
-import json
 import time
 from typing import Any
 
+from orchestrator.identity import canonical
 from orchestrator.protocol import Failure, Response
 from orchestrator.running.missing import Task
 
 _STATUS_OF_KIND = {"bad_input": "bad_input", "refused": "refused"}
-_dumps = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 Row = dict[str, Any]
 
@@ -25,7 +24,7 @@ def response_row(task: Task, response: Response, text: str) -> Row:
     if response.output_tokens is not None:
         row["output_tokens"] = response.output_tokens
     if response.info is not None:
-        row["info"] = _dumps(response.info)
+        row["info"] = canonical(response.info)
     return row
 
 

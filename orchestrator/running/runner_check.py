@@ -2,31 +2,32 @@
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from orchestrator.config import Model, Workspace
-from orchestrator.env import ensure_env
+from orchestrator.env import ensure_env, use_env
 from orchestrator.errors import BakeoffError
 from orchestrator.findings import Finding
 from orchestrator.protocol import Failure, Response
-from orchestrator.running.events import Note, Notify
 from orchestrator.running.worker_spec import make_spec
-from orchestrator.session import GRACE_S, Gone, Ready, Session
+from orchestrator.session import GRACE_S, Gone, Session
 
 REQUESTS = 3
 
 
-def check_runner(workspace: Workspace, model: Model, notify: Notify) -> Iterator[Finding]:
+def check_runner(workspace: Workspace, model: Model, notify: Callable[[str], None]) -> Iterator[Finding]:
     """Yield what was tried with `model` in the order of the contract; the first problem is the last finding."""
     try:
-        env = ensure_env(workspace, model.runner, lambda text: notify(Note(text)))
+        env = ensure_env(workspace, model.runner, notify)
     except BakeoffError as error:
         yield Finding("environment", "cannot be built", str(error))
         return
-    yield Finding("environment", f"built, {len(env.packages)} packages" if env.packages else "nothing to install")
-    with tempfile.TemporaryDirectory(prefix="bakeoff-check-") as folder:
+    yield Finding(
+        "environment", f"built, {len(env.packages)} packages" if env.packages else "nothing to install"
+    )
+    with use_env(env), tempfile.TemporaryDirectory(prefix="bakeoff-check-") as folder:
         spec = make_spec(workspace, model, env, Path(folder))
         image = _draw_page(Path(folder) / "page.png")
         with Session(spec) as session:
@@ -38,7 +39,9 @@ def _examine(session: Session, image: Path) -> Iterator[Finding]:
     if isinstance(loading, Gone):
         yield Finding("load", "failed", loading.reason)
         return
-    yield Finding("load", f"{loading.load_s:.1f} s, up to {loading.batch_max * loading.concurrency} at a time")
+    yield Finding(
+        "load", f"{loading.load_s:.1f} s, up to {loading.batch_max * loading.concurrency} at a time"
+    )
     for number in range(REQUESTS):
         session.send(
             {

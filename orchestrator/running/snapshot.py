@@ -4,13 +4,12 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestrator.datasets.sample import Sample
-from orchestrator.images import DigestCache
+from orchestrator.images import DigestCache, Probe
 from orchestrator.prompt import Prompt
 from orchestrator.results.files import replacing
 from orchestrator.results.layout import PROMPTS_NAME, SAMPLES_NAME
@@ -44,23 +43,27 @@ def write_prompts(run: Path, prompts: Sequence[Prompt]) -> None:
 
 
 def _batches(samples: Iterator[Sample], cache: DigestCache) -> Iterator[pa.RecordBatch]:
-    while rows := [_to_row(sample, cache) for sample in islice(samples, _SAMPLES_A_BATCH)]:
-        yield pa.RecordBatch.from_pylist(rows, SAMPLES)
+    while rows := list(islice(samples, _SAMPLES_A_BATCH)):
+        probes = [[cache.probe(path) for path in sample.images] for sample in rows]
+        columns = {
+            "id": [sample.id for sample in rows],
+            "images": [_images(sample, seen) for sample, seen in zip(rows, probes, strict=True)],
+            "question": [sample.question for sample in rows],
+            "references": [sample.references for sample in rows],
+            "doc_class": [sample.doc_class for sample in rows],
+            "question_type": [sample.question_type for sample in rows],
+            "answer_bbox": [sample.answer_bbox for sample in rows],
+            "metadata": [_dumps(sample.metadata) if sample.metadata else None for sample in rows],
+            "defect": [next((probe.defect for probe in seen if probe.defect), None) for seen in probes],
+        }
+        yield pa.RecordBatch.from_arrays([pa.array(columns[f.name], f.type) for f in SAMPLES], schema=SAMPLES)
 
 
-def _to_row(sample: Sample, cache: DigestCache) -> dict[str, Any]:
-    probes = [cache.probe(path) for path in sample.images]
-    defects = [probe.defect for probe in probes if probe.defect]
-    return {
-        "id": sample.id,
-        "images": [
-            {"path": str(path), "sha256": probe.sha256 or ""} for path, probe in zip(sample.images, probes, strict=True)
-        ],
-        "question": sample.question,
-        "references": sample.references,
-        "doc_class": sample.doc_class,
-        "question_type": sample.question_type,
-        "answer_bbox": sample.answer_bbox,
-        "metadata": json.dumps(sample.metadata, ensure_ascii=False) if sample.metadata else None,
-        "defect": defects[0] if defects else None,
-    }
+def _images(sample: Sample, probes: Sequence[Probe]) -> list[dict[str, str]]:
+    return [
+        {"path": str(path), "sha256": seen.sha256 or ""}
+        for path, seen in zip(sample.images, probes, strict=True)
+    ]
+
+
+_dumps = json.JSONEncoder(ensure_ascii=False).encode
