@@ -6,13 +6,18 @@ from typing import Any
 
 from orchestrator.config import Workspace, find_workspace, get_model, open_workspace
 from orchestrator.datasets import open_dataset
-from orchestrator.errors import UsageError
+from orchestrator.errors import UsageError, nearest
 from orchestrator.prompt import load_prompt
+from orchestrator.report.table import Table, summary_tables
+from orchestrator.report.worst import worst as worst_answers
+from orchestrator.report.worst import worst_table
 from orchestrator.results.layout import PLAN_NAME
 from orchestrator.running.events import Notify
 from orchestrator.running.experiment import RunOutcome, carry_out
 from orchestrator.running.first_look import Answer, ask_once
 from orchestrator.running.planning import Order
+from orchestrator.scoring.score import score_run
+from orchestrator.scoring.summary import Summary, read_summary
 
 
 def run(
@@ -60,14 +65,40 @@ def try_model(
     return ask_once(opened, chosen, [Path(image) for image in images], question, notify or _ignore)
 
 
-def run_path(run: str | Path, workspace: Workspace | Path | str | None = None) -> Path:
-    """Return the directory of a run given by path or by name; raise UsageError with the nearest name."""
-    from orchestrator.errors import nearest  # noqa: PLC0415 - only for a message
+def score(
+    run: Path | str,
+    *,
+    metrics: Sequence[str] | None = None,
+    workspace: Workspace | Path | str | None = None,
+    notify: Callable[[str], None] | None = None,
+) -> Summary:
+    """Score the answers of `run` (a name or a path) by `metrics` (default: all) and write scores and summary."""
+    return score_run(run_path(run, lambda: _open(workspace)), metrics, notify or _ignore)
 
+
+def report(
+    run: Path | str,
+    *,
+    worst: int | None = None,
+    metric: str = "cer",
+    workspace: Workspace | Path | str | None = None,
+) -> list[Table]:
+    """Return the scores of `run` as tables of text; with `worst`, also so many answers of each model, the worst first."""
+    folder = run_path(run, lambda: _open(workspace))
+    summary = read_summary(folder)
+    tables = summary_tables(summary)
+    if worst:
+        for model in dict.fromkeys(figure.model for figure in summary.figures):
+            tables.append(worst_table(model, metric, worst_answers(folder, model, metric, worst)))
+    return tables
+
+
+def run_path(run: Path | str, workspace: Callable[[], Workspace]) -> Path:
+    """Return the directory of a run given by path or by name; raise UsageError with the nearest name."""
     as_path = Path(run)
     if (as_path / PLAN_NAME).is_file():
         return as_path.resolve()
-    results = _open(workspace).results
+    results = workspace().results
     if (results / as_path / PLAN_NAME).is_file():
         return results / as_path
     known = [path.parent.name for path in results.glob(f"*/{PLAN_NAME}")]

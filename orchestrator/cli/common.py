@@ -16,6 +16,12 @@ def current_workspace() -> Workspace:
     return open_workspace(Path(given)) if given else find_workspace()
 
 
+def shown_path(path: Path) -> str:
+    """Return `path` as a person here would write it."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
 def parse_params(pairs: tuple[str, ...]) -> dict[str, Any]:
     """Return the values of `K=V` pairs; V is JSON where it can be (0.2, true, [1]), else text."""
     params = {}

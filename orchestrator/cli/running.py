@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator import console
-from orchestrator.cli.common import current_workspace, parse_params
+from orchestrator.cli.common import current_workspace, parse_params, shown_path
 from orchestrator.errors import ModelFailedError, UsageError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def run(
         console.status("interrupted; the same command goes on from here")
         return _INTERRUPTED
     failed = [model.model for model in outcome.models if model.error]
-    console.status(f"answers are in {_shown(outcome.folder)}; next: bakeoff score {outcome.folder.name}")
+    console.status(f"answers are in {shown_path(outcome.folder)}; next: bakeoff score {outcome.folder.name}")
     return ModelFailedError.exit_code if failed else 0
 
 
@@ -118,8 +118,3 @@ def _describe(outcome: "ModelOutcome") -> str:
         parts.append(f"{outcome.elapsed_s:.1f} s")
     text = ", ".join(parts)
     return f"{text}; FAILED: {outcome.error}" if outcome.error else text
-
-
-def _shown(path: Path) -> str:
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
