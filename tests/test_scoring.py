@@ -3,13 +3,17 @@
 import csv
 import json
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from orchestrator.errors import BakeoffError, UsageError
-from orchestrator.results.schema import SCORES
+from orchestrator.results.layout import predictions_path
+from orchestrator.results.plan import merge_cells, read_plan, write_plan
+from orchestrator.results.schema import SAMPLES, SCORES
 from orchestrator.scoring import read_summary, score_run
-from orchestrator.scoring.intervals import t_quantile
+from orchestrator.scoring.intervals import clustered_means, t_quantile
 from tests.scored_run import Asked, make_run, prediction, write_predictions
 
 
@@ -45,3 +49,173 @@ def test_every_expected_answer_has_a_row_and_every_missing_score_a_reason(tmp_pa
     assert (cer.mean, cer.n_scored, cer.n_total) == (0.0, 1, 6)
     assert cer.reasons == dict.fromkeys(["refused", "bad_input", "timeout", "missing", "no_reference"], 1)
     assert figure(summary, "output_length").n_scored == 2
+
+
+def test_the_same_question_twice_is_scored_twice_from_one_answer(tmp_path):
+    run = make_run(tmp_path, [Asked(["a"], ["a"], "d"), Asked(["b"], ["b"], "d")])
+    samples = pq.read_table(run / "samples.parquet").to_pylist()
+    samples[1]["question"] = samples[0]["question"]
+    pq.write_table(pa.Table.from_pylist(samples, SAMPLES), run / "samples.parquet")
+    summary = score_run(run)
+    assert [row["score"] for row in scores(run, "exact").values()] == [1.0, 0.0]
+    assert summary.stale == {"echo": 1}
+
+
+def test_repeats_are_averaged_within_their_sample_first(tmp_path):
+    run = make_run(tmp_path, [Asked(["a"], ["a", "x"]), Asked(["a"], ["a", "<error>"])], repeats=2)
+    exact = figure(score_run(run), "exact")
+    assert (exact.mean, exact.n_samples, exact.n_scored, exact.n_total) == (0.75, 2, 3, 4)
+    assert exact.reasons == {"error": 1}
+
+
+def test_the_mean_is_capped_and_the_corpus_figure_is_not(tmp_path):
+    run = make_run(tmp_path, [Asked(["ab"], ["x" * 20]), Asked(["a" * 18], ["a" * 18])])
+    cer = figure(score_run(run), "cer")
+    assert (cer.mean, cer.corpus) == (0.5, 1.0)
+    assert figure(score_run(run), "exact").corpus is None
+
+
+def test_empty_references_alone_make_no_corpus_figure(tmp_path):
+    cer = figure(score_run(make_run(tmp_path, [Asked([""], [""]), Asked([""], ["x"])])), "cer")
+    assert (cer.mean, cer.corpus) == (0.5, None)
+
+
+def test_answers_that_no_cell_expects_are_counted_and_kept_out(tmp_path):
+    run = make_run(tmp_path, [Asked(["a"], ["a"])])
+    rows = pq.read_table(predictions_path(run, "echo")).to_pylist()
+    write_predictions(run, "echo", [*rows, prediction("f" * 64, "s0", 1, "wrong", "echo")])
+    summary = score_run(run)
+    assert summary.stale == {"echo": 1}
+    assert (figure(summary, "exact").mean, figure(summary, "exact").n_total) == (1.0, 1)
+
+
+def test_answers_are_found_in_whatever_order_they_arrived(tmp_path):
+    run = make_run(tmp_path, [Asked([f"t{n}"], [f"t{n}"]) for n in range(50)])
+    rows = pq.read_table(predictions_path(run, "echo")).to_pylist()
+    write_predictions(run, "echo", rows[::-1])
+    assert figure(score_run(run), "exact").mean == 1.0
+
+
+def test_a_model_without_predictions_misses_everything(tmp_path):
+    run = make_run(tmp_path, [Asked(["a"], [None]), Asked(["b"], [None])])
+    predictions_path(run, "echo").unlink()
+    exact = figure(score_run(run), "exact")
+    assert (exact.mean, exact.half_width, exact.n_scored, exact.reasons) == (None, None, 0, {"missing": 2})
+
+
+def test_an_unknown_latency_is_no_time(tmp_path):
+    run = make_run(tmp_path, [Asked(["a"], ["a"])])
+    (row,) = pq.read_table(predictions_path(run, "echo")).to_pylist()
+    write_predictions(run, "echo", [{**row, "latency_s": None}])
+    assert figure(score_run(run), "generation_time").reasons == {"unknown": 1}
+
+
+def test_figures_are_made_by_doc_class_question_type_and_pair(tmp_path):
+    asked = [
+        Asked(["a"], ["a"], doc_class="id", question_type="name"),
+        Asked(["a"], ["b"], doc_class="id", question_type="date"),
+        Asked(["a"], ["b"], doc_class="form", question_type="name"),
+        Asked(["a"], ["a"], doc_class=None, question_type="date"),
+    ]
+    summary = score_run(make_run(tmp_path, asked), ["exact"])
+    means = {(f.group, f.doc_class, f.question_type): f.mean for f in summary.figures}
+    pair = "doc_class/question_type"
+    assert means == {
+        ("all", None, None): 0.5,
+        ("doc_class", "id", None): 0.5,
+        ("doc_class", "form", None): 0.0,
+        ("doc_class", None, None): 1.0,
+        ("question_type", None, "name"): 0.5,
+        ("question_type", None, "date"): 0.5,
+        (pair, "id", "name"): 1.0,
+        (pair, "id", "date"): 0.0,
+        (pair, "form", "name"): 0.0,
+        (pair, None, "date"): 1.0,
+    }
+
+
+def test_the_cells_of_a_model_are_kept_apart(tmp_path):
+    run = make_run(tmp_path, [Asked(["a"], ["a"])])
+    plan = read_plan(run)
+    hot = plan.cells[0].model_copy(update={"params": {"t": 1}, "overrides": {"t": 1}})
+    write_plan(run, plan.model_copy(update={"cells": merge_cells(plan.cells, (hot,))}))
+    summary = score_run(run, ["exact"])
+    assert figure(summary, "exact", params="{}").mean == 1.0
+    assert figure(summary, "exact", params='{"t":1}').reasons == {"missing": 1}
+
+
+def test_an_interval_is_clustered_by_document(tmp_path):
+    texts = {"a": "01", "b": "11", "c": "00"}
+    asked = [Asked(["1"], [text], document) for document, both in texts.items() for text in both]
+    exact = figure(score_run(make_run(tmp_path, asked)), "exact")
+    assert (exact.mean, exact.n_samples, exact.n_documents) == (0.5, 6, 3)
+    # Residuals sum to 0, 1 and -1: SE^2 = 2 / 36 * 3 / 2 = 1 / 12, and t of 2 degrees of freedom is 4.3027.
+    assert exact.half_width == pytest.approx(4.302653 / 12**0.5)
+
+
+def test_one_document_has_no_interval(tmp_path):
+    run = make_run(tmp_path, [Asked(["1"], ["1"], "a"), Asked(["1"], ["0"], "a")])
+    assert figure(score_run(run), "exact").half_width is None
+
+
+def test_a_clustered_interval_of_single_samples_is_the_usual_one():
+    values = np.array([0.1, 0.4, 0.4, 0.9])
+    means = clustered_means(values, np.zeros(4, np.int64), np.arange(4), 1)
+    assert means.half_width[0] == pytest.approx(t_quantile(3) * values.std(ddof=1) / 2)
+
+
+@pytest.mark.parametrize(
+    ("freedom", "table"),
+    [(1, 12.70620), (2, 4.30265), (3, 3.18245), (10, 2.22814), (60, 2.00030), (61, 1.99962), (1000, 1.96234)],
+)
+def test_quantiles_of_t_are_those_of_the_tables(freedom, table):
+    assert t_quantile(freedom) == pytest.approx(table, abs=6e-6)
+
+
+def test_scoring_again_with_other_metrics_replaces_scores_and_summary(tmp_path):
+    run = make_run(tmp_path, [Asked(["a"], ["a"])])
+    score_run(run)
+    assert score_run(run, ["exact"]).metrics == ("exact",)
+    assert set(pq.read_table(run / "scores" / "echo.parquet")["metric"].to_pylist()) == {"exact"}
+
+
+def test_scores_name_their_normaliser(tmp_path):
+    run = make_run(tmp_path, [Asked(["a"], ["a"])])
+    score_run(run)
+    labels = {name: scores(run, name)["s0"]["normaliser"] for name in ("cer", "cer_ci", "output_length")}
+    assert labels == {"cer": "norm_v1", "cer_ci": "norm_ci_v1", "output_length": None}
+
+
+def test_the_summary_is_there_as_csv_and_json(tmp_path):
+    run = make_run(tmp_path, [Asked(["a"], ["a"], doc_class="id"), Asked(["a"], ["<error>"], doc_class="id")])
+    summary = score_run(run)
+    with (run / "summary.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(summary.figures)
+    assert (rows[0]["metric"], rows[0]["mean"], rows[0]["half_width"]) == ("exact", "1.0", "")
+    assert json.loads(rows[0]["reasons"]) == {"error": 1}
+    assert read_summary(run) == summary
+
+
+def test_scoring_leaves_nothing_else_behind(tmp_path):
+    run = make_run(tmp_path, [Asked(["a"], ["a"])])
+    before = set(run.rglob("*"))
+    score_run(run)
+    new = {str(path.relative_to(run)) for path in set(run.rglob("*")) - before}
+    assert new == {"scores", "scores/echo.parquet", "summary.csv", "summary.json"}
+
+
+def test_an_unknown_metric_and_a_folder_that_is_no_run_are_one_sentence(tmp_path):
+    run = make_run(tmp_path, [Asked(["a"], ["a"])])
+    with pytest.raises(UsageError, match="did you mean 'exact'"):
+        score_run(run, ["exakt"])
+    with pytest.raises(BakeoffError, match="is not a run"):
+        score_run(tmp_path)
+    with pytest.raises(BakeoffError, match="run `bakeoff score run` first"):
+        read_summary(run)
+
+
+def test_what_is_said_while_scoring_names_model_and_prompt(tmp_path):
+    said = []
+    score_run(make_run(tmp_path, [Asked(["a"], ["a"])]), notify=said.append)
+    assert said == ["scoring echo, prompt read"]

@@ -14,8 +14,7 @@ from orchestrator.metrics.wer import WER
 __all__ = ["METRICS", "Measure", "Metric", "select_metrics"]
 
 METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (EXACT, CER, CER_SPAN, WER, EXACT_CI, CER_CI, OUTPUT_LENGTH, GENERATION_TIME)
+    metric.name: metric for metric in (EXACT, CER, CER_SPAN, WER, EXACT_CI, CER_CI, OUTPUT_LENGTH, GENERATION_TIME)
 }
 
 
@@ -23,7 +22,5 @@ def select_metrics(names: Sequence[str] | None = None) -> tuple[Metric, ...]:
     """Return the metrics called `names` (default: all) in listing order; raise UsageError for an unknown."""
     for name in names or ():
         if name not in METRICS:
-            raise UsageError(
-                f"there is no metric '{name}'{nearest(name, METRICS)} (`bakeoff list metrics` shows all)"
-            )
+            raise UsageError(f"there is no metric '{name}'{nearest(name, METRICS)} (`bakeoff list metrics` shows all)")
     return tuple(metric for metric in METRICS.values() if not names or metric.name in names)

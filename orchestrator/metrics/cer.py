@@ -4,7 +4,7 @@ from rapidfuzz.distance import Levenshtein
 
 from orchestrator.metrics.metric import Measure, Metric
 from orchestrator.metrics.normalise import NORM, NORM_CI, Normaliser
-from orchestrator.metrics.rates import error_rate
+from orchestrator.metrics.rates import best, error_rate
 
 
 def character_errors(text: str, references: tuple[str, ...]) -> Measure:
@@ -13,7 +13,7 @@ def character_errors(text: str, references: tuple[str, ...]) -> Measure:
     CER = (S + D + I) / N: Levenshtein distance over reference length (Rice, Jenkins and Nartker 1996, ISRI).
     The score is capped at 1, so that one looping answer cannot decide a mean; unit: fraction of a reference.
     """
-    return min(error_rate(Levenshtein.distance(text, reference), len(reference)) for reference in references)
+    return best([error_rate(Levenshtein.distance(text, reference), len(reference)) for reference in references])
 
 
 def _cer(name: str, normaliser: Normaliser, note: str) -> Metric:

@@ -5,7 +5,7 @@ from rapidfuzz.fuzz import partial_ratio_alignment
 
 from orchestrator.metrics.metric import Measure, Metric
 from orchestrator.metrics.normalise import NORM
-from orchestrator.metrics.rates import error_rate
+from orchestrator.metrics.rates import best, error_rate
 
 
 def span_errors(text: str, references: tuple[str, ...]) -> Measure:
@@ -15,7 +15,7 @@ def span_errors(text: str, references: tuple[str, ...]) -> Measure:
     may lie above that of the best stretch. A diagnostic, no target: an answer with the page in it does well,
     and a short reference is found by chance. Unit, cap and empty references as for `cer`.
     """
-    return min(_span_errors(text, reference) for reference in references)
+    return best([_span_errors(text, reference) for reference in references])
 
 
 def _span_errors(text: str, reference: str) -> Measure:

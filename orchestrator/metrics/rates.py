@@ -1,5 +1,7 @@
 """Errors per unit of a reference, with one rule for the cap and one for an empty reference."""
 
+from collections.abc import Sequence
+
 from orchestrator.metrics.metric import Measure
 
 
@@ -12,3 +14,12 @@ def error_rate(errors: int, weight: int) -> Measure:
     if weight:
         return Measure(min(1.0, errors / weight), errors, weight)
     return Measure(1.0 if errors else 0.0, errors, weight)
+
+
+def best(measures: Sequence[Measure]) -> Measure:
+    """Return the one of several references' measures with the lowest score; beyond the cap, the lowest rate."""
+    return measures[0] if len(measures) == 1 else min(measures, key=_rate)
+
+
+def _rate(measure: Measure) -> tuple[float, float]:
+    return measure.score, (measure.errors or 0) / (measure.weight or 1)

@@ -4,7 +4,7 @@ from rapidfuzz.distance import Levenshtein
 
 from orchestrator.metrics.metric import Measure, Metric
 from orchestrator.metrics.normalise import NORM
-from orchestrator.metrics.rates import error_rate
+from orchestrator.metrics.rates import best, error_rate
 
 
 def word_errors(text: str, references: tuple[str, ...]) -> Measure:
@@ -14,7 +14,7 @@ def word_errors(text: str, references: tuple[str, ...]) -> Measure:
     belongs to its word. The score is capped at 1; unit: fraction of the reference's words.
     """
     words = text.split()
-    return min(_word_errors(words, reference.split()) for reference in references)
+    return best([_word_errors(words, reference.split()) for reference in references])
 
 
 def _word_errors(words: list[str], expected: list[str]) -> Measure:

@@ -1,0 +1,148 @@
+"""Reports: what the tables and notes say, and how a terminal and a pipe get them."""
+
+import pytest
+from rich.cells import cell_len
+
+from orchestrator import console
+from orchestrator.errors import BakeoffError, UsageError
+from orchestrator.report import summary_tables, worst, worst_table
+from orchestrator.results.plan import merge_cells, read_plan, write_plan
+from orchestrator.scoring import score_run
+from tests.scored_run import Asked, make_run
+
+RECEIPTS = [
+    Asked(["12.50"], ["12.50"], "a", "receipt", "total"),
+    Asked(["12.50"], ["The total is 12.50 in all"], "b", "receipt", "total"),
+    Asked(["ACME"], ["<bad_input>"], "c", "receipt", "seller"),
+    Asked(["ACME"], ["<error>"], "d", "form", "seller"),
+]
+
+
+def tables(folder, asked, metrics=None):
+    return summary_tables(score_run(make_run(folder, asked), metrics))
+
+
+def column(table, name):
+    return [row[table.header.index(name)] for row in table.rows]
+
+
+def test_a_cell_shows_mean_half_width_and_how_many_were_scored(tmp_path):
+    first = tables(tmp_path, RECEIPTS)[0]
+    assert first.rows[0][: first.labels] == ("echo", "read")
+    assert column(first, "scored") == ["2/4"]
+    assert column(first, "exact ↑") == ["0.500 ±6.353"]
+    assert column(first, "cer_span ↓") == ["0.000 ±0.000"]
+
+
+def test_a_figure_that_cannot_be_made_is_a_dash(tmp_path):
+    first = tables(tmp_path, [Asked(["a"], ["<crashed>"])], ["cer"])[0]
+    assert (column(first, "cer ↓"), column(first, "corpus"), column(first, "scored")) == (["-"], ["-"], ["0/1"])
+
+
+def test_tables_fit_a_terminal_of_100_columns(tmp_path):
+    for table in tables(tmp_path, RECEIPTS):
+        widths = [max(map(cell_len, cells)) for cells in zip(table.header, *table.rows, strict=True)]
+        assert sum(widths) + 3 * len(widths) <= 100
+
+
+def test_there_is_a_table_for_every_division_of_the_samples(tmp_path):
+    shown = tables(tmp_path, RECEIPTS)
+    (by_class,) = [table for table in shown if table.title == "By doc_class"]
+    assert column(by_class, "doc_class") == ["form", "receipt"]
+    assert column(by_class, "scored") == ["0/1", "2/3"]
+    assert any(table.title == "By question_type" for table in shown)
+
+
+def test_a_division_into_one_group_is_no_table(tmp_path):
+    shown = tables(tmp_path, [Asked(["a"], ["a"], doc_class="id"), Asked(["a"], ["b"], doc_class="id")])
+    assert not [table for table in shown if table.title.startswith("By")]
+
+
+def test_params_are_shown_where_cells_differ_by_them(tmp_path):
+    run = make_run(tmp_path, [Asked(["a"], ["a"])])
+    plan = read_plan(run)
+    hot = plan.cells[0].model_copy(update={"params": {"t": 1}, "overrides": {"t": 1}})
+    write_plan(run, plan.model_copy(update={"cells": merge_cells(plan.cells, (hot,))}))
+    shown = summary_tables(score_run(run, ["exact"]))
+    assert column(shown[0], "params") == ["", "t=1"]
+    assert "echo / t=1 / read: 1 of 1 not scored: 1 missing" in shown[-1].notes
+
+
+def test_notes_say_what_is_missing_and_why(tmp_path):
+    notes = tables(tmp_path, RECEIPTS)[-1].notes
+    assert notes[0] == "echo / read: 2 of 4 not scored: 1 bad_input, 1 error"
+    assert [note for note in notes if note.startswith("cer_span: cer of the part")]
+
+
+def test_notes_name_the_metrics_where_only_some_miss_answers(tmp_path):
+    notes = tables(tmp_path, [Asked([], ["a"]), Asked(["a"], ["a"])], ["exact", "cer", "output_length"])[-1].notes
+    assert notes[0] == "echo / read: 1 of 2 not scored by exact, cer: 1 no_reference"
+
+
+def test_an_empty_plan_is_a_table_without_rows(tmp_path):
+    run = make_run(tmp_path, [Asked(["a"], ["a"])])
+    write_plan(run, read_plan(run).model_copy(update={"cells": ()}))
+    assert summary_tables(score_run(run))[0].rows == ()
+
+
+def test_the_worst_answers_come_first_with_what_is_needed_to_look(tmp_path):
+    asked = [
+        Asked(["abcd"], ["abcx"], "a"),
+        Asked(["abcd"], ["abcd"], "b"),
+        Asked(["ab"], ["xy"]),
+        Asked(["abcd", "q"], ["wxyz"], "c"),
+        Asked(["abcd"], ["<refused>"], "d"),
+    ]
+    run = make_run(tmp_path, asked)
+    score_run(run)
+    found = worst(run, "echo", "cer", 3)
+    assert [(one.sample_id, one.score) for one in found] == [("s3", 1.0), ("s2", 1.0), ("s0", 0.25)]
+    assert (found[0].image, found[0].references, found[0].text) == ("/data/c.png", ("abcd", "q"), "wxyz")
+    assert found[1].image is None
+    assert [one.sample_id for one in worst(run, "echo", "exact", 1)] == ["s0"]
+
+
+def test_asking_for_the_worst_of_nothing_is_one_sentence(tmp_path):
+    run = make_run(tmp_path, [Asked(["a"], ["a"])])
+    with pytest.raises(BakeoffError, match="run `bakeoff score run` first"):
+        worst(run, "echo")
+    score_run(run, ["exact"])
+    with pytest.raises(BakeoffError, match="bakeoff score run --metric cer"):
+        worst(run, "echo", "cer")
+    with pytest.raises(UsageError, match="did you mean 'echo'"):
+        worst(run, "ecko")
+
+
+def test_a_long_answer_says_how_much_is_not_shown(tmp_path):
+    run = make_run(tmp_path, [Asked(["a"], ["x" * 50])])
+    score_run(run)
+    answers = worst(run, "echo")
+    assert worst_table("echo", "cer", answers, 10).rows[0][-1] == "xxxxxxxxxx… (and 40 characters more)"
+    assert worst_table("echo", "cer", answers).rows[0][-1] == "x" * 50
+
+
+def test_a_pipe_gets_every_row_in_full_on_one_line(tmp_path, capsys):
+    text = "a long answer\nof two lines " * 20
+    run = make_run(tmp_path, [Asked(["a"], [text])])
+    score_run(run)
+    console.print_table(worst_table("echo", "cer", worst(run, "echo")))
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith(" 1.000")]
+    assert line.count("of two lines") == 20
+    assert line == line.rstrip()
+
+
+def test_a_model_cannot_drive_the_terminal(tmp_path, capsys):
+    run = make_run(tmp_path, [Asked(["a"], ["\x1b[2J\x1b]0;owned\x07[bold]b[/bold]\u202egnp\x9b"])])
+    score_run(run)
+    console.print_table(worst_table("echo", "cer", worst(run, "echo")))
+    shown = capsys.readouterr().out
+    assert r"\x1b[2J\x1b]0;owned\x07[bold]b[/bold]\u202egnp\x9b" in shown
+    assert not [char for char in shown if not char.isprintable() and char != "\n"]
+
+
+def test_notes_stand_below_the_last_table(tmp_path, capsys):
+    for table in tables(tmp_path, RECEIPTS):
+        console.print_table(table)
+    lines = capsys.readouterr().out.splitlines()
+    assert "echo / read: 2 of 4 not scored: 1 bad_input, 1 error" in lines
+    assert lines[0] == "Run run, dataset toy"
