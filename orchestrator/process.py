@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.errors import BakeoffError
@@ -72,6 +72,7 @@ class Child:
     stdin: int
     stdout: int
     stderr: int
+    _is_killed: bool = field(init=False, default=False)
 
     def has_exited(self) -> bool:
         """Tell whether the process has ended, though a descendant may still hold its pipes."""
@@ -89,7 +90,10 @@ class Child:
         _kill_group(self._process.pid, signal.SIGTERM)
 
     def kill(self, timeout_s: float) -> None:
-        """Kill the whole group, descendants included, and reap the leader within `timeout_s`."""
+        """Kill the whole group, descendants included, and reap the leader within `timeout_s`; once is enough."""
+        if self._is_killed:  # by now another process may have the number
+            return
+        self._is_killed = True
         _kill_group(self._process.pid, signal.SIGKILL)
         deadline = time.monotonic() + timeout_s
         while not self.has_exited() and time.monotonic() < deadline:

@@ -5,7 +5,7 @@ import secrets
 import selectors
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -22,6 +22,7 @@ WINDOW_MIN, WINDOW_MAX = 64, 1024
 HELLO_TIMEOUT_S = 60.0
 GRACE_S, TERM_S, KILL_S = 5.0, 5.0, 2.0
 DRAIN_S = 1.0
+LAST_CHUNKS = 16
 UNKNOWN_IDS_MAX = 10
 _CLOCK_EVERY_S = 0.2
 
@@ -59,7 +60,7 @@ class Gone:
     """The worker is no more.
 
     `suspects` are the requests it was working on, `timed_out` those of them that took too long, `waiting` those that
-    it had not begun. `expected` is true after `close`.
+    it had not begun.
     """
 
     reason: str
@@ -103,12 +104,16 @@ class Session:
     _clock: float = field(init=False, default=0.0)
     _noise: list[bytes] = field(init=False, default_factory=list)
     _unknown: int = field(init=False, default=0)
+    _idle_since: float = field(init=False, default_factory=time.monotonic)
 
     def __enter__(self) -> Self:
         """Start the worker and say hello."""
         self._log = StderrLog(self.spec.log)
-        self._log.__enter__()
-        self._child = spawn(self.spec.argv, self.spec.environment, self.spec.folder)
+        with ExitStack() as on_failure:
+            on_failure.callback(self._selector.close)
+            on_failure.enter_context(self._log)
+            self._child = spawn(self.spec.argv, self.spec.environment, self.spec.folder)
+            on_failure.pop_all()
         for name in ("stdout", "stderr"):
             self._selector.register(getattr(self._child, name), selectors.EVENT_READ, name)
         self._say(
@@ -150,6 +155,8 @@ class Session:
         Raises ProtocolError where it is too long for a line; nothing is sent then.
         """
         line = protocol.encode(request)
+        if not self._flights:
+            self._idle_since = time.monotonic()
         self._flights[request["id"]] = _Flight()
         self._outgoing += line
 
@@ -181,26 +188,28 @@ class Session:
             events.append(self._lost("protocol", f"it broke the protocol: {error}"))
         return events
 
-    def close(self) -> Iterator[Event]:
+    def close(self, grace_s: float = GRACE_S) -> Iterator[list[Event]]:
         """Let the worker end by itself and make sure that it does: shutdown, EOF, SIGTERM, SIGKILL, each bounded.
 
-        Yields the answers that still come.
+        It finishes what it began within `grace_s`. Yields what still comes, again and again, so that whoever
+        closes can lose patience between two.
         """
         if self.is_gone:
             return
+        steps: list[tuple[float, Callable[[], None]]] = [(TERM_S, self._child.terminate)]
+        if self._state == "ready":  # one that is still loading has nothing to finish
+            steps.insert(0, (grace_s, lambda: self._say({"type": "shutdown"})))
         self._state = "closing"
-        self._say({"type": "shutdown"})
-        self.flush()
-        for patience_s, push in ((GRACE_S, self._child.close_stdin), (TERM_S, self._child.terminate)):
-            self._watch_stdin(False)
+        for patience_s, push in steps:
             push()
             deadline = time.monotonic() + patience_s
             while not self.is_gone and (left := deadline - time.monotonic()) > 0:
-                yield from self.poll(min(left, 0.2))
-            if self.is_gone:
-                return
-        self._child.kill(KILL_S)
-        self._state = "gone"
+                self.flush()
+                if not self._outgoing:
+                    self._child.close_stdin()
+                yield self.poll(min(left, _CLOCK_EVERY_S))
+        if not self.is_gone:
+            yield [self._lost("closed", "it would not end and was killed")]
 
     def _say(self, message: dict[str, Any]) -> None:
         self._outgoing += protocol.encode(message)
@@ -231,6 +240,8 @@ class Session:
 
     def _take(self, chunk: bytes, events: list[Event]) -> None:
         for line in self._splitter.feed(chunk):
+            if self.is_gone:
+                return
             if self._state == "hello":
                 self._take_hello(line)
             else:
@@ -249,9 +260,7 @@ class Session:
                 raise protocol.ProtocolError("it printed much, but never the hello of a worker")
             return
         if message.protocol != protocol.PROTOCOL:
-            raise protocol.ProtocolError(
-                f"it speaks protocol {message.protocol}, we speak {protocol.PROTOCOL}"
-            )
+            raise protocol.ProtocolError(f"it speaks protocol {message.protocol}, we speak {protocol.PROTOCOL}")
         self._state = "loading"
         spec = self.spec
         self._say(
@@ -274,15 +283,15 @@ class Session:
                 self._start(message.ids)
             case Failure():
                 self._take_failure(message, events)
-            case Loaded():
-                self._state = "ready" if self._state == "loading" else self._state
+            case Loaded() if self._state == "loading":
+                self._state = "ready"
                 self.window = min(max(WINDOW_MIN, 2 * message.batch_max * message.concurrency), WINDOW_MAX)
                 events.append(Ready(time.monotonic() - self._born, message.batch_max, message.concurrency))
             case Log():
                 self._log.write(f"[{message.level}] {message.message}\n".encode())
             case protocol.Progress():
                 self.notify(f"{self.spec.model}: {message.phase}")
-            case Bye() | protocol.Pong() | Hello():
+            case Bye() | protocol.Pong() | Hello() | Loaded():
                 pass
 
     def _take_failure(self, message: Failure, events: list[Event]) -> None:
@@ -293,6 +302,8 @@ class Session:
                 events.append(message)
         elif self._state == "loading":
             events.append(self._lost("load_failed", message.message, message))
+        else:
+            self._log.write(f"[{message.kind}] {message.message}\n".encode())
 
     def _start(self, identities: list[str]) -> None:
         deadline = time.monotonic() + self.spec.item_timeout_s * len(identities)
@@ -304,6 +315,7 @@ class Session:
     def _land(self, identity: str) -> bool:
         """Take a request out of flight; an answer to something never asked, or answered already, is dropped."""
         if self._flights.pop(identity, None) is not None:
+            self._idle_since = time.monotonic()
             return True
         self._unknown += 1
         self._log.write(f"[bakeoff] dropped an answer to the unknown request {identity!r}\n".encode())
@@ -321,17 +333,23 @@ class Session:
             events.append(self._lost("load_timeout", f"it did not say hello within {HELLO_TIMEOUT_S:.0f} s"))
         elif self._state == "loading" and now - self._born > spec.load_timeout_s:
             events.append(self._lost("load_timeout", f"it was not loaded within {spec.load_timeout_s:g} s"))
-        elif late := tuple(
-            i for i, f in self._flights.items() if f.deadline is not None and f.deadline < now
-        ):
+        elif late := tuple(i for i, f in self._flights.items() if f.deadline is not None and f.deadline < now):
             reason = f"no answer within {spec.item_timeout_s:g} s"
             events.append(self._lost("timeout", reason, timed_out=late))
+        elif self._is_stalled(now):
+            reason = f"it began none of {len(self._flights)} requests within {spec.item_timeout_s:g} s"
+            events.append(self._lost("timeout", reason))
         elif self._child.has_exited() and not self.is_gone:
-            events.extend(self._drain())
+            self._drain(events)
 
-    def _drain(self) -> list[Event]:
+    def _is_stalled(self, now: float) -> bool:
+        """Tell whether requests wait and the worker, which works on none, has not begun one for too long."""
+        if not self._flights or now - self._idle_since < self.spec.item_timeout_s:
+            return False
+        return all(flight.deadline is None for flight in self._flights.values())
+
+    def _drain(self, events: list[Event]) -> None:
         """Read what an ended worker left in its pipe, though a grandchild may hold the other end open."""
-        events: list[Event] = []
         deadline = time.monotonic() + DRAIN_S
         while not self.is_gone and time.monotonic() < deadline:
             ready = self._selector.select(0)
@@ -341,7 +359,6 @@ class Session:
                 self._on_ready(key.data, events)
         if not self.is_gone:
             events.append(self._ended())
-        return events
 
     def _ended(self) -> Gone:
         """Say how a worker ended that nobody killed: by its exit status, and the last words of its stderr."""
@@ -365,18 +382,14 @@ class Session:
         suspects = tuple(i for i, flight in self._flights.items() if flight.deadline is not None)
         waiting = tuple(i for i, flight in self._flights.items() if flight.deadline is None)
         self._flights.clear()
-        if (
-            cause in {"crashed", "load_failed", "protocol"}
-            and error is None
-            and (words := self._log.last_line())
-        ):
+        if cause in {"crashed", "load_failed", "protocol"} and error is None and (words := self._log.last_line()):
             reason = f"{reason}; its last words: {words}"
         return Gone(reason, cause, suspects, timed_out, waiting, error)
 
     def _read_last_words(self) -> None:
         with suppress(OSError):
-            while chunk := os.read(self._child.stderr, CHUNK_BYTES):
-                self._log.write(chunk)
+            for _ in range(LAST_CHUNKS):  # a descendant that got away may go on talking
+                self._log.write(os.read(self._child.stderr, CHUNK_BYTES))
 
 
 def describe_exit(status: int | None) -> str:

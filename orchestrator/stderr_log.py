@@ -1,10 +1,12 @@
 """Keep what a worker writes to stderr: a capped file for people, the last lines for messages."""
 
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from io import RawIOBase
 from pathlib import Path
-from typing import IO, Self
+from typing import Self
 
 CAP_BYTES = 16 << 20
 TAIL_CHUNKS_BYTES = 16 << 10
@@ -15,14 +17,14 @@ class StderrLog:
     """An append-only log that stops growing at `CAP_BYTES` and always knows the last words."""
 
     path: Path
-    _file: IO[bytes] = field(init=False)
+    _file: RawIOBase = field(init=False)
     _left: int = field(init=False)
     _tail: bytes = field(init=False, default=b"")
 
     def __enter__(self) -> Self:
         """Open the file at its end and head the new session with the time."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.path.open("ab")
+        self._file = self.path.open("ab", buffering=0)
         self._left = CAP_BYTES - self._file.tell()
         self._put(f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n".encode())
         return self
@@ -38,15 +40,15 @@ class StderrLog:
 
     def last_line(self) -> str:
         """Return the last line with something on it, at most 300 characters, or nothing."""
-        lines = deque(
-            (line for line in self._tail.decode("utf-8", "replace").splitlines() if line.strip()), 1
-        )
+        lines = deque((line for line in self._tail.decode("utf-8", "replace").splitlines() if line.strip()), 1)
         return lines[0].strip()[:300] if lines else ""
 
     def _put(self, chunk: bytes) -> None:
-        if self._left > 0:
-            self._file.write(chunk[: self._left])
-            self._left -= len(chunk)
-            if self._left <= 0:
-                self._file.write(b"\n[the log is full; the rest was dropped]\n")
-            self._file.flush()
+        if self._left <= 0:
+            return
+        kept = chunk[: self._left]
+        if len(chunk) >= self._left:
+            kept += b"\n[the log is full; the rest was dropped]\n"
+        self._left -= len(chunk)
+        with suppress(OSError):  # a full disk is told by those who write what matters
+            self._file.write(kept)

@@ -14,7 +14,7 @@ from orchestrator.results.journal import Journal
 from orchestrator.running.interrupt import Interrupt
 from orchestrator.running.missing import Task
 from orchestrator.running.rows import Row, defect_row, failure_row, response_row, status_row
-from orchestrator.session import Gone, Session
+from orchestrator.session import GRACE_S, Gone, Session
 
 CRASHES_IN_A_ROW = 3
 BACKOFF_S = (0.0, 1.0, 2.0, 5.0)
@@ -73,20 +73,18 @@ class _Shift:
     answered: int = 0
     is_done: bool = False
     _ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-    _stopped_at: float | None = None
 
     def serve(self) -> Gone | None:
-        """Send and receive until the worker is gone, or nothing is left to do (None)."""
+        """Send and receive until the worker is gone, or nothing is left to do or somebody said stop (None)."""
         while True:
             for event in self._receive(self.session.poll(POLL_S)):
                 if isinstance(event, Gone):
                     return event
             self.on_progress()
-            if self.interrupt.level == 0:
-                self._top_up()
-            if self.session.window and not self.in_flight and (self.is_done or self.interrupt.level):
+            if self.interrupt.level:
                 return None
-            if self._is_out_of_patience():
+            self._top_up()
+            if self.session.window and not self.in_flight and self.is_done:
                 return None
 
     def hand_back(self, identities: tuple[str, ...]) -> list[Task]:
@@ -94,9 +92,11 @@ class _Shift:
         return [self.in_flight.pop(identity) for identity in identities if identity in self.in_flight]
 
     def receive_last(self) -> None:
-        """Let the worker end by itself and keep what it still answers."""
-        for event in self.session.close():
-            self._receive([event])
+        """Let the worker end by itself, which finishes what it began, and keep what it still answers."""
+        for events in self.session.close(DRAIN_S if self.interrupt.level else GRACE_S):
+            self._receive(events)
+            if self.interrupt.level > 1:
+                return
 
     def _receive(self, events: list[Any]) -> list[Any]:
         rows = []
@@ -113,7 +113,7 @@ class _Shift:
     def _to_row(self, task: Task, response: Response) -> Row:
         if response.text_sha256 is None:
             return response_row(task, response, response.text)
-        text = _read_spilled(self.work.spill, response.text_sha256)
+        text = _read_spilled(self.work.spill / f"{response.id}-{response.text_sha256}.txt")
         if text is None:
             return status_row(task, "lost", "the spilled text is missing or damaged")
         return response_row(task, response, text)
@@ -148,16 +148,6 @@ class _Shift:
             return
         self.in_flight[identity] = task
 
-    def _is_out_of_patience(self) -> bool:
-        if self.interrupt.level == 0:
-            return False
-        self._stopped_at = self._stopped_at or time.monotonic()
-        return (
-            self.interrupt.level > 1
-            or not self.session.window
-            or time.monotonic() - self._stopped_at > DRAIN_S
-        )
-
 
 def answer_all(
     work: Work,
@@ -178,8 +168,7 @@ def answer_all(
             shift = _Shift(work, session, interrupt, on_progress, system)
             gone = shift.serve()
             if gone is None:
-                if interrupt.level < 2:  # noqa: PLR2004 - the second Ctrl-C
-                    shift.receive_last()
+                shift.receive_last()
                 return None
         if gone.cause in {"load_failed", "load_timeout"}:
             return gone.reason
@@ -193,26 +182,24 @@ def answer_all(
 def _sort_out(work: Work, shift: _Shift, gone: Gone) -> None:
     """Give every request that was in flight its due when a worker is lost.
 
-    What timed out, or was alone, is a row; several suspects are asked again one at a time; the rest just again.
+    Of what took too long, or else of what was begun, one alone is a row; several are asked again one at a time. The
+    rest is just asked again.
     """
-    late = set(gone.timed_out)
-    timed_out = shift.hand_back(gone.timed_out)
-    suspects = shift.hand_back(tuple(i for i in gone.suspects if i not in late))
-    work.again.extend(shift.hand_back(gone.waiting))
-    work.record([status_row(task, "timeout", gone.reason) for task in timed_out])
-    if timed_out:
-        work.again.extend(suspects)
-    elif len(suspects) == 1:
-        work.record([status_row(suspects[0], "crashed", gone.reason)])
+    status = "timeout" if gone.timed_out else "crashed"
+    suspects = shift.hand_back(gone.timed_out or gone.suspects)
+    work.again.extend(shift.hand_back((*gone.suspects, *gone.waiting)))
+    if len(suspects) == 1:
+        work.record([status_row(suspects[0], status, gone.reason)])
     else:
         work.alone.extend(suspects)
 
 
-def _read_spilled(folder: Path, digest: str) -> str | None:
-    path = folder / f"{digest}.txt"
+def _read_spilled(path: Path) -> str | None:
+    """Take a spilled text from its file, whose name ends in its digest; None where they do not agree."""
     try:
         data = path.read_bytes()
+        path.unlink()
     except OSError:
         return None
-    path.unlink(missing_ok=True)
-    return data.decode("utf-8", "replace") if hashlib.sha256(data).hexdigest() == digest else None
+    is_whole = path.stem.endswith(hashlib.sha256(data).hexdigest())
+    return data.decode("utf-8", "replace") if is_whole else None
