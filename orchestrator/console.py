@@ -106,7 +106,7 @@ class RunDisplay:
     def __init__(self) -> None:
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
-        self._told = 0.0
+        self._told = time.monotonic()
 
     def __enter__(self) -> Self:
         """Begin to show bars where stderr is a terminal."""

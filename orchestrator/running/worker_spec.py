@@ -5,6 +5,7 @@ from pathlib import Path
 
 from orchestrator.config import Model, Workspace
 from orchestrator.env import Env
+from orchestrator.results.files import disk_errors
 from orchestrator.results.layout import log_path, spill_folder
 from orchestrator.session import WorkerSpec
 
@@ -26,7 +27,8 @@ def make_spec(workspace: Workspace, model: Model, env: Env, run: Path) -> Worker
     """Return the specification of a worker of `model` that runs in `env` for `run`."""
     manifest, settings = model.runner.manifest, workspace.settings
     spill = spill_folder(run)
-    spill.mkdir(parents=True, exist_ok=True)
+    with disk_errors(spill):
+        spill.mkdir(parents=True, exist_ok=True)
     return WorkerSpec(
         runner=model.runner.name,
         argv=(*settings.launcher, *_command(model, env)),
