@@ -1,0 +1,35 @@
+"""What every test has: a bound on its time, and a workspace with the runners of tests/runners."""
+
+import signal
+
+import pytest
+
+from tests.workers import make_workspace
+
+TEST_S, SLOW_TEST_S = 60, 900
+
+
+@pytest.fixture(autouse=True)
+def _bounded(request):
+    """Fail a test that hangs, and go on with the others."""
+
+    def give_up(*_):
+        pytest.fail("the test took too long")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(SLOW_TEST_S if request.node.get_closest_marker("slow") else TEST_S)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(scope="session")
+def built_envs(tmp_path_factory):
+    """Environments are built once for all tests of a process."""
+    return tmp_path_factory.mktemp("envs")
+
+
+@pytest.fixture
+def workspace(tmp_path, built_envs):
+    """Make a workspace whose runners are copies of those in tests/runners."""
+    return make_workspace(tmp_path / "workspace", built_envs)

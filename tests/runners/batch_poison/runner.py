@@ -1,0 +1,23 @@
+import os
+from pathlib import Path
+
+
+def load(params):
+    return params
+
+
+def generate_batch(params, requests):
+    prompts = [request["prompt"] for request in requests]
+    if params.get("oracle"):
+        with Path(params["oracle"]).open("a") as file:
+            file.write("".join(prompt + "\n" for prompt in prompts))
+    if "kill" in prompts:
+        os.abort()
+    if "raise" in prompts:
+        raise ValueError("one of these is not readable")
+    answers = [{"text": prompt} for prompt in prompts]
+    if "short" in prompts:
+        return answers[1:]
+    if "odd" in prompts:
+        answers[prompts.index("odd")] = {"txet": "?"}
+    return answers

@@ -1,0 +1,244 @@
+"""The worker answers in three forms, keeps its wire clean, and survives what runners do."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestrator.protocol import Failure, Response
+from orchestrator.session import Session
+from tests.workers import ask, close, load, receive, send, spec_of
+
+WORKER = Path(__file__).parent.parent / "orchestrator" / "worker.py"
+
+
+def test_a_runner_answers_its_prompts(workspace):
+    with Session(spec_of(workspace, "echo")) as session:
+        load(session)
+        answers = ask(session, "a", "b")
+        assert [answers["a"].text, answers["b"].text] == ["a", "b"]
+        assert answers["a"].batch_size == 1
+        assert answers["a"].stop_reason == "unknown"
+        assert 0 < answers["a"].latency_s < 1
+        assert [event.cause for event in close(session)] == ["closed"]
+
+
+def test_ten_kinds_of_noise_reach_the_log_and_never_the_wire(workspace):
+    spec = spec_of(workspace, "noisy")
+    with Session(spec) as session:
+        load(session)
+        prompts = [str(number) for number in range(20)]
+        assert {i: a.text for i, a in ask(session, *prompts).items()} == {p: p for p in prompts}
+        assert [event.cause for event in close(session)] == ["closed"]
+    log = spec.log.read_text()
+    for when, times in (("import", 1), ("load", 1), ("generate", 20), ("thread", 20)):
+        for kind in ("print", "sys.stdout", "descriptor1", "descriptor2", "puts", "child", "fork"):
+            assert log.count(f"{kind} {when}") == times, (kind, when)
+        assert log.count(f"logging {when}") == times
+        assert log.count(f"sys.__stdout__ {when}") == times
+        assert log.count(f"UserWarning: warnings {when}") >= 1  # Python shows the same one once
+
+
+def test_up_to_batch_max_waiting_requests_are_answered_together(workspace):
+    with Session(spec_of(workspace, "batch")) as session:
+        assert load(session).batch_max == 4
+        answers = ask(session, "a", "b", "c", "d", "e", "f")
+        assert {a.text for a in answers.values()} == set("ABCDEF")
+        assert max(a.batch_size for a in answers.values()) == 4
+
+
+def test_one_bad_item_of_a_batch_fails_alone(workspace):
+    with Session(spec_of(workspace, "batch_poison")) as session:
+        load(session)
+        answers = ask(session, "a", "raise", "b", "c")
+        assert {i for i, a in answers.items() if isinstance(a, Response)} == {"a", "b", "c"}
+        assert answers["raise"].message == "ValueError: one of these is not readable"
+        assert "generate_batch" in answers["raise"].traceback
+        assert {answers[i].batch_size for i in "abc"} == {1}
+
+
+def test_a_malformed_answer_in_a_batch_is_that_items_error(workspace):
+    with Session(spec_of(workspace, "batch_poison")) as session:
+        load(session)
+        answers = ask(session, "a", "odd", "b")
+        assert answers["a"].text == "a"
+        assert answers["odd"].message == (
+            'TypeError: an answer is a dict with "text", a str; got a dict whose text is None'
+        )
+
+
+def test_a_wrong_number_of_answers_is_an_error_of_the_runner(workspace):
+    with Session(spec_of(workspace, "batch_poison")) as session:
+        load(session)
+        answers = ask(session, "a", "short")
+        assert answers["a"].text == "a"
+        assert answers["short"].message == (
+            "TypeError: generate_batch must return a list of 1 answers, got a list of 0"
+        )
+
+
+def test_an_asynchronous_runner_has_up_to_concurrency_requests_at_once(workspace):
+    with Session(spec_of(workspace, "asynchronous")) as session:
+        assert load(session).concurrency == 8
+        prompts = [str(number) for number in range(40)]
+        answers = ask(session, *prompts, "raise")
+        assert {i for i, a in answers.items() if isinstance(a, Response)} == set(prompts)
+        assert max(answers[p].info["most"] for p in prompts) == 8
+        assert answers["raise"].kind == "transient"
+        assert [event.cause for event in close(session)] == ["closed"]
+
+
+def test_a_runner_may_use_a_pool_of_spawned_processes(workspace):
+    spec = spec_of(workspace, "spawns")
+    with Session(spec) as session:
+        load(session)
+        assert ask(session, "a")["a"].text == "A"
+        close(session)
+    assert "in the pool" in spec.log.read_text()
+
+
+def test_a_forked_child_that_does_not_leave_answers_nothing(workspace):
+    with Session(spec_of(workspace, "forks")) as session:
+        load(session)
+        assert [ask(session, prompt)[prompt].text for prompt in ("a", "b")] == ["a 1", "b 1"]
+
+
+def test_half_surrogates_and_odd_line_ends_cross_the_wire(workspace):
+    with Session(spec_of(workspace, "surrogates")) as session:
+        load(session)
+        answer = ask(session, "a")["a"]
+        assert answer.text == "a\ufffd|\u2028|\u0085|\x0b|\x00|\u202e|\n|\r\n|\x1b[31m"
+        assert answer.info == {"half": "\ufffd"}
+
+
+def test_numbers_that_are_no_json_become_null_and_foreign_types_plain_ones(workspace):
+    with Session(spec_of(workspace, "nan_info")) as session:
+        load(session)
+        answers = ask(session, "nan", "foreign", "12")
+        assert answers["nan"].info == {"score": None, "least": None}
+        assert answers["foreign"].info == {"scalar": 7, "path": "a", "set": [1], "tuple": [1, 2]}
+        assert answers["12"].input_tokens == 12
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [
+        ("list", 'TypeError: "info" of an answer is a dict, got a list of 2'),
+        ("circular", "ValueError: Circular reference detected"),
+        ("-1", 'ValueError: "input_tokens" of an answer is a count, got -1'),
+        (str(10**30), f'ValueError: "input_tokens" of an answer is a count, got {10**30}'),
+    ],
+)
+def test_an_answer_that_cannot_be_kept_is_an_error_and_the_worker_lives(workspace, prompt, message):
+    with Session(spec_of(workspace, "nan_info")) as session:
+        load(session)
+        answers = ask(session, prompt, "1")
+        assert isinstance(answers[prompt], Failure)
+        assert (answers[prompt].kind, answers[prompt].message) == ("bug", message)
+        assert answers["1"].input_tokens == 1
+
+
+def test_a_runner_that_changes_its_params_changes_them_for_itself(workspace):
+    with Session(spec_of(workspace, "nan_info", {"given": 1})) as session:
+        load(session)
+        assert ask(session, "params")["params"].info == {"given": 1, "changed": True}
+        session.send({"type": "request", "id": "again", "prompt": "0"})
+        receive(session)
+        session.send({"type": "request", "id": "p", "prompt": "params", "params": {"own": 2}})
+        assert receive(session)[0].info == {"given": 1, "own": 2, "changed": True}
+
+
+def test_a_text_too_long_for_a_line_lies_in_a_file_of_its_own(workspace):
+    spec = spec_of(workspace, "big_text")
+    with Session(spec) as session:
+        load(session)
+        answers = ask(session, "a", "b")
+        assert [answers[i].text for i in "ab"] == ["", ""]
+        files = {path.name for path in spec.spill.iterdir()}
+        assert files == {f"{i}-{answers[i].text_sha256}.txt" for i in "ab"}
+        assert all(path.read_text() == "ж" * 2_500_000 for path in spec.spill.iterdir())
+
+
+def test_sys_exit_is_an_error_of_the_request(workspace):
+    with Session(spec_of(workspace, "crashing")) as session:
+        load(session)
+        answers = ask(session, "sysexit", "b")
+        assert answers["sysexit"].message == "SystemExit"
+        assert answers["b"].text == "b"
+
+
+def test_a_cancelled_request_is_not_begun(workspace):
+    with Session(spec_of(workspace, "slow", {"seconds": 0.3, "only": "first"})) as session:
+        load(session)
+        send(session, "first", "second", "third")
+        session.cancel("second")
+        assert [event.id for event in receive(session, 2)] == ["first", "third"]
+
+
+def test_shutdown_drops_what_was_not_begun(workspace):
+    with Session(spec_of(workspace, "slow", {"seconds": 0.3})) as session:
+        load(session)
+        send(session, *"abcdefgh")
+        assert [event.id for event in receive(session)] == ["a"]  # it comes with the news that b is begun
+        answer, gone = close(session)
+        assert answer.id == "b"
+        assert (gone.cause, gone.suspects, gone.waiting) == ("closed", (), tuple("cdefgh"))
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("", "TypeError: runner.py has no load(params)"),
+        ("def load(p): ...", "exactly one of generate and generate_batch, it has neither"),
+        (
+            "def load(p): ...\ndef generate(s, r): ...\ndef generate_batch(s, r): ...",
+            "exactly one of generate and generate_batch, it has generate and generate_batch",
+        ),
+        ("def load(p): ...\nasync def generate_batch(s, r): ...", "generate_batch must not be async"),
+        ("import nothing_of_that_name", "ModuleNotFoundError: No module named 'nothing_of_that_name'"),
+        ("def load(p) ...", "SyntaxError: "),
+    ],
+)
+def test_a_runner_that_breaks_the_contract_is_told_so(workspace, code, message):
+    (workspace.root / "runners" / "echo" / "runner.py").write_text(code)
+    with Session(spec_of(workspace, "echo")) as session:
+        (gone,) = receive(session)
+        assert gone.cause == "load_failed"
+        assert message in gone.reason
+
+
+def find_python(version):
+    """Return an interpreter that runs, on the path or among pyenv's; None where there is none."""
+    installed = Path.home().glob(f".pyenv/versions/{version}.*/bin/python")
+    for path in (*installed, shutil.which(f"python{version}")):
+        if path and subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0:
+            return path
+    return None
+
+
+@pytest.mark.parametrize("version", ["3.8", "3.13"])
+def test_the_worker_runs_on_old_and_new_pythons(workspace, version, tmp_path):
+    python = find_python(version)
+    if python is None:
+        pytest.skip(f"Python {version} is not installed")
+    messages = [
+        {"type": "hello", "protocol": 1, "nonce": "n", "parent_pid": 1, "spill_folder": str(tmp_path)},
+        {"type": "load", "params": {}},
+        {"type": "shutdown"},
+    ]
+    lines = "".join(json.dumps(message) + "\n" for message in messages)
+    for name in ("echo", "batch", "asynchronous"):
+        argv = [python, "-I", "-u", "-X", "utf8", str(WORKER), str(workspace.root / "runners" / name)]
+        done = subprocess.run(argv, input=lines, capture_output=True, text=True, timeout=20, check=False)
+        assert done.returncode == 0, done.stderr
+        said = [json.loads(line)["type"] for line in done.stdout.splitlines()]
+        assert said == ["hello", "loaded", "bye"]
+
+
+def test_a_worker_that_hears_nothing_leaves(workspace):
+    argv = [sys.executable, "-I", str(WORKER), str(workspace.root / "runners" / "echo")]
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False)
+    assert done.returncode == 0
