@@ -26,9 +26,7 @@ def cell_name(figure: Figure) -> str:
 
 def params_text(params: str) -> str:
     """Return canonical JSON of parameters as `name=value name=value`."""
-    return " ".join(
-        f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in json.loads(params).items()
-    )
+    return " ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in json.loads(params).items())
 
 
 def _tell_missing(figures: Sequence[Figure]) -> Iterator[str]:

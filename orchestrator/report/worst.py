@@ -44,11 +44,9 @@ def worst(run: Path, model: str, metric: str = "cer", n: int = 10) -> list[Worst
         raise UsageError(f"{run.name}: has no model '{model}'{nearest(model, known)}")
     (chosen,) = select_metrics([metric])
     sign = 1 if chosen.direction == "lower" else -1
-    rows = heapq.nlargest(
-        n, _scored_rows(run, model, metric), lambda r: (sign * r["score"], r["weight"] or 0)
-    )
-    texts = _find(read_predictions(run, model), "key", (row["key"] for row in rows))
-    with pq.ParquetFile(run / SAMPLES_NAME) as file:
+    rows = heapq.nlargest(n, _scored_rows(run, model, metric), lambda r: (sign * r["score"], r["weight"] or 0))
+    texts = _find(read_predictions(run, model, ["key", "text"]), "key", (row["key"] for row in rows))
+    with pq.ParquetFile(run / SAMPLES_NAME, pre_buffer=False) as file:
         batches = file.iter_batches(columns=["id", "images", "references"])
         samples = _find(batches, "id", (row["sample_id"] for row in rows))
     return [_to_answer(row, samples[row["sample_id"]], texts.get(row["key"], {})) for row in rows]
@@ -75,20 +73,16 @@ def worst_table(model: str, metric: str, answers: Sequence[WorstAnswer], longest
 def _scored_rows(run: Path, model: str, metric: str) -> Iterator[dict[str, Any]]:
     path = scores_path(run, model)
     if not path.is_file():
-        raise BakeoffError(
-            f"{run.name}: model '{model}' was not scored; run `bakeoff score {run.name}` first"
-        )
+        raise BakeoffError(f"{run.name}: model '{model}' was not scored; run `bakeoff score {run.name}` first")
     was_scored = False
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, pre_buffer=False) as file:
         columns = ["key", "sample_id", "prompt_id", "params", "repeat", "metric", "score", "weight"]
         for batch in file.iter_batches(columns=columns):
             of_metric = batch.filter(pc.equal(batch["metric"], metric))
             was_scored = was_scored or of_metric.num_rows > 0
             yield from of_metric.filter(pc.is_valid(of_metric["score"])).to_pylist()
     if not was_scored:
-        raise BakeoffError(
-            f"{run.name}: was not scored by {metric}; run `bakeoff score {run.name} --metric {metric}`"
-        )
+        raise BakeoffError(f"{run.name}: was not scored by {metric}; run `bakeoff score {run.name} --metric {metric}`")
 
 
 def _find(batches: Iterable[pa.RecordBatch], column: str, wanted: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -60,7 +60,7 @@ def open_answers(run: Path, model: str, columns: Sequence[str]) -> Iterator[Answ
         with disk_errors(folder):
             folder.mkdir(exist_ok=True)
             file = stack.enter_context(tempfile.TemporaryFile(dir=folder))
-            rows = _copy(read_predictions(run, model), schema, file)
+            rows = _copy(read_predictions(run, model, ["key", *columns]), schema, file)
         reader = pa.ipc.open_file(pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
         batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
         starts = np.cumsum([0, *(batch.num_rows for batch in batches[:-1])], dtype=np.int64)

@@ -79,9 +79,7 @@ def _count_reasons(tally: Tally, column: Column, grouping: _Grouping) -> Ints:
     return np.bincount(cells, minlength=len(grouping.names) * width).reshape(-1, width)
 
 
-def _figure(
-    tally: Tally, metric: Metric, grouping: _Grouping, statistics: _Statistics, number: int
-) -> Figure:
+def _figure(tally: Tally, metric: Metric, grouping: _Grouping, statistics: _Statistics, number: int) -> Figure:
     model, params, prompt = tally.cell.name
     doc_class, question_type = grouping.names[number]
     means, counts = statistics.means, statistics.counts[number].tolist()

@@ -112,9 +112,7 @@ def _measure(metric: Metric, inputs: _Inputs) -> Measured:
     return Measured(measures, reasons)
 
 
-def _reason_against(
-    metric: Metric, status: str | None, value: Any, references: tuple[str, ...]
-) -> str | None:
+def _reason_against(metric: Metric, status: str | None, value: Any, references: tuple[str, ...]) -> str | None:
     """Return why an answer has no score, None where it gets one; what the dataset lacks is said first."""
     if metric.needs_reference and not references:
         return "no_reference"
