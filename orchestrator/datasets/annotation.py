@@ -59,6 +59,7 @@ def load(path: Path) -> Iterator[Sample]:
         if field not in columns:
             raise missing_column(table, field, SPELLINGS[field])
     folder = os.path.abspath(source.parent)  # noqa: PTH100 - links in the path are the user's names
+    others = shared.other_columns(table, columns)
     seen: dict[str, int] = {}
     counts: Counter[str] = Counter()
     for number, row in enumerate(table.rows(), start=1):
@@ -75,7 +76,7 @@ def load(path: Path) -> Iterator[Sample]:
             doc_class=shared.optional(row, columns, "doc_class"),
             question_type=shared.optional(row, columns, "question_type"),
             answer_bbox=box,
-            metadata=shared.rest(table, row, columns),
+            metadata=shared.rest(table, row, others),
         )
 
 

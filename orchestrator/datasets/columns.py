@@ -39,8 +39,11 @@ def optional(row: Row, columns: dict[str, int], field: str) -> str | None:
     return (row.cells[columns[field]] or None) if field in columns else None
 
 
-def rest(table: Table, row: Row, columns: dict[str, int]) -> dict[str, str]:
-    """Return the cells of all other columns, by their names; unnamed empty ones are left out."""
-    known = set(columns.values())
-    cells = ((p, cell) for p, cell in enumerate(row.cells) if p not in known)
-    return {label(table.columns, p): cell for p, cell in cells if cell or table.columns[p]}
+def other_columns(table: Table, columns: dict[str, int]) -> tuple[int, ...]:
+    """Return the places of all other columns, which are a sample's metadata."""
+    return tuple(p for p in range(len(table.columns)) if p not in columns.values())
+
+
+def rest(table: Table, row: Row, others: tuple[int, ...]) -> dict[str, str]:
+    """Return the cells of the columns `others`, by their names; unnamed empty ones are left out."""
+    return {label(table.columns, p): row.cells[p] for p in others if row.cells[p] or table.columns[p]}

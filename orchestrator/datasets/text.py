@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.datasets.columns import SPELLINGS, optional, own_id, references, rest
+from orchestrator.datasets.columns import SPELLINGS, optional, other_columns, own_id, references, rest
 from orchestrator.datasets.sample import Sample
 from orchestrator.datasets.table import find_table, missing_column, open_table, place
 from orchestrator.errors import BakeoffError
@@ -23,6 +23,7 @@ def load(path: Path) -> Iterator[Sample]:
     columns = place(table.columns, SPELLINGS)
     if "question" not in columns:
         raise missing_column(table, "question", SPELLINGS["question"])
+    others = other_columns(table, columns)
     seen: dict[str, int] = {}
     for number, row in enumerate(table.rows(), start=1):
         yield Sample(
@@ -31,5 +32,5 @@ def load(path: Path) -> Iterator[Sample]:
             references=references(row, columns),
             doc_class=optional(row, columns, "doc_class"),
             question_type=optional(row, columns, "question_type"),
-            metadata=rest(table, row, columns),
+            metadata=rest(table, row, others),
         )
