@@ -25,7 +25,7 @@ for line in sys.stdin:
             say(answer)
     elif message["type"] == "request":
         for answer in script.get("answers", ["this is no JSON"]):
-            say(answer.replace("ID", message["id"]))
+            say(answer.replace("ID", message["id"]).replace("LONG", "x" * (5 << 20)))
         if script.get("close_stdout"):
             os.close(1)
             time.sleep(60)

@@ -2,7 +2,7 @@ import multiprocessing
 
 
 def shout(text):
-    print("in the pool")
+    print("in the pool", flush=True)
     return text.upper()
 
 

@@ -1,0 +1,391 @@
+"""A session reads everything, tells who was suspect when a worker dies, and ends every worker for sure."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from orchestrator import session as module
+from orchestrator import stderr_log
+from orchestrator.errors import BakeoffError
+from orchestrator.session import Gone, Response, Session, describe_exit
+from tests.workers import ask, close, load, receive, send, spec_of, wait_until_gone
+
+ROOT = Path(__file__).parent.parent
+
+
+def garbage(workspace, **script):
+    """Return the specification of a worker that says what `script` says."""
+    spec = spec_of(workspace, "garbage")
+    return replace(spec, argv=(*spec.argv, json.dumps(script)))
+
+
+def open_descriptors():
+    return sorted(path.name for path in Path("/dev/fd").iterdir())
+
+
+def test_what_is_printed_before_the_hello_is_noise_for_the_log(workspace):
+    banners = ["srun: job queued", '{"type":"hello","protocol":1,"nonce":"guessed"}', '{"type":"bye"}', ""]
+    spec = garbage(workspace, before=banners, answers=['{"type":"response","id":"ID","text":"x","latency_s":0}'])
+    with Session(spec) as session:
+        load(session)
+        assert ask(session, "a")["a"].text == "x"
+    assert "srun: job queued" in spec.log.read_text()
+
+
+def test_endless_noise_before_the_hello_is_given_up(workspace):
+    with Session(garbage(workspace, before=["noise"] * 1000)) as session:
+        (gone,) = receive(session)
+    assert gone.cause == "protocol"
+    assert gone.reason.startswith("it broke the protocol: it printed much, but never the hello of a worker")
+
+
+def test_another_version_of_the_protocol_is_refused_with_both_named(workspace):
+    with Session(garbage(workspace, protocol=2)) as session:
+        (gone,) = receive(session)
+    assert gone.reason.startswith("it broke the protocol: it speaks protocol 2, we speak 1")
+
+
+def test_a_worker_that_never_says_hello_is_given_up(workspace, monkeypatch):
+    monkeypatch.setattr(module, "HELLO_TIMEOUT_S", 0.3)
+    with Session(garbage(workspace, mute=True)) as session:
+        (gone,) = receive(session)
+    assert gone.cause == "load_timeout"
+
+
+def test_a_program_that_is_not_there_is_one_sentence_and_leaks_nothing(workspace):
+    spec = replace(spec_of(workspace, "echo"), argv=("/nowhere/python",))
+    before = open_descriptors()
+    with pytest.raises(BakeoffError, match=r"^/nowhere/python: cannot be started: No such file"), Session(spec):
+        pass
+    assert open_descriptors() == before
+
+
+def test_sessions_leak_no_descriptors(workspace):
+    before = open_descriptors()
+    for name in ("echo", "load_fails", "garbage"):
+        with Session(spec_of(workspace, name)) as session:
+            receive(session)
+    assert open_descriptors() == before
+
+
+def test_a_load_that_fails_is_told_in_the_runners_words(workspace):
+    spec = spec_of(workspace, "load_fails")
+    with Session(spec) as session:
+        (gone,) = receive(session)
+        assert session.poll(0.1) == []
+    assert (gone.cause, gone.reason) == ("load_failed", "there are no weights at /nowhere")
+    assert gone.error.kind == "bad_params"
+    assert "WeightsMissingError" in spec.log.read_text()
+
+
+def test_a_worker_that_dies_while_loading_is_told_by_status_and_last_words(workspace):
+    with Session(spec_of(workspace, "load_fails", {"how": "exit"})) as session:
+        (gone,) = receive(session)
+    assert gone.cause == "load_failed"
+    assert gone.reason == "it exited with status 3; its last words: libcuda.so.1: not found"
+
+
+def test_loading_that_takes_too_long_is_given_up(workspace):
+    spec = spec_of(workspace, "load_fails", {"how": "hang"}, load_timeout_s=0.5)
+    with Session(spec) as session:
+        (gone,) = receive(session)
+    assert (gone.cause, gone.reason) == ("load_timeout", "it was not loaded within 0.5 s")
+
+
+def test_an_answer_after_the_failure_of_loading_is_not_listened_to(workspace):
+    error = '{"type":"error","id":null,"kind":"bug","message":"no"}'
+    with Session(garbage(workspace, loaded=[error + '\n{"type":"loaded"}\n{'])) as session:
+        events = receive(session, 2)
+    assert [event.cause for event in events] == ["load_failed"]
+
+
+def test_being_loaded_twice_changes_nothing(workspace):
+    again = '{"type":"loaded","batch_max":4000}'
+    with Session(garbage(workspace, loaded=['{"type":"loaded"}', again])) as session:
+        load(session)
+        assert session.window == module.WINDOW_MIN
+        assert session.poll(0.2) == []
+
+
+def test_a_request_that_takes_too_long_ends_the_worker_and_is_named(workspace):
+    spec = spec_of(workspace, "slow", {"seconds": 60, "only": "hang"}, item_timeout_s=0.5)
+    with Session(spec) as session:
+        load(session)
+        send(session, "a", "hang", "b", "c")
+        answer, gone = receive(session, 4)
+        assert answer.id == "a"
+    assert (gone.cause, gone.reason) == ("timeout", "no answer within 0.5 s")
+    assert (gone.suspects, gone.timed_out, gone.waiting) == (("hang",), ("hang",), ("b", "c"))
+
+
+def test_a_batch_has_the_time_of_all_its_items(workspace):
+    started = '{"type":"started","ids":["a","b","c","d"]}'
+    with Session(replace(garbage(workspace, answers=[started]), item_timeout_s=0.3)) as session:
+        load(session)
+        send(session, *"abcd")
+        (gone,) = receive(session)
+        assert set(gone.timed_out) == set("abcd")
+        assert session._clock - session._born > 1.2
+
+
+def test_a_worker_that_begins_nothing_is_given_up_and_nobody_is_suspect(workspace):
+    with Session(replace(garbage(workspace, answers=[]), item_timeout_s=0.4)) as session:
+        load(session)
+        send(session, "a", "b")
+        (gone,) = receive(session)
+    assert (gone.cause, gone.reason) == ("timeout", "it began none of 2 requests within 0.4 s")
+    assert (gone.suspects, gone.timed_out, gone.waiting) == ((), (), ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        ("abort", "it crashed with SIGABRT"),
+        ("segv", "it crashed with SIGSEGV"),
+        ("exit0", "it exited with status 0"),
+    ],
+)
+def test_a_crash_tells_whom_it_was_working_on_and_who_waited(workspace, word, reason):
+    with Session(spec_of(workspace, "crashing")) as session:
+        load(session)
+        send(session, "a", word, "b", "c")
+        *answers, gone = receive(session, 4)
+    assert [answer.id for answer in answers] == ["a"]
+    assert gone.cause == "crashed"
+    assert gone.reason.startswith(reason)
+    assert (gone.suspects, gone.timed_out, gone.waiting) == ((word,), (), ("b", "c"))
+
+
+def test_all_of_a_batch_are_suspects_of_its_crash(workspace):
+    with Session(spec_of(workspace, "batch_poison")) as session:
+        load(session)
+        session.flush()
+        send(session, "kill", "a", "b", "c", "d")
+        (gone,) = receive(session)
+    assert "kill" in gone.suspects
+    assert set(gone.suspects) | set(gone.waiting) == {"kill", "a", "b", "c", "d"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ("this is no JSON", "it broke the protocol: not a JSON object"),
+        ("[1, 2]", "it broke the protocol: message"),
+        ('{"type":"response","id":"ID","latency_s":0}', "it broke the protocol: response.text: Field required"),
+        ('{"type":"response","id":"ID","text":"x","latency_s":NaN}', "it broke the protocol: "),
+        ('{"type":"unheard_of"}', "it broke the protocol: message: Input tag 'unheard_of'"),
+    ],
+)
+def test_garbage_on_the_wire_ends_the_worker(workspace, answer, reason):
+    good = '{"type":"response","id":"ID","text":"x","latency_s":0}'
+    with Session(garbage(workspace, answers=[f"{good}\n{answer}\n{good}"])) as session:
+        load(session)
+        send(session, "a", "b")
+        first, gone = receive(session, 3)
+        assert first.text == "x"
+        assert session.poll(0.1) == []
+    assert gone.cause == "protocol"
+    assert gone.reason.startswith(reason)
+    assert gone.waiting == ("b",)
+
+
+def test_a_line_without_end_is_given_up(workspace):
+    with Session(garbage(workspace, answers=["LONG"])) as session:
+        load(session)
+        send(session, "a")
+        (gone,) = receive(session)
+    assert gone.reason.startswith("it broke the protocol: a line is longer than")
+
+
+def test_answers_to_unknown_requests_are_dropped_and_too_many_end_the_worker(workspace):
+    with Session(spec_of(workspace, "wrong_id")) as session:
+        load(session)
+        prompts = [str(number) for number in range(20)]
+        send(session, *prompts)
+        (gone,) = receive(session)
+    assert gone.reason.startswith("it broke the protocol: it answered 11 requests that were not asked")
+    assert gone.waiting == tuple(prompts)
+
+
+def test_of_two_answers_to_one_request_the_first_counts(workspace):
+    answers = [f'{{"type":"response","id":"ID","text":"{text}","latency_s":0}}' for text in ("one", "two")]
+    with Session(garbage(workspace, answers=answers)) as session:
+        load(session)
+        assert ask(session, "a")["a"].text == "one"
+        assert session.poll(0.1) == []
+
+
+def test_the_window_follows_the_workers_batch_and_concurrency(workspace):
+    with Session(spec_of(workspace, "echo")) as session:
+        assert session.free == 0
+        load(session)
+        assert session.free == session.window == module.WINDOW_MIN
+        send(session, "a", "b")
+        assert (session.free, session.in_flight) == (module.WINDOW_MIN - 2, 2)
+        receive(session, 2)
+        assert session.free == module.WINDOW_MIN
+    with Session(garbage(workspace, loaded=['{"type":"loaded","batch_max":9,"concurrency":50}'])) as session:
+        load(session)
+        assert session.window == 900
+
+
+def test_requests_larger_than_the_pipe_do_not_deadlock_with_large_answers(workspace):
+    with Session(spec_of(workspace, "echo")) as session:
+        load(session)
+        prompts = {str(number): f"{number}" * 400_000 for number in range(40)}
+        for identity, prompt in prompts.items():
+            session.send({"type": "request", "id": identity, "prompt": prompt})
+        answers = {event.id: event.text for event in receive(session, 40)}
+    assert answers == prompts
+
+
+def test_a_worker_ends_by_itself_when_told(workspace):
+    with Session(spec_of(workspace, "echo")) as session:
+        load(session)
+        assert close(session) == [Gone("it was shut down", "closed")]
+        assert session._child.wait(0) == 0
+
+
+def test_closing_while_loading_does_not_wait_for_the_model(workspace):
+    with Session(spec_of(workspace, "load_fails", {"how": "hang"})) as session:
+        session.poll(0.3)
+        assert [event.cause for event in close(session)] == ["closed"]
+        assert session._child.wait(0) is not None
+
+
+def test_a_worker_that_ignores_everything_is_killed(workspace, monkeypatch):
+    monkeypatch.setattr(module, "TERM_S", 0.3)
+    with Session(spec_of(workspace, "ignores_sigterm")) as session:
+        load(session)
+        send(session, "a", "hang", "b")
+        receive(session)
+        *_, gone = (event for events in session.close(0.3) for event in events)
+        assert (gone.cause, gone.reason) == ("closed", "it would not end and was killed")
+        assert (gone.suspects, gone.waiting) == (("hang",), ("b",))
+        assert session._child.wait(0) == -signal.SIGKILL
+
+
+def test_closing_twice_does_nothing(workspace):
+    with Session(spec_of(workspace, "echo")) as session:
+        load(session)
+        close(session)
+        assert close(session) == []
+        assert session.is_gone
+
+
+def test_leaving_the_block_kills_a_busy_worker(workspace):
+    with Session(spec_of(workspace, "slow", {"seconds": 60})) as session:
+        load(session)
+        send(session, "a")
+        session.poll(0.2)
+        pid = session._child._process.pid
+    assert wait_until_gone(pid, 0)
+
+
+def test_a_worker_that_closes_its_output_and_lives_on_is_ended(workspace):
+    started = '{"type":"started","ids":["ID"]}'
+    with Session(garbage(workspace, answers=[started], close_stdout=True)) as session:
+        load(session)
+        send(session, "a")
+        (gone,) = receive(session)
+        assert session._child.wait(0) is not None
+    assert gone.reason.startswith("it closed its output and would not end")
+    assert gone.suspects == ("a",)
+
+
+def test_a_worker_that_ended_is_noticed_though_a_grandchild_holds_its_pipes(workspace):
+    with Session(spec_of(workspace, "grandchild")) as session:
+        load(session)
+        send(session, "a", "b")
+        answer, gone = receive(session, 2)
+    assert isinstance(answer, Response)
+    assert gone.reason == "it exited with status 5"
+    assert gone.waiting == ("b",)
+    assert wait_until_gone(int(answer.text), 3)
+
+
+ORPHANING = """
+import sys, time
+from tests.workers import load, send, spec_of
+from orchestrator.config import open_workspace
+from orchestrator.session import Session
+from pathlib import Path
+spec = spec_of(open_workspace(Path(sys.argv[1])), "slow", {"seconds": 60, "hold_lock": sys.argv[2] == "1"})
+with Session(spec) as session:
+    load(session)
+    send(session, "a")
+    while not session._flights["a"].deadline:
+        session.poll(0.1)
+    print(session._child._process.pid, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("hold_lock", ["0", "1"])
+def test_no_worker_outlives_a_parent_that_is_killed(workspace, hold_lock):
+    if hold_lock == "1" and sys.platform != "linux":
+        pytest.skip("only Linux tells a process of its parent's death")
+    argv = [sys.executable, "-c", ORPHANING, str(workspace.root), hold_lock]
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE) as parent:
+        pid = int(parent.stdout.readline())
+        parent.kill()
+    assert wait_until_gone(pid, 3)
+
+
+def test_the_log_stops_at_its_cap_and_still_knows_the_last_words(workspace, monkeypatch):
+    monkeypatch.setattr(stderr_log, "CAP_BYTES", 2000)
+    spec = spec_of(workspace, "noisy")
+    for _ in range(2):
+        with Session(spec) as session:
+            load(session)
+            ask(session, *"abcdefgh")
+            close(session)
+            assert session._log.last_line() == "sys.__stdout__ thread"
+    assert spec.log.stat().st_size < 2100
+    assert spec.log.read_text().endswith("\n[the log is full; the rest was dropped]\n")
+
+
+def test_a_worker_sees_the_allowed_variables_and_those_its_manifest_names(workspace, monkeypatch):
+    monkeypatch.setenv("NAMED_TOKEN", "1")
+    monkeypatch.setenv("OTHER_TOKEN", "1")
+    with Session(spec_of(workspace, "tells_env")) as session:
+        load(session)
+        answer = ask(session, "a")["a"]
+    seen = answer.text.split()
+    assert "NAMED_TOKEN" in seen
+    assert "PATH" in seen
+    assert "OTHER_TOKEN" not in seen
+    assert answer.info["path"] == str(workspace.root / "runners" / "tells_env")
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_a_runner_may_be_a_node_program(workspace):
+    with Session(spec_of(workspace, "node")) as session:
+        load(session)
+        answers = ask(session, "straße", "\u2028 \U0001f600")
+        assert answers["straße"].text == "STRASSE"
+        assert answers["\u2028 \U0001f600"].text == "\u2028 \U0001f600"
+        assert [event.cause for event in close(session)] == ["closed"]
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(0, "it exited with status 0"), (-11, "SIGSEGV"), (-9, "memory"), (137, "memory"), (None, "would not end")],
+)
+def test_the_end_of_a_process_is_told_in_words(status, words):
+    assert words in describe_exit(status)
+
+
+def test_a_full_disk_does_not_end_a_session(workspace):
+    spec = spec_of(workspace, "noisy")
+    spec.log.parent.mkdir(parents=True, exist_ok=True)
+    spec.log.symlink_to("/dev/full")
+    with Session(spec) as session:
+        load(session)
+        assert ask(session, "a")["a"].text == "a"
