@@ -1,3 +1,43 @@
-"""Hold a bake-off between vision-language models."""
+"""Hold a bake-off between vision-language models: the functions behind the commands, for notebooks and scripts."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orchestrator.api import (
+        check_runner,
+        examine,
+        find_workspace,
+        init_workspace,
+        list_models,
+        new_runner,
+        open_workspace,
+        report,
+        run,
+        score,
+        try_model,
+    )
 
 __version__ = "0.1.0"
+__all__ = [
+    "__version__",
+    "check_runner",
+    "examine",
+    "find_workspace",
+    "init_workspace",
+    "list_models",
+    "new_runner",
+    "open_workspace",
+    "report",
+    "run",
+    "score",
+    "try_model",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the functions when one is used: they bring pyarrow and numpy in, which `bakeoff --help` does without."""
+    if name in __all__:
+        from orchestrator import api  # noqa: PLC0415 - see above
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'orchestrator' has no attribute '{name}'")

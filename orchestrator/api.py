@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.config import Workspace, find_workspace, get_model, open_workspace
+from orchestrator.config import Workspace, find_workspace, get_model, list_models, open_workspace
 from orchestrator.datasets import open_dataset
+from orchestrator.doctor import examine
 from orchestrator.errors import UsageError, nearest
 from orchestrator.prompt import load_prompt
 from orchestrator.report.table import Table, summary_tables
@@ -16,8 +17,25 @@ from orchestrator.running.events import Notify
 from orchestrator.running.experiment import RunOutcome, carry_out
 from orchestrator.running.first_look import Answer, ask_once
 from orchestrator.running.planning import Order
+from orchestrator.running.runner_check import check_runner
+from orchestrator.scaffold import init_workspace, new_runner
 from orchestrator.scoring.score import score_run
 from orchestrator.scoring.summary import Summary, read_summary
+
+__all__ = [
+    "check_runner",
+    "examine",
+    "find_workspace",
+    "init_workspace",
+    "list_models",
+    "new_runner",
+    "open_workspace",
+    "report",
+    "run",
+    "run_path",
+    "score",
+    "try_model",
+]
 
 
 def run(
