@@ -10,10 +10,9 @@ from pydantic_core import to_json
 
 PROTOCOL = 1
 LINE_BYTES = 4 << 20
+_INT32_MAX, _INT64_MAX = (1 << 31) - 1, (1 << 63) - 1
 
-ErrorKind = Literal[
-    "bad_input", "bad_params", "oom", "transient", "rate_limited", "refused", "device_lost", "bug"
-]
+ErrorKind = Literal["bad_input", "bad_params", "oom", "transient", "rate_limited", "refused", "device_lost", "bug"]
 StopReason = Literal["stop", "max_tokens", "content_filter", "unknown"]
 
 
@@ -69,10 +68,10 @@ class Response(_Message):
     id: str
     text: str
     stop_reason: StopReason = "unknown"
-    input_tokens: int | None = Field(default=None, ge=0)
-    output_tokens: int | None = Field(default=None, ge=0)
+    input_tokens: int | None = Field(default=None, ge=0, le=_INT64_MAX)
+    output_tokens: int | None = Field(default=None, ge=0, le=_INT64_MAX)
     latency_s: Annotated[FiniteFloat, Field(ge=0, strict=False)]
-    batch_size: int = Field(default=1, ge=1)
+    batch_size: int = Field(default=1, ge=1, le=_INT32_MAX)
     info: dict[str, JsonValue] | None = None
     text_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
 
@@ -131,9 +130,7 @@ def encode(message: dict[str, Any]) -> bytes:
     """Return the line of `message`; raise ProtocolError where it is longer than a line may be."""
     line = to_json(message, ensure_ascii=True) + b"\n"
     if len(line) > LINE_BYTES:
-        raise ProtocolError(
-            f"a message of {len(line)} bytes is longer than the {LINE_BYTES} that a line may have"
-        )
+        raise ProtocolError(f"a message of {len(line)} bytes is longer than the {LINE_BYTES} that a line may have")
     return line
 
 
@@ -175,7 +172,7 @@ def _encode_repaired(value: Any) -> bytes:
 def _refuse_nan(line: bytes) -> None:
     try:
         json.loads(line, parse_constant=_no_constant)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProtocolError(str(error)) from error
 
 

@@ -24,7 +24,11 @@ def response_row(task: Task, response: Response, text: str) -> Row:
     if response.output_tokens is not None:
         row["output_tokens"] = response.output_tokens
     if response.info is not None:
-        row["info"] = canonical(response.info)
+        try:
+            row["info"] = canonical(response.info)
+        except ValueError as error:  # 1e999 is JSON, but a float is infinite
+            message = f"its info cannot be kept: {error}"
+            return {**_row(task, "error"), "error_kind": "bug", "error_message": message}
     return row
 
 
