@@ -1,0 +1,197 @@
+"""The predictions of a model are one table, while a run writes, after a crash, and after compaction."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from orchestrator.errors import BakeoffError
+from orchestrator.results.journal import Journal, JournalReader
+from orchestrator.results.layout import journal_folder, predictions_path
+from orchestrator.results.schema import PREDICTIONS
+from orchestrator.results.view import compact, list_predicted_models, read_predictions
+from tests.test_journal import CELLS, key, row
+
+ROOT = Path(__file__).parent.parent
+
+
+def write(run, *rows):
+    with Journal(journal_folder(run, "m"), CELLS) as journal:
+        journal.append(list(rows))
+    return journal.path
+
+
+def read(run):
+    return [each for batch in read_predictions(run, "m") for each in batch.to_pylist()]
+
+
+def texts(run):
+    return {each["sample_id"]: each["text"] for each in read(run)}
+
+
+def test_nothing_there_is_no_rows(tmp_path):
+    assert read(tmp_path) == []
+    assert compact(tmp_path, "m").rows == 0
+    assert not predictions_path(tmp_path, "m").exists()
+
+
+def test_of_one_key_the_first_final_row_counts(tmp_path):
+    write(tmp_path, row(1, text="late", status="error"), row(1, text="first"), row(1, text="second"))
+    write(tmp_path, row(1, text="third"), row(1, text=None, status="crashed"))
+    assert texts(tmp_path) == {"s1": "first"}
+    compact(tmp_path, "m")
+    write(tmp_path, row(1, text="fourth"))
+    assert texts(tmp_path) == {"s1": "first"}
+
+
+def test_of_rows_that_are_not_final_the_last_counts(tmp_path):
+    write(tmp_path, row(1, status="timeout", attempts=1), row(1, status="crashed", attempts=2))
+    compact(tmp_path, "m")
+    write(tmp_path, row(1, status="error", attempts=3))
+    assert [(each["status"], each["attempts"]) for each in read(tmp_path)] == [("error", 3)]
+
+
+def test_compaction_keeps_every_row_and_leaves_no_journal(tmp_path):
+    write(tmp_path, *(row(number) for number in range(100)))
+    before = read(tmp_path)
+    compaction = compact(tmp_path, "m")
+    assert (compaction.rows, compaction.damaged) == (100, 0)
+    assert read(tmp_path) == before
+    assert list(journal_folder(tmp_path, "m").iterdir()) == []
+    assert pq.read_schema(predictions_path(tmp_path, "m")).remove_metadata() == PREDICTIONS
+
+
+def test_compacting_again_changes_no_byte(tmp_path):
+    write(tmp_path, row(1))
+    compact(tmp_path, "m")
+    content = predictions_path(tmp_path, "m").read_bytes()
+    compact(tmp_path, "m")
+    assert predictions_path(tmp_path, "m").read_bytes() == content
+
+
+def test_compaction_that_died_before_deleting_journals_doubles_nothing(tmp_path):
+    path = write(tmp_path, row(1), row(2))
+    journal = path.read_bytes()
+    compact(tmp_path, "m")
+    path.write_bytes(journal)
+    assert texts(tmp_path).keys() == {"s1", "s2"}
+    assert len(read(tmp_path)) == 2
+    assert compact(tmp_path, "m").rows == 2
+
+
+def test_a_torn_line_is_counted_and_the_rest_is_kept(tmp_path):
+    path = write(tmp_path, row(1), row(2))
+    path.write_bytes(path.read_bytes()[:-5])
+    compaction = compact(tmp_path, "m")
+    assert (compaction.rows, compaction.damaged) == (1, 1)
+
+
+def test_a_reader_that_opened_before_a_compaction_reads_on(tmp_path):
+    write(tmp_path, *(row(number) for number in range(10)))
+    compact(tmp_path, "m")
+    write(tmp_path, *(row(number) for number in range(10, 20)))
+    batches = read_predictions(tmp_path, "m")
+    seen = next(batches).num_rows
+    compact(tmp_path, "m")
+    write(tmp_path, row(99))
+    assert seen + sum(batch.num_rows for batch in batches) == 20
+
+
+def test_the_columns_asked_for_come_in_that_order(tmp_path):
+    write(tmp_path, row(1))
+    for _ in range(2):
+        (batch,) = read_predictions(tmp_path, "m", ("status", "key", "model"))
+        assert batch.schema.names == ["status", "key", "model"]
+        compact(tmp_path, "m")
+
+
+def test_rows_come_out_in_the_order_they_came_in(tmp_path):
+    order = [3, 1, 2, 7, 0]
+    write(tmp_path, *(row(number) for number in order[:3]))
+    compact(tmp_path, "m")
+    write(tmp_path, *(row(number) for number in order[3:]))
+    assert [each["sample_id"] for each in read(tmp_path)] == [f"s{number}" for number in order]
+
+
+def test_models_with_a_view_or_a_journal_are_listed(tmp_path):
+    write(tmp_path, row(1))
+    assert list_predicted_models(tmp_path) == ["m"]
+    compact(tmp_path, "m")
+    assert list_predicted_models(tmp_path) == ["m"]
+
+
+WRITING = """
+import sys
+from pathlib import Path
+from orchestrator.results.journal import Journal
+from orchestrator.results.layout import journal_folder
+from orchestrator.results.view import compact
+from tests.test_journal import CELLS, row
+run, number = Path(sys.argv[1]), 0
+while True:
+    with Journal(journal_folder(run, "m"), CELLS) as journal:
+        for _ in range(50):
+            journal.append([row(number + i) for i in range(10)])
+            number += 10
+            print(number, flush=True)
+    compact(run, "m")
+"""
+
+
+def test_a_reader_sees_every_acknowledged_row_while_a_run_writes_and_compacts(tmp_path):
+    argv = [sys.executable, "-c", WRITING, str(tmp_path)]
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE) as writer:
+        try:
+            acknowledged = 0
+            while acknowledged < 3000:
+                acknowledged = int(writer.stdout.readline())
+                if acknowledged % 200 == 0:
+                    keys = [each["key"] for each in read(tmp_path)]
+                    assert len(keys) == len(set(keys))
+                    assert {key(number) for number in range(acknowledged)} <= set(keys)
+        finally:
+            writer.kill()
+
+
+def test_a_killed_writer_loses_no_acknowledged_row(tmp_path):
+    for _ in range(3):
+        argv = [sys.executable, "-c", WRITING, str(tmp_path)]
+        with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE) as writer:
+            for _ in range(60):
+                last = writer.stdout.readline()
+            writer.kill()
+            acknowledged = max(int(line) for line in (last, *writer.stdout))
+        keys = [each["key"] for each in read(tmp_path)]
+        assert len(keys) == len(set(keys))
+        assert {key(number) for number in range(acknowledged)} <= set(keys)
+    compact(tmp_path, "m")
+    assert sorted(each["key"] for each in read(tmp_path)) == sorted(keys)
+
+
+def test_a_view_that_cannot_be_read_is_named_and_journals_stay(tmp_path):
+    path = write(tmp_path, row(1))
+    predictions_path(tmp_path, "m").parent.mkdir()
+    predictions_path(tmp_path, "m").write_bytes(b"PAR1 nonsense")
+    with pytest.raises(BakeoffError, match=r"predictions/m\.parquet: is not a readable Parquet file"):
+        compact(tmp_path, "m")
+    assert path.exists()
+
+
+def test_a_view_of_a_newer_bakeoff_is_refused(tmp_path):
+    path = predictions_path(tmp_path, "m")
+    path.parent.mkdir()
+    pq.write_table(pa.table({"key": ["a"]}, pa.schema([("key", pa.string())], {"bakeoff_schema": "99"})), path)
+    with pytest.raises(BakeoffError, match="was written by a newer bakeoff"):
+        read(tmp_path)
+
+
+def test_every_line_of_a_journal_is_checked_json(tmp_path):
+    path = write(tmp_path, row(1))
+    for line in path.read_bytes().splitlines():
+        assert json.loads(line[9:])["t"] in {"open", "result"}
+    with JournalReader(path) as reader:
+        assert next(reader.batches()).schema == PREDICTIONS
