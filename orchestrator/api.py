@@ -9,9 +9,9 @@ from orchestrator.datasets import open_dataset
 from orchestrator.doctor import examine
 from orchestrator.errors import UsageError, nearest
 from orchestrator.prompt import load_prompt
-from orchestrator.report.table import Table, summary_tables
-from orchestrator.report.worst import worst as worst_answers
-from orchestrator.report.worst import worst_table
+from orchestrator.reporting.table import Table, summary_tables
+from orchestrator.reporting.worst import worst as worst_answers
+from orchestrator.reporting.worst import worst_table
 from orchestrator.results.layout import PLAN_NAME
 from orchestrator.running.events import Notify
 from orchestrator.running.experiment import RunOutcome, carry_out

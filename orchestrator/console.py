@@ -80,7 +80,8 @@ def _print_parts(out: Console, table: TableLike) -> None:
 
 
 def _rendered(table: TableLike) -> Table:
-    shown = Table(title=_one_line(table.title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    shown.title, shown.title_justify = _one_line(table.title), "left"
     for name in table.header[: table.labels]:
         shown.add_column(_one_line(name), overflow="fold")
     for name in table.header[table.labels :]:

@@ -5,7 +5,7 @@ from rich.cells import cell_len
 
 from orchestrator import console
 from orchestrator.errors import BakeoffError, UsageError
-from orchestrator.report import summary_tables, worst, worst_table
+from orchestrator.reporting import summary_tables, worst, worst_table
 from orchestrator.results.plan import merge_cells, read_plan, write_plan
 from orchestrator.scoring import score_run
 from tests.scored_run import Asked, make_run

@@ -105,10 +105,9 @@ class _View:
 
     def batches(self, columns: Sequence[str] = PREDICTIONS.names) -> Iterator[pa.RecordBatch]:
         schema = pa.schema([PREDICTIONS.field(name) for name in columns])
-        for batch in self._file.iter_batches(
-            batch_size=ROWS_A_GROUP, columns=list(columns), use_threads=False
-        ):
-            yield batch.select(schema.names).cast(schema)
+        for group in range(self._file.num_row_groups):  # read in one go, a file keeps all that it has decoded
+            for batch in self._file.iter_batches(ROWS_A_GROUP, row_groups=[group], columns=list(columns)):
+                yield batch.select(schema.names).cast(schema)
 
 
 def _open_parquet(path: Path) -> pq.ParquetFile:

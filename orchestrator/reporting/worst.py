@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from orchestrator.errors import BakeoffError, UsageError, nearest
 from orchestrator.metrics import METRICS, select_metrics
-from orchestrator.report.notes import params_text
-from orchestrator.report.table import Table
+from orchestrator.reporting.notes import params_text
+from orchestrator.reporting.table import Table
 from orchestrator.results.layout import SAMPLES_NAME, scores_path
 from orchestrator.results.plan import read_plan
 from orchestrator.results.view import read_predictions

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from orchestrator.metrics import METRICS
-from orchestrator.report.notes import make_notes, params_text
+from orchestrator.reporting.notes import make_notes, params_text
 from orchestrator.scoring import Figure, Summary
 
-WIDTH = 100
+WIDTH = 101
 MAIN_METRICS = ("cer", "cer_span", "exact")
 _ARROWS = {"lower": "↓", "higher": "↑"}
 _NOTHING = "-"
-_GAP = 3
+_GAP = 2
 
 _Row = dict[str, Figure]  # the figures of one cell and group, by metric
 
