@@ -1,0 +1,128 @@
+"""A workspace knows its settings and its models, and says in one sentence what is wrong with them."""
+
+import pytest
+
+from orchestrator.config import (
+    find_workspace,
+    get_model,
+    get_runner,
+    list_models,
+    open_workspace,
+    resource_path,
+)
+from orchestrator.errors import BakeoffError, UsageError
+from tests.test_manifest import add_runner
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Make a workspace with one runner of two models."""
+    (tmp_path / "bakeoff.toml").touch()
+    models = "[defaults]\nsize = 1\ncolour = true\n[models.small]\n[models.large]\nsize = 9\n"
+    add_runner(tmp_path / "runners", "mine", manifest=models)
+    return tmp_path
+
+
+def test_every_setting_has_a_default(root):
+    settings = open_workspace(root).settings
+    assert (settings.launcher, settings.item_timeout_s, settings.load_timeout_s) == ((), 120, 1800)
+
+
+def test_the_nearest_workspace_upwards_is_found(root, monkeypatch):
+    (root / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(root / "a" / "b")
+    workspace = find_workspace()
+    assert workspace.root == root
+    assert (workspace.envs, workspace.results) == (root / "envs", root / "results")
+
+
+def test_no_workspace_is_a_sentence_with_a_remedy(tmp_path):
+    with pytest.raises(UsageError, match=r"no bakeoff\.toml here or above; run `bakeoff init` or give --workspace"):
+        find_workspace(tmp_path)
+    with pytest.raises(UsageError, match=r"is not a workspace, it has no bakeoff\.toml; run `bakeoff init"):
+        open_workspace(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[setings]", "unknown key 'setings'; did you mean 'settings'?"),
+        ("[settings]\nitem_timeout = 5", "unknown key 'settings.item_timeout'; did you mean 'item_timeout_s'?"),
+        ("[settings]\nitem_timeout_s = -1", "key 'settings.item_timeout_s' should be greater than 0, got -1"),
+        ('[settings]\nlauncher = "srun"', "key 'settings.launcher' should be a valid tuple, got 'srun'"),
+        ("[models.mine]\nsize = 1", "key 'models': model 'mine' must say which runner it is of"),
+        ("[models.mine]\nrunner = 1", "key 'models': model 'mine' must say which runner it is of"),
+        ("[settings", "is not valid TOML: "),
+    ],
+)
+def test_a_defect_names_file_key_value_and_nearest_key(tmp_path, text, sentence):
+    (tmp_path / "bakeoff.toml").write_text(text)
+    with pytest.raises(BakeoffError) as caught:
+        open_workspace(tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path / 'bakeoff.toml'}: {sentence}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_models_parameters_overlay_the_defaults(root):
+    workspace = open_workspace(root)
+    assert get_model(workspace, "small").params == {"size": 1, "colour": True}
+    assert get_model(workspace, "large").params == {"size": 9, "colour": True}
+    assert get_model(workspace, "large").runner.name == "mine"
+
+
+def test_a_runner_without_models_is_a_model_of_its_name(root):
+    add_runner(root / "runners", "plain", manifest="[defaults]\na = 1\n")
+    model = get_model(open_workspace(root), "plain")
+    assert (model.name, model.runner.name, model.params) == ("plain", "plain", {"a": 1})
+
+
+def test_a_model_of_the_workspace_overlays_and_wins(root):
+    (root / "bakeoff.toml").write_text(
+        '[models.huge]\nrunner = "mine"\nsize = 99\n[models.small]\nrunner = "mine"\nsize = 0\n'
+    )
+    models = list_models(open_workspace(root))
+    assert models["huge"].params == {"size": 99, "colour": True}
+    assert models["small"].params == {"size": 0, "colour": True}
+
+
+def test_an_unknown_model_is_told_with_the_nearest(root):
+    with pytest.raises(UsageError) as caught:
+        get_model(open_workspace(root), "Larg")
+    assert str(caught.value) == ("there is no model 'Larg'; did you mean 'large'? (`bakeoff list models` shows all)")
+
+
+def test_a_model_of_an_unknown_or_broken_runner_is_told_why(root):
+    add_runner(root / "runners", "broken", manifest="x = 1")
+    (root / "bakeoff.toml").write_text('[models.a]\nrunner = "mien"\n[models.b]\nrunner = "broken"\n')
+    workspace = open_workspace(root)
+    with pytest.raises(UsageError, match=r"bakeoff\.toml: model 'a': there is no runner 'mien'; did you mean 'mine'"):
+        get_model(workspace, "a")
+    with pytest.raises(UsageError, match=r"model 'b': .*broken/runner\.toml: unknown key 'x'"):
+        get_model(workspace, "b")
+    with pytest.raises(UsageError, match=r"model 'broken' cannot be used: .*unknown key 'x'"):
+        get_model(workspace, "broken")
+
+
+def test_an_unknown_or_broken_runner_is_told(root):
+    add_runner(root / "runners", "broken", manifest="x = 1")
+    workspace = open_workspace(root)
+    assert get_runner(workspace, "mine").name == "mine"
+    with pytest.raises(UsageError, match="there is no runner 'main'; did you mean 'mine'"):
+        get_runner(workspace, "main")
+    with pytest.raises(UsageError, match="unknown key 'x'"):
+        get_runner(workspace, "broken")
+
+
+def test_a_resource_is_a_name_in_the_workspace_or_a_path(root, tmp_path, monkeypatch):
+    (root / "prompts").mkdir()
+    inside = root / "prompts" / "ask.txt"
+    inside.touch()
+    outside = tmp_path / "other.txt"
+    outside.touch()
+    workspace = open_workspace(root)
+    monkeypatch.chdir(tmp_path)
+    assert resource_path(workspace, "prompts", "ask") == inside
+    assert resource_path(workspace, "prompts", "ask.txt") == inside
+    assert resource_path(workspace, "prompts", "other.txt") == outside
+    assert resource_path(workspace, "prompts", str(outside)) == outside
+    assert resource_path(workspace, "prompts", "nothing") is None
