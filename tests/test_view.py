@@ -147,7 +147,7 @@ def test_a_reader_sees_every_acknowledged_row_while_a_run_writes_and_compacts(tm
     with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE) as writer:
         try:
             acknowledged = 0
-            while acknowledged < 3000:
+            while acknowledged < 2000:
                 acknowledged = int(writer.stdout.readline())
                 if acknowledged % 200 == 0:
                     keys = [each["key"] for each in read(tmp_path)]
@@ -158,7 +158,7 @@ def test_a_reader_sees_every_acknowledged_row_while_a_run_writes_and_compacts(tm
 
 
 def test_a_killed_writer_loses_no_acknowledged_row(tmp_path):
-    for _ in range(3):
+    for _ in range(2):
         argv = [sys.executable, "-c", WRITING, str(tmp_path)]
         with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE) as writer:
             for _ in range(60):

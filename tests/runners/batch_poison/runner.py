@@ -1,4 +1,5 @@
 import os
+import time
 from pathlib import Path
 
 
@@ -13,6 +14,8 @@ def generate_batch(params, requests):
             file.write("".join(prompt + "\n" for prompt in prompts))
     if "kill" in prompts:
         os.abort()
+    while "hang" in prompts:
+        time.sleep(60)
     if "raise" in prompts:
         raise ValueError("one of these is not readable")
     answers = [{"text": prompt} for prompt in prompts]
