@@ -23,6 +23,7 @@ def generate(state, request):
     if request["prompt"] in VALUES:
         return {"text": "", "info": VALUES[request["prompt"]]}
     if request["prompt"] == "params":
+        seen = dict(request["params"])
         request["params"]["changed"] = True
-        return {"text": "", "info": request["params"]}
+        return {"text": "", "info": seen}
     return {"text": "", "input_tokens": int(request["prompt"])}
