@@ -42,7 +42,7 @@ def test_a_figure_that_cannot_be_made_is_a_dash(tmp_path):
 def test_tables_fit_a_terminal_of_100_columns(tmp_path):
     for table in tables(tmp_path, RECEIPTS):
         widths = [max(map(cell_len, cells)) for cells in zip(table.header, *table.rows, strict=True)]
-        assert sum(widths) + 3 * len(widths) <= 100
+        assert sum(widths) + 2 * len(widths) <= 100
 
 
 def test_there_is_a_table_for_every_division_of_the_samples(tmp_path):
