@@ -1,7 +1,7 @@
 """The wire: what crosses it, line by line, between an orchestrator and a worker (protocol 1)."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -109,7 +109,7 @@ class Bye(_Message):
 
 Message = Hello | Progress | Loaded | Started | Response | Failure | Pong | Log | Bye
 _ADAPTER: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
-_validate = _ADAPTER.validate_json
+_validate: Callable[[bytes], Message] = _ADAPTER.validator.validate_json
 
 
 def decode(line: bytes) -> Message:

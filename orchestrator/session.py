@@ -18,13 +18,14 @@ from orchestrator.stderr_log import StderrLog
 
 CHUNK_BYTES = 1 << 20
 NOISE_LINES, NOISE_BYTES = 200, 64 << 10
-WINDOW_MIN, WINDOW_MAX = 64, 1024
+WINDOW_MIN, WINDOW_MAX = 256, 1024
 HELLO_TIMEOUT_S = 60.0
 GRACE_S, TERM_S, KILL_S = 5.0, 5.0, 2.0
 DRAIN_S = 1.0
 LAST_CHUNKS = 16
 UNKNOWN_IDS_MAX = 10
 _CLOCK_EVERY_S = 0.2
+_UNKNOWN = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +76,12 @@ Event = Ready | Response | Failure | Gone
 
 
 @dataclass(slots=True)
-class _Flight:
-    """A request in flight; `deadline` is set when the worker says that it began."""
-
-    deadline: float | None = None
-
-
-@dataclass(slots=True)
 class Session:
     """One worker, from start to end. Use it as a context manager; leaving kills what is still alive.
 
     Only the main thread may enter it: the worker dies with the thread that started it. `poll` gives what happened,
-    `send` takes a request while `free` is positive; requests leave with the next `flush` or `poll`.
+    `send` takes a request while `free` is positive; requests leave with the next `flush` or `poll`. `_flights` holds
+    what was sent and not answered, with its deadline once the worker has said that it began.
     """
 
     spec: WorkerSpec
@@ -97,7 +92,7 @@ class Session:
     _log: StderrLog = field(init=False)
     _splitter: LineSplitter = field(init=False, default_factory=LineSplitter)
     _outgoing: bytearray = field(init=False, default_factory=bytearray)
-    _flights: dict[str, _Flight] = field(init=False, default_factory=dict)
+    _flights: dict[str, float | None] = field(init=False, default_factory=dict)
     _nonce: str = field(init=False, default_factory=lambda: secrets.token_hex(8))
     _state: Literal["hello", "loading", "ready", "closing", "gone"] = field(init=False, default="hello")
     _born: float = field(init=False, default_factory=time.monotonic)
@@ -157,7 +152,7 @@ class Session:
         line = protocol.encode(request)
         if not self._flights:
             self._idle_since = time.monotonic()
-        self._flights[request["id"]] = _Flight()
+        self._flights[request["id"]] = None
         self._outgoing += line
 
     def cancel(self, identity: str) -> None:
@@ -308,13 +303,12 @@ class Session:
     def _start(self, identities: list[str]) -> None:
         deadline = time.monotonic() + self.spec.item_timeout_s * len(identities)
         for identity in identities:
-            flight = self._flights.get(identity)
-            if flight is not None:
-                flight.deadline = deadline
+            if identity in self._flights:
+                self._flights[identity] = deadline
 
     def _land(self, identity: str) -> bool:
         """Take a request out of flight; an answer to something never asked, or answered already, is dropped."""
-        if self._flights.pop(identity, None) is not None:
+        if self._flights.pop(identity, _UNKNOWN) is not _UNKNOWN:
             self._idle_since = time.monotonic()
             return True
         self._unknown += 1
@@ -333,7 +327,7 @@ class Session:
             events.append(self._lost("load_timeout", f"it did not say hello within {HELLO_TIMEOUT_S:.0f} s"))
         elif self._state == "loading" and now - self._born > spec.load_timeout_s:
             events.append(self._lost("load_timeout", f"it was not loaded within {spec.load_timeout_s:g} s"))
-        elif late := tuple(i for i, f in self._flights.items() if f.deadline is not None and f.deadline < now):
+        elif late := tuple(i for i, deadline in self._flights.items() if deadline is not None and deadline < now):
             reason = f"no answer within {spec.item_timeout_s:g} s"
             events.append(self._lost("timeout", reason, timed_out=late))
         elif self._is_stalled(now):
@@ -346,7 +340,7 @@ class Session:
         """Tell whether requests wait and the worker, which works on none, has not begun one for too long."""
         if not self._flights or now - self._idle_since < self.spec.item_timeout_s:
             return False
-        return all(flight.deadline is None for flight in self._flights.values())
+        return all(deadline is None for deadline in self._flights.values())
 
     def _drain(self, events: list[Event]) -> None:
         """Read what an ended worker left in its pipe, though a grandchild may hold the other end open."""
@@ -379,8 +373,8 @@ class Session:
         self._child.kill(KILL_S)
         self._read_last_words()
         self._state = "gone"
-        suspects = tuple(i for i, flight in self._flights.items() if flight.deadline is not None)
-        waiting = tuple(i for i, flight in self._flights.items() if flight.deadline is None)
+        suspects = tuple(i for i, deadline in self._flights.items() if deadline is not None)
+        waiting = tuple(i for i, deadline in self._flights.items() if deadline is None)
         self._flights.clear()
         if cause in {"crashed", "load_failed", "protocol"} and error is None and (words := self._log.last_line()):
             reason = f"{reason}; its last words: {words}"
