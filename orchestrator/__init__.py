@@ -1,5 +1,6 @@
 """Hold a bake-off between vision-language models: the functions behind the commands, for notebooks and scripts."""
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -37,7 +38,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import the functions when one is used: they bring pyarrow and numpy in, which `bakeoff --help` does without."""
     if name in __all__:
-        from orchestrator import api  # noqa: PLC0415 - see above
-
-        return getattr(api, name)
+        return getattr(importlib.import_module("orchestrator.api"), name)
     raise AttributeError(f"module 'orchestrator' has no attribute '{name}'")

@@ -9,14 +9,15 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.datasets import columns as shared
+from orchestrator.datasets.columns import SPELLINGS as SHARED_SPELLINGS
+from orchestrator.datasets.columns import optional, other_columns, own_id, references, rest
 from orchestrator.datasets.sample import Box, Sample
 from orchestrator.datasets.table import find_table, missing_column, nearest_column, open_table, place
 from orchestrator.errors import BakeoffError
 
 FILE_NAME = "annotation.csv"
 SPELLINGS = {
-    **shared.SPELLINGS,
+    **SHARED_SPELLINGS,
     "image_path": (
         "imagepath",
         "imagepaths",
@@ -59,7 +60,7 @@ def load(path: Path) -> Iterator[Sample]:
         if field not in columns:
             raise missing_column(table, field, SPELLINGS[field])
     folder = os.path.abspath(source.parent)  # noqa: PTH100 - links in the path are the user's names
-    others = shared.other_columns(table, columns)
+    others = other_columns(table, columns)
     seen: dict[str, int] = {}
     counts: Counter[str] = Counter()
     for number, row in enumerate(table.rows(), start=1):
@@ -69,14 +70,14 @@ def load(path: Path) -> Iterator[Sample]:
         except ValueError as error:
             raise BakeoffError(f"{table.path}, line {row.line}: {error}") from error
         yield Sample(
-            id=shared.own_id(table, row, columns, seen) or _counted(stem, counts, number),
+            id=own_id(table, row, columns, seen) or _counted(stem, counts, number),
             question=row.cells[columns["question"]],
             images=images,
-            references=shared.references(row, columns),
-            doc_class=shared.optional(row, columns, "doc_class"),
-            question_type=shared.optional(row, columns, "question_type"),
+            references=references(row, columns),
+            doc_class=optional(row, columns, "doc_class"),
+            question_type=optional(row, columns, "question_type"),
             answer_bbox=box,
-            metadata=shared.rest(table, row, others),
+            metadata=rest(table, row, others),
         )
 
 
