@@ -1,0 +1,40 @@
+"""Open the images of a request, in one way for every runner that reads pages."""
+
+import struct
+
+from PIL import Image, ImageOps
+
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+
+
+class BadInputError(ValueError):
+    """An image that is missing, or cannot be read."""
+
+    kind = "bad_input"
+
+
+def open_pages(paths):
+    """Yield an upright RGB image for each path, and for each page of a TIFF.
+
+    The EXIF orientation is applied, as viewers do: boxes found on a page are in pixels of what a person sees.
+    What is transparent becomes white; 16-bit greys keep their upper 8 bits. Raises BadInputError.
+    """
+    if not paths:
+        raise BadInputError("this runner reads images, and the request has none")
+    for path in paths:
+        try:
+            with Image.open(path) as image:
+                for frame in range(image.n_frames if image.format == "TIFF" else 1):
+                    image.seek(frame)
+                    yield _as_rgb(ImageOps.exif_transpose(image))
+        except _BROKEN as error:
+            raise BadInputError(f"{path}: cannot be read as an image: {error}") from error
+
+
+def _as_rgb(image):
+    if image.mode.startswith("I"):
+        image = image.convert("I").point(lambda value: value / 256).convert("L")
+    if image.has_transparency_data:
+        paper = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(paper, image.convert("RGBA"))
+    return image.convert("RGB")
