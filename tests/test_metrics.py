@@ -69,7 +69,7 @@ def test_a_looping_answer_costs_one_and_its_errors_are_kept():
     assert measure("cer", "x" * 1000, "abcde") == Measure(1.0, 1000, 5)
 
 
-@pytest.mark.parametrize("metric", ["cer", "cer_ci", "cer_span", "wer"])
+@pytest.mark.parametrize("metric", ["cer", "cer_ci", "cer_span", "cer_span_ci", "wer"])
 def test_an_empty_reference_wants_an_empty_answer(metric):
     assert measure(metric, " \n", "") == Measure(0.0, 0, 0)
     assert score(metric, "abc", "") == 1.0
@@ -123,6 +123,7 @@ def test_a_text_of_decoration_alone_is_kept(bare):
 
 def test_case_counts_unless_the_metric_says_otherwise():
     assert score("cer", "Total", "TOTAL") == 0.8
+    assert score("cer_span_ci", "see Total here", "TOTAL") == 0.0
     assert (score("cer_ci", "Total", "TOTAL"), score("exact_ci", "Straße", "STRASSE")) == (0.0, 1.0)
     assert score("exact", "Total", "TOTAL") == 0.0
 

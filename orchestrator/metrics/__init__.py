@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from orchestrator.errors import UsageError, nearest
 from orchestrator.metrics.cer import CER, CER_CI
-from orchestrator.metrics.cer_span import CER_SPAN
+from orchestrator.metrics.cer_span import CER_SPAN, CER_SPAN_CI
 from orchestrator.metrics.exact import EXACT, EXACT_CI
 from orchestrator.metrics.generation_time import GENERATION_TIME
 from orchestrator.metrics.metric import Measure, Metric
@@ -14,7 +14,8 @@ from orchestrator.metrics.wer import WER
 __all__ = ["METRICS", "Measure", "Metric", "select_metrics"]
 
 METRICS: dict[str, Metric] = {
-    metric.name: metric for metric in (EXACT, CER, CER_SPAN, WER, EXACT_CI, CER_CI, OUTPUT_LENGTH, GENERATION_TIME)
+    metric.name: metric
+    for metric in (EXACT, CER, CER_SPAN, WER, EXACT_CI, CER_CI, CER_SPAN_CI, OUTPUT_LENGTH, GENERATION_TIME)
 }
 
 

@@ -4,7 +4,7 @@ from rapidfuzz.distance import Levenshtein
 from rapidfuzz.fuzz import partial_ratio_alignment
 
 from orchestrator.metrics.metric import Measure, Metric
-from orchestrator.metrics.normalise import NORM
+from orchestrator.metrics.normalise import NORM, NORM_CI, Normaliser
 from orchestrator.metrics.rates import best, error_rate
 
 
@@ -27,11 +27,16 @@ def _span_errors(text: str, reference: str) -> Measure:
     return error_rate(min(whole, part), len(reference))
 
 
-CER_SPAN = Metric(
-    name="cer_span",
-    description="cer of the answer's part most like a reference: low beside a high cer is read, but verbose",
-    unit="fraction",
-    direction="lower",
-    function=span_errors,
-    normaliser=NORM,
-)
+def _cer_span(name: str, normaliser: Normaliser, note: str) -> Metric:
+    return Metric(
+        name=name,
+        description=f"cer{note} of the answer's part most like a reference: low beside a high cer is read, but verbose",
+        unit="fraction",
+        direction="lower",
+        function=span_errors,
+        normaliser=normaliser,
+    )
+
+
+CER_SPAN = _cer_span("cer_span", NORM, "")
+CER_SPAN_CI = _cer_span("cer_span_ci", NORM_CI, " ignoring case")
