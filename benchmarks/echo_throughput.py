@@ -2,9 +2,10 @@
 
     .venv/bin/python benchmarks/echo_throughput.py [--samples 200000] [--rounds 3]
 
-The ceiling is two processes that exchange the same requests through pipes with json, batched non-blocking I/O, a window
-of 64 and nothing else: no checks, no journal, no Parquet. Both are timed in turns in one run; read the ratio, not the
-figures. The memory of the orchestrator is its peak over that many samples and over a tenth of them.
+The ceiling is two processes that exchange the same requests through pipes with json, batched non-blocking I/O, the
+better of a window of 64 and of 256, and nothing else: no checks, no journal, no Parquet. Both are timed in turns in one
+run; read the ratio, not the figures. The memory of the orchestrator is its peak over that many samples and over a tenth
+of them.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-WINDOW = 64
+WINDOWS = (64, 256)
 DRIVER = """
 import resource, sys, time
 from pathlib import Path
@@ -32,7 +33,7 @@ print(wall, outcome.models[0].elapsed_s, resource.getrusage(resource.RUSAGE_SELF
 """
 
 
-def bare(samples):
+def bare(samples, window):
     """Return samples a second of the bare exchange."""
     child = subprocess.Popen(
         [sys.executable, HERE / "bare_child.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
@@ -44,7 +45,7 @@ def bare(samples):
     start, sent, received, rest = time.perf_counter(), 0, 0, b""
     while received < samples:
         lines = []
-        while sent < samples and sent - received < WINDOW:
+        while sent < samples and sent - received < window:
             request = {
                 "id": str(sent),
                 "image_path": f"/data/images/{sent}.jpg",
@@ -93,7 +94,7 @@ def main():
     options = parser.parse_args()
     ratios = []
     for _ in range(options.rounds):
-        ceiling = bare(options.samples)
+        ceiling = max(bare(options.samples, window) for window in WINDOWS)
         wall, model, peak = end_to_end(options.samples)
         ratios.append(options.samples / wall / ceiling)
         print(
@@ -102,9 +103,7 @@ def main():
             f"   peak {peak:.0f} MB"
         )
     small = end_to_end(options.samples // 10)[2]
-    print(
-        f"median ratio {statistics.median(ratios):.2f}; peak {small:.0f} MB at {options.samples // 10:,} samples"
-    )
+    print(f"median ratio {statistics.median(ratios):.2f}; peak {small:.0f} MB at {options.samples // 10:,} samples")
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ def report(
     metric: str = "cer",
     workspace: Workspace | Path | str | None = None,
 ) -> list[Table]:
-    """Return the scores of `run` as tables of text; with `worst`, also so many answers of each model, the worst first."""
+    """Return the scores of `run` as tables of text; with `worst`, also that many answers of each model."""
     folder = run_path(run, lambda: _open(workspace))
     summary = read_summary(folder)
     tables = summary_tables(summary)

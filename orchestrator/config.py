@@ -119,9 +119,7 @@ def get_model(workspace: Workspace, name: str) -> Model:
     if name in workspace.own_models:
         runner = workspace.own_models[name]["runner"]
         known = workspace.discovery.runners
-        reason = workspace.discovery.defects.get(
-            runner, f"there is no runner '{runner}'{nearest(runner, known)}"
-        )
+        reason = workspace.discovery.defects.get(runner, f"there is no runner '{runner}'{nearest(runner, known)}")
         raise UsageError(f"{workspace.root / CONFIG_NAME}: model '{name}': {reason}")
     raise UsageError(f"there is no model '{name}'{nearest(name, models)} (`bakeoff list models` shows all)")
 
@@ -133,9 +131,7 @@ def get_runner(workspace: Workspace, name: str) -> Runner:
         return runners[name]
     if name in workspace.discovery.defects:
         raise UsageError(workspace.discovery.defects[name])
-    raise UsageError(
-        f"there is no runner '{name}'{nearest(name, runners)} (`bakeoff list runners` shows all)"
-    )
+    raise UsageError(f"there is no runner '{name}'{nearest(name, runners)} (`bakeoff list runners` shows all)")
 
 
 def resource_path(workspace: Workspace, kind: str, given: str) -> Path | None:
@@ -144,7 +140,7 @@ def resource_path(workspace: Workspace, kind: str, given: str) -> Path | None:
     A name may leave out a file's suffix.
     """
     as_path = Path(os.path.expanduser(given))  # noqa: PTH111 - Path.expanduser raises for an unknown user
-    if as_path.exists() and (as_path.is_absolute() or "/" in given or as_path.suffix):
+    if as_path.exists() and (as_path.is_absolute() or "/" in given or given[:1] in ".~" or as_path.suffix):
         return as_path.resolve()
     folder = workspace.root / kind
     if (folder / given).exists():

@@ -105,6 +105,7 @@ class RunDisplay:
     """Shows a run going on: a bar per model on a terminal, a line now and then elsewhere."""
 
     def __init__(self) -> None:
+        """Show nothing yet."""
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._told = time.monotonic()
@@ -134,13 +135,9 @@ class RunDisplay:
         """Show a sentence."""
         status(text)
 
-    def advance(
-        self, model: str, total: int, done: int, failed: int, rate: float, eta_s: float | None
-    ) -> None:
+    def advance(self, model: str, total: int, done: int, failed: int, rate: float, eta_s: float | None) -> None:
         """Show how far `model` has come; rate is a second, `eta_s` None while nothing is known."""
-        detail = f"{failed} failed, {rate:.1f}/s" + (
-            f", {_duration(eta_s)} to go" if eta_s is not None else ""
-        )
+        detail = f"{failed} failed, {rate:.1f}/s" + (f", {_duration(eta_s)} to go" if eta_s is not None else "")
         if self._progress is None:
             self._tell_plainly(f"{model}: {done}/{total}, {detail}")
             return
@@ -165,6 +162,4 @@ class RunDisplay:
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return (
-        f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
-    )
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.config import CONFIG_NAME, Workspace, list_models
+from orchestrator.env import has_requirements
 from orchestrator.errors import nearest
 from orchestrator.findings import Finding
 from orchestrator.manifest import Need, Runner
@@ -48,14 +49,12 @@ def _find_disk(workspace: Workspace) -> Finding:
 
 def _find_runner(runner: Runner) -> Iterator[Finding]:
     what = f"runner {runner.name}"
-    needs_lock = runner.requirements.read_text(encoding="utf-8").strip() and not runner.lock.is_file()
+    needs_lock = has_requirements(runner) and not runner.lock.is_file()
     unlocked = f"its versions are not pinned; run `bakeoff env lock {runner.name}`" if needs_lock else None
     yield Finding(what, "locked" if not needs_lock else "not locked", unlocked)
     for need in runner.manifest.needs:
         found = _look_for(need)
-        yield Finding(
-            what, f"has {need.what}" if found else f"lacks {need.what}", None if found else need.remedy
-        )
+        yield Finding(what, f"has {need.what}" if found else f"lacks {need.what}", None if found else need.remedy)
 
 
 def _look_for(need: Need) -> bool:

@@ -30,9 +30,7 @@ def request_key(prefix: bytes, prompt: str, image_digests: Sequence[str], repeat
     `prompt` is the rendered text, question included, or empty for a runner that ignores it; so two samples that ask
     the very same thing of the same image share one prediction. Concurrency, batch size and paths are not part of it.
     """
-    return hashlib.sha256(
-        prefix + to_json([prompt, image_digests, repeat], ensure_ascii=True)[1:]
-    ).hexdigest()
+    return hashlib.sha256(prefix + to_json([prompt, image_digests, repeat], ensure_ascii=True)[1:]).hexdigest()
 
 
 def digest_runner(runner: Runner, lock_digest: str) -> str:
@@ -56,8 +54,7 @@ def _code_files(folder: Path) -> list[Path]:
         and path.name not in _NOT_CODE
         and path.suffix not in {".md", ".pyc"}
         and not any(
-            part[0] == "." or part in {"__pycache__", "node_modules"}
-            for part in path.relative_to(folder).parts
+            part[0] == "." or part in {"__pycache__", "node_modules"} for part in path.relative_to(folder).parts
         )
     ]
 

@@ -158,9 +158,7 @@ def _wrong_file(status: os.stat_result) -> str | None:
     if status.st_size == 0:
         return "the image is empty (0 bytes)"
     if status.st_size > MAX_BYTES:
-        return (
-            f"the image has {status.st_size / 1e6:.0f} MB, more than {MAX_BYTES // 10**6} MB; make it smaller"
-        )
+        return f"the image has {status.st_size / 1e6:.0f} MB, more than {MAX_BYTES // 10**6} MB; make it smaller"
     return None
 
 

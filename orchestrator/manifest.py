@@ -117,9 +117,7 @@ def read_runner(folder: Path) -> Runner:
     if not is_runner_name(folder.name):
         raise BakeoffError(f"{folder}: a runner's name is made of letters, digits, '_' and '-'")
     if not (folder / MANIFEST_NAME).is_file():
-        raise BakeoffError(
-            f"{folder}: has no {MANIFEST_NAME}; write one, or start the folder's name with '_'"
-        )
+        raise BakeoffError(f"{folder}: has no {MANIFEST_NAME}; write one, or start the folder's name with '_'")
     manifest = read_toml(folder / MANIFEST_NAME, Manifest)
     runner = Runner(folder.name, folder.resolve(), manifest)
     if not runner.requirements.is_file():

@@ -75,9 +75,7 @@ def read_prompt(path: Path, name: str) -> Prompt:
     front, body = _split(content, path)
     text = body.strip()
     if not text:
-        raise BakeoffError(
-            f"{path}: the prompt is empty; write what the model is asked, such as {{question}}"
-        )
+        raise BakeoffError(f"{path}: the prompt is empty; write what the model is asked, such as {{question}}")
     _check_fields(text, path)
     system = (front.system or "").strip() or None
     if system and fields(system):
@@ -91,9 +89,7 @@ def fields(text: str) -> tuple[str, ...]:
     return tuple(field for field in FIELDS if field in used)
 
 
-def render(
-    prompt: Prompt, *, question: str, doc_class: str | None = None, question_type: str | None = None
-) -> str:
+def render(prompt: Prompt, *, question: str, doc_class: str | None = None, question_type: str | None = None) -> str:
     """Return the text with its fields filled in, once: braces in a value stay as they are.
 
     `{{word}}` becomes `{word}`; a missing value is an empty string.

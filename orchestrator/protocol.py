@@ -128,7 +128,10 @@ def decode(line: bytes) -> Message:
 
 def encode(message: dict[str, Any]) -> bytes:
     """Return the line of `message`; raise ProtocolError where it is longer than a line may be."""
-    line = to_json(message, ensure_ascii=True) + b"\n"
+    try:
+        line = to_json(message, ensure_ascii=True, inf_nan_mode="null") + b"\n"
+    except ValueError as error:
+        raise ProtocolError(f"a message is not valid text: {error}") from error
     if len(line) > LINE_BYTES:
         raise ProtocolError(f"a message of {len(line)} bytes is longer than the {LINE_BYTES} that a line may have")
     return line

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, Self
 
 from orchestrator import protocol
@@ -15,64 +14,17 @@ from orchestrator.errors import BakeoffError
 from orchestrator.process import Child, spawn
 from orchestrator.protocol import Bye, Failure, Hello, LineSplitter, Loaded, Log, Message, Response, Started
 from orchestrator.stderr_log import StderrLog
+from orchestrator.worker_life import Cause, Event, Gone, Ready, WorkerSpec, describe_exit
 
 CHUNK_BYTES = 1 << 20
 NOISE_LINES, NOISE_BYTES = 200, 64 << 10
 WINDOW_MIN, WINDOW_MAX = 256, 1024
-HELLO_TIMEOUT_S = 60.0
 GRACE_S, TERM_S, KILL_S = 5.0, 5.0, 2.0
 DRAIN_S = 1.0
 LAST_CHUNKS = 16
 UNKNOWN_IDS_MAX = 10
 _CLOCK_EVERY_S = 0.2
 _UNKNOWN = object()
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerSpec:
-    """How a worker is started and what it is told to load; times are in seconds."""
-
-    runner: str
-    argv: tuple[str, ...]
-    environment: dict[str, str]
-    folder: Path
-    log: Path
-    spill: Path
-    model: str
-    params: dict[str, Any]
-    batch_max: int = 1
-    concurrency: int = 1
-    load_timeout_s: float = 1800.0
-    item_timeout_s: float = 120.0
-    device: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """The model is loaded; the session takes requests."""
-
-    load_s: float
-    batch_max: int
-    concurrency: int
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """The worker is no more.
-
-    `suspects` are the requests it was working on, `timed_out` those of them that took too long, `waiting` those that
-    it had not begun.
-    """
-
-    reason: str
-    cause: Literal["load_failed", "load_timeout", "timeout", "crashed", "protocol", "closed"]
-    suspects: tuple[str, ...] = ()
-    timed_out: tuple[str, ...] = ()
-    waiting: tuple[str, ...] = ()
-    error: Failure | None = None
-
-
-Event = Ready | Response | Failure | Gone
 
 
 @dataclass(slots=True)
@@ -270,12 +222,14 @@ class Session:
         )
 
     def _take_message(self, message: Message, events: list[Event]) -> None:
+        if type(message) is Response:  # these two are all but a few of the messages
+            if self._land(message.id):
+                events.append(message)
+            return
+        if type(message) is Started:
+            self._start(message.ids)
+            return
         match message:
-            case Response():
-                if self._land(message.id):
-                    events.append(message)
-            case Started():
-                self._start(message.ids)
             case Failure():
                 self._take_failure(message, events)
             case Loaded() if self._state == "loading":
@@ -323,8 +277,8 @@ class Session:
             return
         self._clock = now + _CLOCK_EVERY_S
         spec = self.spec
-        if self._state == "hello" and now - self._born > min(HELLO_TIMEOUT_S, spec.load_timeout_s):
-            events.append(self._lost("load_timeout", f"it did not say hello within {HELLO_TIMEOUT_S:.0f} s"))
+        if self._state == "hello" and now - self._born > spec.hello_timeout_s:
+            events.append(self._lost("load_timeout", f"it did not say hello within {spec.hello_timeout_s:g} s"))
         elif self._state == "loading" and now - self._born > spec.load_timeout_s:
             events.append(self._lost("load_timeout", f"it was not loaded within {spec.load_timeout_s:g} s"))
         elif late := tuple(i for i, deadline in self._flights.items() if deadline is not None and deadline < now):
@@ -364,7 +318,7 @@ class Session:
 
     def _lost(
         self,
-        cause: Literal["load_failed", "load_timeout", "timeout", "crashed", "protocol", "closed"],
+        cause: Cause,
         reason: str,
         error: Failure | None = None,
         timed_out: tuple[str, ...] = (),
@@ -384,20 +338,6 @@ class Session:
         with suppress(OSError):
             for _ in range(LAST_CHUNKS):  # a descendant that got away may go on talking
                 self._log.write(os.read(self._child.stderr, CHUNK_BYTES))
-
-
-def describe_exit(status: int | None) -> str:
-    """Say in words how a process ended; negative is a signal, as subprocess has it."""
-    if status is None:
-        return "it closed its output and would not end"
-    if status in (-9, 137):
-        return "it was killed (SIGKILL), most likely because memory ran out"
-    if status < 0:
-        import signal  # noqa: PLC0415 - names are wanted here alone
-
-        with suppress(ValueError):
-            return f"it crashed with {signal.Signals(-status).name}"
-    return f"it exited with status {status}"
 
 
 def require_posix() -> None:

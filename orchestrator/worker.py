@@ -41,9 +41,7 @@ LINE_BYTES = 4 << 20
 MESSAGE_CHARS = 2000
 TRACEBACK_CHARS = 16_000
 COUNT_MAX = (1 << 63) - 1
-KINDS = frozenset(
-    {"bad_input", "bad_params", "oom", "transient", "rate_limited", "refused", "device_lost", "bug"}
-)
+KINDS = frozenset({"bad_input", "bad_params", "oom", "transient", "rate_limited", "refused", "device_lost", "bug"})
 STOP_REASONS = frozenset({"stop", "max_tokens", "content_filter", "unknown"})
 _KIND_OF_CLASS = {
     "UnidentifiedImageError": "bad_input",

@@ -82,9 +82,7 @@ def test_columns_are_known_by_many_spellings(workspace, header):
 @pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
-def test_separator_quoting_newlines_and_byte_order_mark_do_not_matter(
-    workspace, separator, quoting, newline, mark
-):
+def test_separator_quoting_newlines_and_byte_order_mark_do_not_matter(workspace, separator, quoting, newline, mark):
     out, lines = io.StringIO(newline=""), f"two{newline}lines"
     writer = csv.writer(out, delimiter=separator, quoting=quoting, lineterminator=newline)
     writer.writerows([["image_path", "question", "answer"], ["a.png", "Q, really;\t?", lines]])
@@ -109,11 +107,7 @@ def test_strings_stay_strings(workspace, text):
     assert sample.metadata == {"extra": text}
 
 
-@given(
-    st.lists(
-        st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=1, max_size=4
-    )
-)
+@given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=1, max_size=4))
 def test_any_text_that_csv_can_write_comes_back(tmp_path_factory, texts):
     path = tmp_path_factory.mktemp("csv") / "t.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -143,9 +137,7 @@ def test_a_box_is_read_in_whatever_quotes_it_stands(workspace, cell, box):
 
 
 def test_an_image_cell_may_list_several_or_none(workspace):
-    one, two, none = _samples(
-        workspace, 'image,question\nscans\\a.png,q\n"[""a.png"", ""../b.png""]",q\n[],q\n'
-    )
+    one, two, none = _samples(workspace, 'image,question\nscans\\a.png,q\n"[""a.png"", ""../b.png""]",q\n[],q\n')
     root = workspace.root / "datasets"
     assert one.images == (root / "d/scans/a.png",)
     assert two.images == (root / "d/a.png", root / "b.png")

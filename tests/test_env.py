@@ -102,9 +102,7 @@ workspace = open_workspace(Path({str(root)!r}))
 {before}
 print(ensure_env(workspace, get_runner(workspace, "echo"), notify).folder)
 """
-    return subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def import_version(env, name):
@@ -289,9 +287,7 @@ def test_a_file_that_is_not_the_locks_is_refused(root, monkeypatch):
     wheel = add_wheel(root / "wheels", "leaf", "1.0")
     folder = add_runner(root, requirements="leaf\n")
     (folder / "requirements.lock").write_text(f"leaf==1.0 \\\n    --hash=sha256:{'0' * 64}\n")
-    with pytest.raises(
-        BakeoffError, match=r"^echo: leaf==1\.0 is not the file that requirements\.lock names"
-    ):
+    with pytest.raises(BakeoffError, match=r"^echo: leaf==1\.0 is not the file that requirements\.lock names"):
         build(root)
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     (folder / "requirements.lock").write_text(f"leaf==1.0 \\\n    --hash=sha256:{digest}\n")
@@ -311,9 +307,7 @@ def test_a_local_build_takes_the_place_of_the_locked_one(root):
 def test_a_torch_backend_frees_torch_of_its_hash_and_drops_what_torch_pins_itself(tmp_path):
     lock = tmp_path / "requirements.lock"
     hashed = " \\\n    --hash=sha256:" + "0" * 64 + "\n"
-    lock.write_text(
-        "".join(f"{pin}{hashed}" for pin in ("jinja2==3.1", "nvidia-nccl-cu13==2.29", "torch==2.13.0"))
-    )
+    lock.write_text("".join(f"{pin}{hashed}" for pin in ("jinja2==3.1", "nvidia-nccl-cu13==2.29", "torch==2.13.0")))
     constraints = read_constraints(lock, [], "cu128")
     assert constraints.text == f"jinja2==3.1{hashed}torch==2.13.0\n"
     assert constraints.unverified == ("nvidia-nccl-cu13", "torch")
@@ -393,9 +387,7 @@ def test_a_line_that_is_no_requirement_is_one_sentence(root):
 
 def test_a_python_that_is_nowhere_is_one_sentence(root):
     add_runner(root, manifest='python = "3.99"')
-    assert str(failure_of(root)).startswith(
-        "echo: runner.toml asks for Python 3.99, which uv finds neither here"
-    )
+    assert str(failure_of(root)).startswith("echo: runner.toml asks for Python 3.99, which uv finds neither here")
 
 
 @pytest.mark.parametrize(

@@ -164,9 +164,7 @@ def test_a_defect_is_not_kept(tmp_path):
         assert cache.probe(path).defect is None
 
 
-@pytest.mark.parametrize(
-    "content", [b"not a database, surely " * 100, b"SQLite format 3\0" + b"\xff" * 5000, b"{}"]
-)
+@pytest.mark.parametrize("content", [b"not a database, surely " * 100, b"SQLite format 3\0" + b"\xff" * 5000, b"{}"])
 def test_a_damaged_cache_is_begun_anew(tmp_path, content):
     path, cache_path = _image(tmp_path / "a.png"), tmp_path / "digests.sqlite"
     cache_path.write_bytes(content)

@@ -76,10 +76,10 @@ def test_a_tail_torn_at_any_byte_costs_that_row_alone(tmp_path):
 def test_a_flipped_bit_costs_that_row_alone(tmp_path):
     path = write(tmp_path, [row(number) for number in range(3)])
     whole = path.read_bytes()
-    lines = whole.split(b"\n")
-    start = len(lines[0]) + 1 + len(lines[1]) + 1
+    _, _, *lines = whole.split(b"\n")  # the opening record is there twice
+    start = whole.index(lines[1])
     expected = {"s0", "s2"}
-    for place in range(start, start + len(lines[2]), 3):
+    for place in range(start, start + len(lines[1]), 3):
         bent = bytearray(whole)
         bent[place] ^= 1
         path.write_bytes(bent)

@@ -26,9 +26,7 @@ def test_a_program_has_nothing_to_read():
 
 
 def test_environment_and_folder_are_the_given_ones(tmp_path):
-    done = run(
-        [sys.executable, "-c", "import os; print(os.getcwd(), os.environ['A'])"], env={"A": "b"}, cwd=tmp_path
-    )
+    done = run([sys.executable, "-c", "import os; print(os.getcwd(), os.environ['A'])"], env={"A": "b"}, cwd=tmp_path)
     assert done.stdout.split() == [str(tmp_path.resolve()), "b"]
 
 

@@ -101,9 +101,7 @@ def test_a_prompt_is_its_file_without_the_white_space_around(workspace):
 
 
 def test_front_matter_holds_system_and_description(workspace):
-    prompt = _load(
-        workspace, "---\nsystem: |\n  You read.\n  Well.\ndescription: d\n---\n\n{question}\n---\nmore\n"
-    )
+    prompt = _load(workspace, "---\nsystem: |\n  You read.\n  Well.\ndescription: d\n---\n\n{question}\n---\nmore\n")
     assert (prompt.system, prompt.description) == ("You read.\nWell.", "d")
     assert prompt.text == "{question}\n---\nmore"
 

@@ -51,9 +51,8 @@ def test_another_version_of_the_protocol_is_refused_with_both_named(workspace):
     assert gone.reason.startswith("it broke the protocol: it speaks protocol 2, we speak 1")
 
 
-def test_a_worker_that_never_says_hello_is_given_up(workspace, monkeypatch):
-    monkeypatch.setattr(module, "HELLO_TIMEOUT_S", 0.3)
-    with Session(garbage(workspace, mute=True)) as session:
+def test_a_worker_that_never_says_hello_is_given_up(workspace):
+    with Session(replace(garbage(workspace, mute=True), hello_timeout_s=0.3)) as session:
         (gone,) = receive(session)
     assert gone.cause == "load_timeout"
 

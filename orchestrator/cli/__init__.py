@@ -50,9 +50,7 @@ class _LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(
-    cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
-)
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="bakeoff")
 @click.option("--workspace", metavar="DIR", help="The workspace; default: the nearest bakeoff.toml upwards.")
 @click.pass_context

@@ -64,9 +64,7 @@ def show() -> None:
     for info in list_envs(current_workspace()):
         state = "current" if info.is_current else "old"
         used = f"{info.last_used_at:%Y-%m-%d}"
-        click.echo(
-            f"{info.runner:<20} {info.size_bytes / 1e6:8.0f} MB  used {used}  {state:<8} {info.folder}"
-        )
+        click.echo(f"{info.runner:<20} {info.size_bytes / 1e6:8.0f} MB  used {used}  {state:<8} {info.folder}")
 
 
 @env.command()
@@ -83,9 +81,7 @@ def gc(older: int) -> None:
     gone = collect_garbage(current_workspace(), older)
     for info in gone:
         click.echo(f"deleted {info.folder}")
-    console.status(
-        f"{len(gone)} environments deleted, {sum(info.size_bytes for info in gone) / 1e6:.0f} MB freed"
-    )
+    console.status(f"{len(gone)} environments deleted, {sum(info.size_bytes for info in gone) / 1e6:.0f} MB freed")
 
 
 def _chosen(names: tuple[str, ...]) -> list[Runner]:

@@ -35,10 +35,11 @@ def listing(kind: str) -> None:
 
 def _models(workspace: Workspace) -> list[tuple[str, str]]:
     _tell_defects(workspace)
-    models = list_models(workspace).values()
-    return [
-        (model.name, f"runner {model.runner.name}: {model.runner.manifest.description}") for model in models
-    ]
+    models = list_models(workspace)
+    for name, table in workspace.own_models.items():
+        if name not in models:
+            console.status(f"model {name} cannot be used: there is no usable runner '{table['runner']}'")
+    return [(m.name, f"runner {m.runner.name}: {m.runner.manifest.description}") for m in models.values()]
 
 
 def _runners(workspace: Workspace) -> list[tuple[str, str]]:
@@ -80,9 +81,7 @@ def _runs(workspace: Workspace) -> list[tuple[str, str]]:
     for path in sorted(workspace.results.glob(f"*/{PLAN_NAME}")):
         plan = read_plan(path.parent)
         models = ", ".join(dict.fromkeys(cell.model for cell in plan.cells))
-        rows.append(
-            (plan.name, f"{plan.samples} samples of {plan.dataset}; {models}; {plan.updated:%Y-%m-%d %H:%M}")
-        )
+        rows.append((plan.name, f"{plan.samples} samples of {plan.dataset}; {models}; {plan.updated:%Y-%m-%d %H:%M}"))
     return rows
 
 

@@ -16,13 +16,9 @@ _INTERRUPTED = 130
 
 
 @click.command()
-@click.option(
-    "--model", "models", multiple=True, required=True, metavar="M", help="A model; may be repeated."
-)
+@click.option("--model", "models", multiple=True, required=True, metavar="M", help="A model; may be repeated.")
 @click.option("--dataset", required=True, metavar="D", help="A dataset's name or path.")
-@click.option(
-    "--prompt", "prompts", multiple=True, default=("question",), metavar="P", help="May be repeated."
-)
+@click.option("--prompt", "prompts", multiple=True, default=("question",), metavar="P", help="May be repeated.")
 @click.option("--repeat", default=1, type=click.IntRange(min=1), metavar="N", help="Ask everything N times.")
 @click.option("--param", "params", multiple=True, metavar="K=V", help="A parameter for every model.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N samples.")
@@ -110,7 +106,8 @@ def _show(display: console.RunDisplay, event: object) -> None:
 
 def _describe(outcome: "ModelOutcome") -> str:
     """Say in one line how a model's part of a run ended."""
-    parts = [f"{outcome.before + outcome.ok} of {outcome.total} answered"]
+    shared = f" (for {outcome.answers} questions)" if outcome.answers > outcome.total else ""
+    parts = [f"{outcome.before + outcome.ok} of {outcome.total} answered{shared}"]
     if outcome.before and (outcome.ok or outcome.failed):
         parts.append(f"{outcome.ok} now")
     parts += [f"{n} {status}" for status, n in sorted(outcome.statuses.items()) if status != "ok"]

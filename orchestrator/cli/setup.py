@@ -1,5 +1,6 @@
 """The commands that set things up: `init` and `doctor`."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -20,7 +21,7 @@ def init(folder: Path) -> None:
     from orchestrator.scaffold import init_workspace  # noqa: PLC0415 - only here
 
     root = init_workspace(folder)
-    place = "" if root == Path.cwd() else f"cd {folder} && "
+    place = "" if root == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
     console.status(f"{root} is a workspace now; next:")
     click.echo(f"{place}bakeoff run --model rapidocr --dataset tiny-docs")
 

@@ -45,9 +45,7 @@ class Dataset:
             is_empty = False
             yield sample
         if is_empty:
-            raise BakeoffError(
-                f"{self.path}: the dataset is empty; it needs at least one row below the header"
-            )
+            raise BakeoffError(f"{self.path}: the dataset is empty; it needs at least one row below the header")
 
 
 def open_dataset(workspace: Workspace, given: str) -> Dataset:
@@ -58,10 +56,10 @@ def open_dataset(workspace: Workspace, given: str) -> Dataset:
     path = resource_path(workspace, "datasets", given)
     if path is None:
         names = list_datasets(workspace)
-        raise UsageError(
-            f"there is no dataset '{given}'{nearest(given, names)} (`bakeoff list datasets` shows all)"
-        )
-    dataset = Dataset(_name(path), path, _kind(path))
+        raise UsageError(f"there is no dataset '{given}'{nearest(given, names)} (`bakeoff list datasets` shows all)")
+    if path.name.lower() == annotation.FILE_NAME and path.is_file():
+        path = path.parent
+    dataset = Dataset(path.name if path.is_dir() else path.stem, path, _kind(path))
     next(iter(dataset))
     return dataset
 
@@ -70,15 +68,7 @@ def list_datasets(workspace: Workspace) -> tuple[str, ...]:
     """Return the names below `datasets/`, whether or not each can be read."""
     folder = workspace.root / "datasets"
     entries = sorted(folder.iterdir()) if folder.is_dir() else []
-    return tuple(
-        p.name for p in entries if p.name[0] not in "._" and (p.is_dir() or p.suffix.lower() in SUFFIXES)
-    )
-
-
-def _name(path: Path) -> str:
-    if path.is_dir():
-        return path.name
-    return path.parent.name if path.name.lower() == annotation.FILE_NAME else path.stem
+    return tuple(p.name for p in entries if p.name[0] not in "._" and (p.is_dir() or p.suffix.lower() in SUFFIXES))
 
 
 def _kind(path: Path) -> str:
@@ -87,9 +77,5 @@ def _kind(path: Path) -> str:
         return kind
     tables = sorted(p.name for p in path.iterdir() if p.suffix.lower() in SUFFIXES) if path.is_dir() else []
     if tables:
-        raise BakeoffError(
-            f"{path}: holds {len(tables)} tables ({', '.join(tables[:5])}); give the path of one"
-        )
-    raise BakeoffError(
-        f"{path}: is not a dataset; it should be a csv file, or a folder with {annotation.FILE_NAME}"
-    )
+        raise BakeoffError(f"{path}: holds {len(tables)} tables ({', '.join(tables[:5])}); give the path of one")
+    raise BakeoffError(f"{path}: is not a dataset; it should be a csv file, or a folder with {annotation.FILE_NAME}")

@@ -76,11 +76,7 @@ def find_table(path: Path, preferred: str | None = None) -> Path | None:
     """Return the table that is `path`, or the one in the folder `path`: `preferred`, else the only one."""
     if path.is_file():
         return path if path.suffix.lower() in SUFFIXES else None
-    found = (
-        sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
-        if path.is_dir()
-        else []
-    )
+    found = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file()) if path.is_dir() else []
     named = [p for p in found if p.name.lower() == preferred]
     candidates = named or found
     return candidates[0] if len(candidates) == 1 else None
@@ -153,9 +149,7 @@ def _records(path: Path, delimiter: str, *, strict: bool = True) -> Iterator[Row
             f"{path}, line {line}: the quoting is broken ({error}); double a quote inside quotes"
         ) from error
     except UnicodeDecodeError as error:
-        raise BakeoffError(
-            f"{path}, line {_undecodable_line(path)}: is not UTF-8 text; {_SAVE_AS}"
-        ) from error
+        raise BakeoffError(f"{path}, line {_undecodable_line(path)}: is not UTF-8 text; {_SAVE_AS}") from error
     except OSError as error:
         raise BakeoffError(f"{path}: cannot be read: {error.strerror or error}") from error
 

@@ -123,9 +123,7 @@ def _install_arguments(runner: Runner, folder: Path, lock: Constraints | None) -
 def _list_packages(order: Order, folder: Path) -> dict[str, str]:
     """Return the version of every installed package, both as indexes write them."""
     python = str(folder / "bin" / "python")
-    done = run_uv(
-        order.workspace, order.runner, ["pip", "list", "--quiet", "--format=json", "--python", python]
-    )
+    done = run_uv(order.workspace, order.runner, ["pip", "list", "--quiet", "--format=json", "--python", python])
     return {normalise(row["name"]): row["version"] for row in json.loads(done.stdout)}
 
 
@@ -134,9 +132,7 @@ def _is_locked(order: Order, lock: Constraints | None, packages: dict[str, str])
     unpinned = lock.find_unpinned(packages) if lock else list(packages)
     if lock and unpinned:
         name = order.runner.name
-        order.notify(
-            f"{name}: requirements.lock does not pin {', '.join(unpinned)}; run `bakeoff env lock {name}`"
-        )
+        order.notify(f"{name}: requirements.lock does not pin {', '.join(unpinned)}; run `bakeoff env lock {name}`")
     return not unpinned
 
 

@@ -13,9 +13,7 @@ from urllib.parse import unquote
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^\s;\\]+)")
 _WHEEL = re.compile(r"^([A-Za-z0-9_.]+)-([^-]+)-.*\.whl$")
 # The packages that uv takes from PyTorch's own index when it is given a backend (uv's PyTorch guide).
-_TORCH = re.compile(
-    r"torch|torch-.*|torch(ao|audio|data|text|vision|codec|tune|rec)|pytorch-triton.*|triton|xformers"
-)
+_TORCH = re.compile(r"torch|torch-.*|torch(ao|audio|data|text|vision|codec|tune|rec)|pytorch-triton.*|triton|xformers")
 # torch pins these to its backend, and the lock names those of the default one.
 _FOLLOWS_TORCH = re.compile(r"nvidia-.*|cuda-.*|triton|pytorch-triton.*")
 
@@ -49,9 +47,7 @@ def read_constraints(lock: Path, places: list[str], backend: str | None) -> Cons
         elsewhere |= {name for name in pins if _TORCH.fullmatch(name)}
     dropped = {name for name in pins if backend is not None and _FOLLOWS_TORCH.fullmatch(name)}
     text = "".join(
-        _without_hashes(block) if name in elsewhere else block
-        for name, _, block in blocks
-        if name not in dropped
+        _without_hashes(block) if name in elsewhere else block for name, _, block in blocks if name not in dropped
     )
     unverified = tuple(sorted((elsewhere | dropped) & pins.keys()))
     return Constraints(text, {name: frozenset(versions) for name, versions in pins.items()}, unverified)
@@ -82,7 +78,5 @@ def _without_hashes(block: str) -> str:
 def _local_builds(places: list[str]) -> set[str]:
     """Return the names of which a folder holds a wheel with a local version, such as `2.13.0+cpu`."""
     folders = [Path(place.removeprefix("file://")) for place in places]
-    wheels = [
-        _WHEEL.match(path.name) for folder in folders if folder.is_dir() for path in folder.glob("*.whl")
-    ]
+    wheels = [_WHEEL.match(path.name) for folder in folders if folder.is_dir() for path in folder.glob("*.whl")]
     return {normalise(wheel[1]) for wheel in wheels if wheel and "+" in unquote(wheel[2])}

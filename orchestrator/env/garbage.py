@@ -38,9 +38,7 @@ def list_envs(workspace: Workspace) -> list[EnvInfo]:
     return sorted(known, key=lambda info: (info.runner, -info.built_at.timestamp()))
 
 
-def collect_garbage(
-    workspace: Workspace, older_than_days: float, *, include_current: bool = False
-) -> list[EnvInfo]:
+def collect_garbage(workspace: Workspace, older_than_days: float, *, include_current: bool = False) -> list[EnvInfo]:
     """Remove environments not used for `older_than_days`, and what killed builds left; return the former.
 
     One that is in use or being built stays, and so does a current one unless `include_current`.

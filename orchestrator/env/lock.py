@@ -9,6 +9,7 @@ from pathlib import Path
 from orchestrator.config import Workspace
 from orchestrator.env.interpreter import find_interpreter
 from orchestrator.env.uv import run_uv
+from orchestrator.errors import UsageError
 from orchestrator.manifest import Runner
 from orchestrator.results.files import disk_errors, write_atomically
 
@@ -20,8 +21,12 @@ def lock_runner(workspace: Workspace, runner: Runner, *, upgrade: bool = False) 
     """Write `requirements.lock`, with hashes and for every platform, and return its path.
 
     Pins of an existing lock are kept as far as they fit, unless `upgrade`. `find_links` and the torch backend
-    play no part. Raises BakeoffError or TryLaterError, and leaves the old lock then.
+    play no part. Raises UsageError for a runner outside the workspace, BakeoffError or TryLaterError, and leaves
+    the old lock then.
     """
+    if not runner.folder.is_relative_to(workspace.root):
+        mine = workspace.root / "runners" / runner.name
+        raise UsageError(f"{runner.folder}: is not this workspace's; copy it to {mine} first, then lock that")
     draft = workspace.envs / f".{runner.name}-{secrets.token_hex(4)}.lock"
     with disk_errors(draft):
         draft.parent.mkdir(parents=True, exist_ok=True)

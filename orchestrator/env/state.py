@@ -44,10 +44,7 @@ def write_state(folder: Path, state: State) -> None:
 def list_contents(folder: Path) -> frozenset[str]:
     """Return the names in site-packages; bytecode caches come and go and are left out."""
     return frozenset(
-        entry.name
-        for place in _site_packages(folder)
-        for entry in place.iterdir()
-        if entry.name != "__pycache__"
+        entry.name for place in _site_packages(folder) for entry in place.iterdir() if entry.name != "__pycache__"
     )
 
 

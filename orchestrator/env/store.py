@@ -108,9 +108,7 @@ def _build_once(workspace: Workspace, runner: Runner, notify: Callable[[str], No
     interpreter = find_interpreter(workspace, runner, notify)
     wanted = fingerprint(workspace.settings, runner, interpreter)
     folder = env_folder(workspace, runner, wanted)
-    with building(
-        folder, lambda: notify(f"{runner.name}: another process is building its environment; waiting")
-    ):
+    with building(folder, lambda: notify(f"{runner.name}: another process is building its environment; waiting")):
         ready = _open(folder, wanted)
         if ready is not None:
             return ready
@@ -120,9 +118,7 @@ def _build_once(workspace: Workspace, runner: Runner, notify: Callable[[str], No
         build_env(Order(workspace, runner, interpreter, wanted, notify), folder)
         built = _open(folder, wanted)
     if built is None:
-        raise TryLaterError(
-            f"{runner.name}: its environment was removed while it was built; run the command again"
-        )
+        raise TryLaterError(f"{runner.name}: its environment was removed while it was built; run the command again")
     return built
 
 

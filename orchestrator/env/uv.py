@@ -51,9 +51,7 @@ def _find_uv() -> str:
 
         return str(find_uv_bin())
     except (ImportError, FileNotFoundError) as error:
-        raise BakeoffError(
-            "uv is not installed beside bakeoff; run `pip install --force-reinstall uv`"
-        ) from error
+        raise BakeoffError("uv is not installed beside bakeoff; run `pip install --force-reinstall uv`") from error
 
 
 def _write_log(workspace: Workspace, runner: Runner, arguments: Sequence[str], output: str) -> Path:

@@ -16,7 +16,12 @@ _MEANINGS = {
 
 def make_notes(summary: Summary) -> tuple[str, ...]:
     """Return what a reader of the figures has to know, the most important first."""
-    return (*_tell_missing(summary.figures), *_tell_stale(summary.stale), *_explain(summary))
+    return (
+        *_tell_missing(summary.figures),
+        *_tell_stale(summary.stale),
+        *_tell_deaf(summary.deaf),
+        *_explain(summary),
+    )
 
 
 def cell_name(figure: Figure) -> str:
@@ -48,6 +53,12 @@ def _tell_missing(figures: Sequence[Figure]) -> Iterator[str]:
 def _tell_stale(stale: dict[str, int]) -> Iterator[str]:
     for model, n in stale.items():
         yield f"{model}: {n} older predictions belong to no cell of the run's plan and count nowhere"
+
+
+def _tell_deaf(models: Sequence[str]) -> Iterator[str]:
+    if models:
+        verb = "ignores" if len(models) == 1 else "ignore"
+        yield f"{', '.join(models)} {verb} the prompt: asked once an image, the answer counts for all its questions."
 
 
 def _explain(summary: Summary) -> Iterator[str]:

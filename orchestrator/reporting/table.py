@@ -9,6 +9,7 @@ from orchestrator.reporting.notes import make_notes, params_text
 from orchestrator.scoring import Figure, Summary
 
 WIDTH = 101
+ROWS_MAX = 24
 MAIN_METRICS = ("cer", "cer_span", "exact")
 _ARROWS = {"lower": "↓", "higher": "↑"}
 _NOTHING = "-"
@@ -45,12 +46,16 @@ def summary_tables(summary: Summary) -> list[Table]:
     """
     title = f"Run {summary.run}, dataset {summary.dataset}"
     tables = _lay_out(title, _group_rows(summary, "all"), summary.metrics)
-    main = [name for name in MAIN_METRICS if name in summary.metrics] or summary.metrics[:3]
+    is_choice = len(summary.metrics) <= len(MAIN_METRICS)
+    main = summary.metrics if is_choice else [name for name in MAIN_METRICS if name in summary.metrics]
     divisions: tuple[Literal["doc_class", "question_type"], ...] = ("doc_class", "question_type")
     for division in divisions:
         rows = sorted(_group_rows(summary, division), key=lambda row: _group_name(row, division))
         if len({_group_name(row, division) for row in rows}) > 1:
-            tables += _lay_out(f"By {division}", rows, main, division)
+            shown = _most_common(rows, division)
+            left_out = f"; {len(rows) - len(shown)} rows with fewer samples are in summary.csv"
+            title = f"By {division}{left_out if len(shown) < len(rows) else ''}"
+            tables += _lay_out(title, shown, main, division)
     return [*tables[:-1], replace(tables[-1], notes=make_notes(summary))]
 
 
@@ -61,6 +66,17 @@ def _group_rows(summary: Summary, group: str) -> list[_Row]:
             name = (figure.model, figure.params, figure.prompt, figure.doc_class, figure.question_type)
             rows.setdefault(name, {})[figure.metric] = figure
     return list(rows.values())
+
+
+def _most_common(rows: Sequence[_Row], division: Literal["doc_class", "question_type"]) -> list[_Row]:
+    """Return the rows of as many groups as `ROWS_MAX` has room for, those with the most samples, in their order."""
+    sizes: dict[str, int] = {}
+    for row in rows:
+        name = _group_name(row, division)
+        sizes[name] = max(sizes.get(name, 0), _any(row).n_total)
+    room = max(1, ROWS_MAX * len(sizes) // len(rows))
+    kept = set(sorted(sizes, key=lambda name: -sizes[name])[:room])
+    return [row for row in rows if _group_name(row, division) in kept]
 
 
 def _group_name(row: _Row, division: Literal["doc_class", "question_type"]) -> str:

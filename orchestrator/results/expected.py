@@ -85,7 +85,7 @@ def _iter_requests(
     prefix = key_prefix(cell.model, cell.runner_digest, cell.params, prompt.system if is_heard else None)
 
     def make_key(sample: _Sample, text: str, repeat: int) -> str:
-        return request_key(prefix, text if is_heard else "", [image.sha256 for image in sample.images], repeat)
+        return request_key(prefix, text if is_heard else "", [image.sha256 or image.path for image in sample.images], repeat)
 
     for samples in _iter_samples(run, cell.limit):
         texts = [

@@ -39,7 +39,7 @@ class CellColumns:
 
 @dataclass(slots=True)
 class Journal:
-    """The journal of one session; created with its first record and never written again once closed.
+    """The journal of one session; created with its opening record and never written again once closed.
 
     `append` returns when the lines are with the operating system, so a killed process loses none of them; they are
     forced to the disk at most `SYNC_EVERY_S` later, by the next `append`, `sync` or `close`.
@@ -61,7 +61,8 @@ class Journal:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
             self._descriptor = os.open(self.path, flags, 0o644)
             sync_folder(self.folder)
-        self._write(_line(to_json({"t": "open", "version": 1, "pid": os.getpid(), "cells": cells})))
+        opening = _line(to_json({"t": "open", "version": 1, "pid": os.getpid(), "cells": cells}))
+        self._write(opening + opening)  # every row needs it
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -102,11 +103,13 @@ class JournalReader:
     """Read the rows of one journal, as often as wanted, through one open file that a later unlink cannot take away.
 
     A reader sees the journal as long as it was when opened. `damaged` counts lines that a crash tore or a disk bent;
-    they are skipped and reported, never taken for an answer.
+    they are skipped and reported, never taken for an answer. `is_torn` tells whether the last of them is an unfinished
+    end, as a kill leaves it.
     """
 
     path: Path
     damaged: int = field(init=False, default=0)
+    is_torn: bool = field(init=False, default=False)
     _file: IO[bytes] = field(init=False)
     _size: int = field(init=False)
 
@@ -134,6 +137,8 @@ class JournalReader:
                         cells = json.loads(body).get("cells", cells)
             if results and cells:
                 yield _to_batch(results, cells, columns)
+            elif results:  # the opening record is lost, and with it what they answer
+                self.damaged += len(results)
 
     def _blocks(self) -> Iterator[list[bytes]]:
         """Yield lists of whole lines; what follows the last newline is a torn line and counts as damaged."""
@@ -146,7 +151,8 @@ class JournalReader:
             left -= len(chunk)
             *lines, rest = (rest + chunk).split(b"\n")
             yield lines
-        self.damaged += bool(rest)
+        self.is_torn = bool(rest)
+        self.damaged += self.is_torn
 
 
 def _checked(line: bytes) -> bytes | None:

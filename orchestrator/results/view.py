@@ -28,10 +28,11 @@ class _Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Compaction:
-    """What a compaction did: rows in the view, lines of journals that were damaged."""
+    """What a compaction did: rows in the view, lines of journals that were damaged, and journals kept because of it."""
 
     rows: int
     damaged: int
+    kept: tuple[Path, ...] = ()
 
 
 def read_predictions(
@@ -69,9 +70,16 @@ def compact(run: Path, model: str) -> Compaction:
                 raise BakeoffError(
                     f"{path}: the rewritten file could not be read back; the journals are kept"
                 )
-        for journal in journals:
-            journal.path.unlink()
-        return Compaction(rows, sum(journal.damaged for journal in journals))
+        kept = tuple(filter(None, map(_put_away, journals)))
+        return Compaction(rows, sum(journal.damaged for journal in journals), kept)
+
+
+def _put_away(journal: JournalReader) -> Path | None:
+    """Delete a journal that is in the view; one with bent lines is renamed instead, for a person to look at."""
+    if journal.damaged <= journal.is_torn:
+        journal.path.unlink()
+        return None
+    return journal.path.rename(journal.path.with_suffix(".damaged"))
 
 
 def write_table(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> int:

@@ -38,10 +38,12 @@ class Advance:
 class ModelOutcome:
     """How a model's part ended; `error` says why it failed, None where it did not.
 
-    `total` counts distinct predictions, `before` those that were there already; `statuses` those that came now.
+    `total` counts distinct requests, which stand for `answers` (samples x prompts x repeats, several of which may make
+    the same request); `before` those that were answered already; `statuses` what came of the others now.
     """
 
     model: str
+    answers: int
     total: int
     before: int
     statuses: dict[str, int]

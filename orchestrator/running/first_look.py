@@ -10,9 +10,10 @@ from orchestrator.config import Model, Workspace
 from orchestrator.env import ensure_env, use_env
 from orchestrator.errors import BakeoffError, ModelFailedError
 from orchestrator.images import probe
-from orchestrator.protocol import Failure, Response
+from orchestrator.protocol import Failure, ProtocolError, Response
 from orchestrator.running.worker_spec import make_spec
-from orchestrator.session import Gone, Ready, Session, require_posix
+from orchestrator.session import Session, require_posix
+from orchestrator.worker_life import Gone, Ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,13 @@ def ask_once(
         return _converse(session, request, model.name)
 
 
+def _send(session: Session, request: dict[str, Any]) -> None:
+    try:
+        session.send(request)
+    except ProtocolError as error:
+        raise BakeoffError(f"the question cannot be sent: {error}") from error
+
+
 def _converse(session: Session, request: dict[str, Any], model: str) -> Answer:
     load_s = 0.0
     while True:
@@ -57,14 +65,12 @@ def _converse(session: Session, request: dict[str, Any], model: str) -> Answer:
             match event:
                 case Ready():
                     load_s = event.load_s
-                    session.send(request)
+                    _send(session, request)
                 case Response():
                     list(session.close())
                     info = dict(event.info or {})
                     return Answer(event.text, load_s, event.latency_s, event.output_tokens, info)
                 case Failure():
-                    raise ModelFailedError(
-                        f"model '{model}' could not answer ({event.kind}): {event.message}"
-                    )
+                    raise ModelFailedError(f"model '{model}' could not answer ({event.kind}): {event.message}")
                 case Gone():
                     raise ModelFailedError(f"model '{model}' failed: {event.reason}")

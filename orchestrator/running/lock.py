@@ -26,9 +26,7 @@ def holding(run: Path) -> Iterator[None]:
                 f"{run}: is being worked on by {_read_holder(run)}; wait for it, or use another --run"
             ) from None
     try:
-        write_atomically(
-            run / ".holder", json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode()
-        )
+        write_atomically(run / ".holder", json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
         yield
     finally:
         with suppress(OSError):

@@ -29,11 +29,13 @@ class Task(NamedTuple):
 class Missing:
     """The requests to make of one model, lazily and in the order of the samples, the cells taking turns.
 
-    `total` counts distinct keys. Held in memory are one bit a row and the keys that were tried in vain.
+    `total` counts distinct keys, `answers` the samples, prompts and repeats that they answer. Held in memory are one bit
+    a row and the keys that were tried in vain.
     """
 
     run: Path
     cells: tuple[Cell, ...]
+    answers: int
     total: int
     count: int
     tried: dict[str, int]
@@ -64,7 +66,7 @@ def find_missing(run: Path, cells: Sequence[Cell]) -> Missing:
     wanted = np.zeros(sum(lengths), bool)
     wanted[first[~np.isin(distinct, done, assume_unique=True)]] = True
     masks = np.split(wanted, np.cumsum(lengths)[:-1])
-    return Missing(run, tuple(cells), len(distinct), int(wanted.sum()), tried, tuple(masks))
+    return Missing(run, tuple(cells), len(wanted), len(distinct), int(wanted.sum()), tried, tuple(masks))
 
 
 def _read_done(run: Path, model: str) -> tuple[keysets.Keys, dict[str, int]]:

@@ -39,9 +39,7 @@ def run_folder(workspace: Workspace, order: Order) -> Path:
     """Return the directory of the run that `order` belongs to; raise UsageError where its name cannot be one."""
     name = order.run or order.dataset.name
     if not is_plain_name(name):
-        raise UsageError(
-            f"'{name}' cannot name a run: use letters, digits, '.', '_' and '-', and give it with --run"
-        )
+        raise UsageError(f"'{name}' cannot name a run: use letters, digits, '.', '_' and '-', and give it with --run")
     return workspace.results / name
 
 
@@ -76,9 +74,7 @@ def write_down(workspace: Workspace, order: Order, run: Path) -> tuple[Cell, ...
 
 def record_env(run: Path, runner: str, env: Env) -> None:
     """Note in `run.json` what the environment of `runner` holds."""
-    record = EnvRecord(
-        fingerprint=env.fingerprint, python=env.python_version, locked=env.locked, packages=env.packages
-    )
+    record = EnvRecord(fingerprint=env.fingerprint, python=env.python_version, locked=env.locked, packages=env.packages)
     plan = read_plan(run)
     if plan.envs.get(runner) != record:
         write_plan(run, plan.model_copy(update={"envs": {**plan.envs, runner: record}}))

@@ -12,7 +12,8 @@ from orchestrator.errors import BakeoffError
 from orchestrator.findings import Finding
 from orchestrator.protocol import Failure, Response
 from orchestrator.running.worker_spec import make_spec
-from orchestrator.session import GRACE_S, Gone, Session
+from orchestrator.session import GRACE_S, Session
+from orchestrator.worker_life import Gone
 
 REQUESTS = 3
 
@@ -24,9 +25,7 @@ def check_runner(workspace: Workspace, model: Model, notify: Callable[[str], Non
     except BakeoffError as error:
         yield Finding("environment", "cannot be built", str(error))
         return
-    yield Finding(
-        "environment", f"built, {len(env.packages)} packages" if env.packages else "nothing to install"
-    )
+    yield Finding("environment", f"built, {len(env.packages)} packages" if env.packages else "nothing to install")
     with use_env(env), tempfile.TemporaryDirectory(prefix="bakeoff-check-") as folder:
         spec = make_spec(workspace, model, env, Path(folder))
         image = _draw_page(Path(folder) / "page.png")
@@ -39,9 +38,7 @@ def _examine(session: Session, image: Path) -> Iterator[Finding]:
     if isinstance(loading, Gone):
         yield Finding("load", "failed", loading.reason)
         return
-    yield Finding(
-        "load", f"{loading.load_s:.1f} s, up to {loading.batch_max * loading.concurrency} at a time"
-    )
+    yield Finding("load", f"{loading.load_s:.1f} s, up to {loading.batch_max * loading.concurrency} at a time")
     for number in range(REQUESTS):
         session.send(
             {

@@ -60,10 +60,7 @@ def _batches(samples: Iterator[Sample], cache: DigestCache) -> Iterator[pa.Recor
 
 
 def _images(sample: Sample, probes: Sequence[Probe]) -> list[dict[str, str]]:
-    return [
-        {"path": str(path), "sha256": seen.sha256 or ""}
-        for path, seen in zip(sample.images, probes, strict=True)
-    ]
+    return [{"path": str(path), "sha256": seen.sha256 or ""} for path, seen in zip(sample.images, probes, strict=True)]
 
 
 _dumps = json.JSONEncoder(ensure_ascii=False).encode

@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +14,12 @@ from orchestrator.results.journal import Journal
 from orchestrator.running.interrupt import Interrupt
 from orchestrator.running.missing import Task
 from orchestrator.running.rows import Row, defect_row, failure_row, response_row, status_row
-from orchestrator.session import GRACE_S, Gone, Session
+from orchestrator.session import GRACE_S, Session
+from orchestrator.worker_life import Gone
 
 CRASHES_IN_A_ROW = 3
+CRASHES_ALONE = 2
+QUARANTINED_MAX, QUARANTINED_SHARE = 10, 0.02
 BACKOFF_S = (0.0, 1.0, 2.0, 5.0)
 DRAIN_S = 30.0
 POLL_S = 0.5
@@ -27,14 +30,19 @@ class Work:
     """What is to be asked and what became of it; survives the workers.
 
     `alone` holds the suspects of a crash: they are asked again one at a time, so that each is found guilty or not.
+    `total` counts what is to be asked in all; `is_proven` tells that the model has answered before.
     """
 
     tasks: Iterator[Task]
     journal: Journal
     spill: Path
+    total: int = 0
+    is_proven: bool = False
+    crashes: Counter[str] = field(default_factory=Counter)
     again: deque[Task] = field(default_factory=deque)
     alone: deque[Task] = field(default_factory=deque)
     statuses: dict[str, int] = field(default_factory=dict)
+    first_error: str | None = None
 
     def has_more(self) -> bool:
         """Tell whether anything is left to dispatch."""
@@ -58,6 +66,12 @@ class Work:
         self.journal.append(rows)
         for row in rows:
             self.statuses[row["status"]] = self.statuses.get(row["status"], 0) + 1
+            self.first_error = self.first_error or row.get("error_message")
+        self.is_proven = self.is_proven or "ok" in self.statuses
+
+    def is_hopeless(self) -> bool:
+        """Tell whether so many samples are quarantined that it is hardly they who are to blame."""
+        return self.statuses.get("quarantined", 0) > max(QUARANTINED_MAX, QUARANTINED_SHARE * self.total)
 
 
 @dataclass(slots=True)
@@ -84,7 +98,7 @@ class _Shift:
             if self.interrupt.level:
                 return None
             self._top_up()
-            if self.session.window and not self.in_flight and self.is_done:
+            if self.session.window and not self.in_flight and self.is_done and not self.work.alone:
                 return None
 
     def hand_back(self, identities: tuple[str, ...]) -> list[Task]:
@@ -119,9 +133,12 @@ class _Shift:
         return response_row(task, response, text)
 
     def _top_up(self) -> None:
-        """Fill the window; while there are suspects, ask one of them at a time and nothing else."""
+        """Fill the window; while there are suspects, ask one of them at a time and nothing else.
+
+        Of a model that has never answered the others are asked first: perhaps it is the model.
+        """
         work = self.work
-        if work.alone:
+        if work.alone and (work.is_proven or self.is_done):
             if not self.in_flight and self.session.free > 0:
                 self._send(work.alone.popleft())
             return
@@ -158,8 +175,8 @@ def answer_all(
 ) -> str | None:
     """Do `work` with workers from `start`, one after the other; return why the model failed, or None.
 
-    A request during which a worker died alone is a row; requests that it had not begun are asked again. Three deaths
-    without an answer in between, or one while loading, are the model's failure.
+    A request that twice was alone under way when a worker died is quarantined; what was not begun is asked again.
+    The model fails with one death while loading, three in a row that no request explains, or too many quarantined.
     """
     crashes = 0
     while interrupt.level == 0:
@@ -172,26 +189,36 @@ def answer_all(
                 return None
         if gone.cause in {"load_failed", "load_timeout"}:
             return gone.reason
-        _sort_out(work, shift, gone)
-        crashes = 1 if shift.answered else crashes + 1
+        is_explained = _sort_out(work, shift, gone)
+        crashes = 0 if is_explained else 1 if shift.answered else crashes + 1
         if crashes >= CRASHES_IN_A_ROW:
             return f"its worker died {crashes} times in a row without an answer: {gone.reason}"
+        if work.is_hopeless():
+            return f"{work.statuses['quarantined']} requests ended its worker, the last time: {gone.reason}"
     return None
 
 
-def _sort_out(work: Work, shift: _Shift, gone: Gone) -> None:
-    """Give every request that was in flight its due when a worker is lost.
+def _sort_out(work: Work, shift: _Shift, gone: Gone) -> bool:
+    """Give every request that was in flight its due when a worker is lost; tell whether one of them explains it.
 
-    Of what took too long, or else of what was begun, one alone is a row; several are asked again one at a time. The
-    rest is just asked again.
+    Of what took too long, or else of what was begun, several are asked again one at a time. The rest is just asked
+    again. Nobody is to blame while the model has never answered.
     """
-    status = "timeout" if gone.timed_out else "crashed"
     suspects = shift.hand_back(gone.timed_out or gone.suspects)
     work.again.extend(shift.hand_back((*gone.suspects, *gone.waiting)))
-    if len(suspects) == 1:
-        work.record([status_row(suspects[0], status, gone.reason)])
-    else:
+    if len(suspects) != 1:
         work.alone.extend(suspects)
+        return False
+    (suspect,) = suspects
+    if gone.timed_out:
+        work.record([status_row(suspect, "timeout", gone.reason)])
+        return work.is_proven
+    work.crashes[suspect.expected.key] += 1
+    if work.is_proven and work.crashes[suspect.expected.key] >= CRASHES_ALONE:
+        work.record([status_row(suspect, "quarantined", gone.reason)])
+    else:
+        work.alone.append(suspect)
+    return work.is_proven
 
 
 def _read_spilled(path: Path) -> str | None:

@@ -7,8 +7,9 @@ from orchestrator.config import Model, Workspace
 from orchestrator.env import Env
 from orchestrator.results.files import disk_errors
 from orchestrator.results.layout import log_path, spill_folder
-from orchestrator.session import WorkerSpec
+from orchestrator.worker_life import WorkerSpec
 
+HELLO_TIMEOUT_S = 60.0  # a launcher may queue for long first
 SHIM = Path(__file__).resolve().parent.parent / "worker.py"
 PYTHON_FLAGS = ("-I", "-u", "-X", "utf8", "-X", "faulthandler")
 
@@ -40,6 +41,7 @@ def make_spec(workspace: Workspace, model: Model, env: Env, run: Path) -> Worker
         params=model.params,
         batch_max=manifest.batch_max,
         concurrency=manifest.concurrency,
+        hello_timeout_s=settings.load_timeout_s if settings.launcher else HELLO_TIMEOUT_S,
         load_timeout_s=manifest.load_timeout_s or settings.load_timeout_s,
         item_timeout_s=manifest.item_timeout_s or settings.item_timeout_s,
         device="cuda:0" if manifest.accelerator == "cuda" else None,

@@ -42,6 +42,7 @@ def score_run(
         metrics=tuple(metric.name for metric in chosen),
         figures=tuple(figures),
         stale={model: n for model, n in stale.items() if n},
+        deaf=tuple(dict.fromkeys(cell.model for cell in plan.cells if cell.ignores_prompt)),
     )
     write_summary(run, summary)
     return summary

@@ -44,7 +44,10 @@ class Figure(Frozen):
 
 
 class Summary(Frozen):
-    """What a run's scores come to; `stale` counts by model the predictions that no cell asks for."""
+    """What a run's scores come to; `stale` counts by model the predictions that no cell asks for.
+
+    `deaf` are the models that ignore the prompt and were asked once about an image.
+    """
 
     schema_version: int = 1
     run: str
@@ -53,6 +56,7 @@ class Summary(Frozen):
     metrics: tuple[str, ...]
     figures: tuple[Figure, ...]
     stale: dict[str, int]
+    deaf: tuple[str, ...] = ()
 
 
 def read_summary(run: Path) -> Summary:

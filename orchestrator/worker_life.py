@@ -1,0 +1,71 @@
+"""What a worker is started with, and what can become of it."""
+
+import signal
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from orchestrator.protocol import Failure, Response
+
+Cause = Literal["load_failed", "load_timeout", "timeout", "crashed", "protocol", "closed"]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """How a worker is started and what it is told to load; times are in seconds."""
+
+    runner: str
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+    folder: Path
+    log: Path
+    spill: Path
+    model: str
+    params: dict[str, Any]
+    batch_max: int = 1
+    concurrency: int = 1
+    hello_timeout_s: float = 60.0
+    load_timeout_s: float = 1800.0
+    item_timeout_s: float = 120.0
+    device: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The model is loaded; the session takes requests."""
+
+    load_s: float
+    batch_max: int
+    concurrency: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The worker is no more.
+
+    `suspects` are the requests it was working on, `timed_out` those of them that took too long, `waiting` those that
+    it had not begun.
+    """
+
+    reason: str
+    cause: Cause
+    suspects: tuple[str, ...] = ()
+    timed_out: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
+    error: Failure | None = None
+
+
+Event = Ready | Response | Failure | Gone
+
+
+def describe_exit(status: int | None) -> str:
+    """Say in words how a process ended; negative is a signal, as subprocess has it."""
+    if status is None:
+        return "it closed its output and would not end"
+    if status in (-9, 137):
+        return "it was killed (SIGKILL), most likely because memory ran out"
+    if status < 0:
+        with suppress(ValueError):
+            return f"it crashed with {signal.Signals(-status).name}"
+    return f"it exited with status {status}"
