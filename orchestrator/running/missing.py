@@ -29,8 +29,8 @@ class Task(NamedTuple):
 class Missing:
     """The requests to make of one model, lazily and in the order of the samples, the cells taking turns.
 
-    `total` counts distinct keys, `answers` the samples, prompts and repeats that they answer. Held in memory are one bit
-    a row and the keys that were tried in vain.
+    `total` counts distinct keys, `answers` the samples, prompts and repeats that they answer. Held in memory are one
+    bit a row and the keys that were tried in vain.
     """
 
     run: Path
