@@ -51,7 +51,11 @@ def test_every_relative_link_leads_somewhere(page):
 
 
 def test_every_command_in_the_docs_exists():
-    fences = (fence for page in PAGES for fence in re.findall(r"^```\w*\n(.*?)^```", page.read_text(), re.M | re.S))
+    fences = (
+        fence
+        for page in PAGES
+        for fence in re.findall(r"^```\w*\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    )
     named = set(re.findall(r"^(?:\$ )?bakeoff ([a-z]+)", "\n".join(fences), re.MULTILINE))
     assert named
     assert named <= set(cli.list_commands(None))
