@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from orchestrator.errors import DiskError
+from orchestrator.errors import BakeoffError, DiskError
 from orchestrator.results.journal import CellColumns, Journal, JournalReader
 
 CELLS = [CellColumns("m1", "echo", "{}", "p1"), CellColumns("m1", "echo", '{"t":1}', "p2")]
@@ -137,6 +137,26 @@ def test_rows_are_forced_to_the_disk_once_a_second(tmp_path, monkeypatch):
         monkeypatch.setattr(time, "monotonic", lambda: now + 2)
         journal.append([row(2)])
         assert synced
+
+
+def test_who_waits_for_a_slow_answer_can_force_earlier_rows_to_the_disk(tmp_path, monkeypatch):
+    synced = []
+    with Journal(tmp_path, CELLS) as journal:
+        journal.append([row(0)])
+        monkeypatch.setattr(os, "fsync", synced.append)
+        start = time.monotonic()
+        journal.sync_if_due()
+        assert not synced
+        for later in (2, 4, 6):
+            monkeypatch.setattr(time, "monotonic", lambda now=start + later: now)
+            journal.sync_if_due()
+        assert len(synced) == 1
+
+
+def test_a_journal_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "folder.jsonl").mkdir()
+    with pytest.raises(BakeoffError, match=r"folder\.jsonl: cannot be read: Is a directory"):
+        read(tmp_path / "folder.jsonl")
 
 
 def append_with_room_for(journal, size, rows):

@@ -2,7 +2,9 @@
 
 import errno
 import os
+import re
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 from orchestrator.errors import BakeoffError, DiskError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 
 @contextmanager
@@ -42,12 +45,29 @@ def disk_errors(path: Path) -> Iterator[None]:
         if isinstance(error, BlockingIOError | InterruptedError):
             raise
         if error.errno in _FULL:
-            raise DiskError(
-                f"{path}: the disk is full; free some space and run the same command again"
-            ) from error
+            raise DiskError(f"{path}: the disk is full; free some space and run the same command again") from error
         if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             raise DiskError(f"{path}: cannot be written: {error.strerror}") from error
         raise BakeoffError(f"{path}: {error.strerror or error}") from error
+
+
+@contextmanager
+def read_errors(path: Path) -> Iterator[None]:
+    """Turn what an operating system says while `path` is read into one sentence; FileNotFoundError goes on."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise BakeoffError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def remove_temporaries(folder: Path, older_than_s: float = 0.0) -> None:
+    """Delete what killed processes left of `replacing` in `folder`, where it was last written so long ago."""
+    for path in folder.glob(".*.tmp"):
+        with suppress(OSError):
+            if _TEMPORARY.fullmatch(path.name) and time.time() - path.stat().st_mtime >= older_than_s:
+                path.unlink()
 
 
 def sync_file(path: Path) -> None:

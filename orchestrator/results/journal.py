@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.json as pj
 from pydantic_core import to_json
 
-from orchestrator.results.files import disk_errors, sync_folder
+from orchestrator.results.files import disk_errors, read_errors, sync_folder
 from orchestrator.results.schema import PREDICTIONS
 
 SYNC_EVERY_S = 1.0
@@ -41,8 +41,9 @@ class CellColumns:
 class Journal:
     """The journal of one session; created with its opening record and never written again once closed.
 
-    `append` returns when the lines are with the operating system, so a killed process loses none of them; they are
-    forced to the disk at most `SYNC_EVERY_S` later, by the next `append`, `sync` or `close`.
+    `append` returns when the lines are with the operating system, so a killed process loses none of them. They are
+    forced to the disk by the first `append` or `sync_if_due` that comes `SYNC_EVERY_S` after the last sync, or at the
+    end; who waits for answers calls `sync_if_due` meanwhile.
     """
 
     folder: Path
@@ -84,14 +85,19 @@ class Journal:
             self._dirty = False
         self._synced = time.monotonic()
 
+    def sync_if_due(self) -> None:
+        """Force what was written to the disk where that was last done `SYNC_EVERY_S` ago; cheap where nothing was."""
+        if self._dirty and time.monotonic() - self._synced >= SYNC_EVERY_S:
+            with disk_errors(self.path):
+                self.sync()
+
     def _write(self, data: bytes) -> None:
         with disk_errors(self.path):
             view = memoryview(data)
             while view:
                 view = view[os.write(self._descriptor, view) :]
-            self._dirty = True
-            if time.monotonic() - self._synced >= SYNC_EVERY_S:
-                self.sync()
+                self._dirty = True
+        self.sync_if_due()
 
 
 def _line(body: bytes) -> bytes:
@@ -114,9 +120,10 @@ class JournalReader:
     _size: int = field(init=False)
 
     def __enter__(self) -> Self:
-        """Open the file and note its size."""
-        self._file = self.path.open("rb")
-        self._size = os.fstat(self._file.fileno()).st_size
+        """Open the file and note its size; raise FileNotFoundError where a compaction has just taken it."""
+        with read_errors(self.path):
+            self._file = self.path.open("rb")
+            self._size = os.fstat(self._file.fileno()).st_size
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -145,7 +152,8 @@ class JournalReader:
         self._file.seek(0)
         left, rest = self._size, b""
         while left:
-            chunk = self._file.read(min(BLOCK_BYTES, left))
+            with read_errors(self.path):
+                chunk = self._file.read(min(BLOCK_BYTES, left))
             if not chunk:
                 break
             left -= len(chunk)
