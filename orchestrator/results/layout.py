@@ -1,12 +1,17 @@
 """Where things lie in a run's directory; nobody else builds these paths."""
 
 import re
+import shutil
+from contextlib import suppress
 from pathlib import Path
+
+from orchestrator.results.files import remove_temporaries
 
 PLAN_NAME = "run.json"
 SAMPLES_NAME = "samples.parquet"
 PROMPTS_NAME = "prompts.parquet"
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_ABANDONED_S = 3600.0
 
 
 def predictions_path(run: Path, model: str) -> Path:
@@ -32,6 +37,22 @@ def log_path(run: Path, model: str) -> Path:
 def spill_folder(run: Path) -> Path:
     """Return where workers put texts that are too long for a line."""
     return run / "spill"
+
+
+def remove_leftovers(run: Path) -> None:
+    """Delete temporary files and spilled texts that killed processes left; only the holder of the run's lock may.
+
+    Scoring writes beside the lock: in its folders a temporary file goes only where nobody wrote to it for an hour.
+    """
+    remove_temporaries(run / "predictions")
+    for folder in (run, run / "scores"):
+        remove_temporaries(folder, _ABANDONED_S)
+    for path in spill_folder(run).glob("*"):
+        with suppress(OSError):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 def is_plain_name(name: str) -> bool:
