@@ -1,8 +1,10 @@
 """The predictions of a model are one table, while a run writes, after a crash, and after compaction."""
 
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,10 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestrator.errors import BakeoffError
+from orchestrator.results import view
 from orchestrator.results.journal import Journal, JournalReader
-from orchestrator.results.layout import journal_folder, predictions_path
+from orchestrator.results.layout import journal_folder, predictions_path, remove_leftovers, spill_folder
+from orchestrator.results.parquet import write_table
 from orchestrator.results.schema import PREDICTIONS
-from orchestrator.results.view import compact, list_predicted_models, read_predictions
+from orchestrator.results.view import compact, read_predictions
 from tests.test_journal import CELLS, key, row
 
 ROOT = Path(__file__).parent.parent
@@ -117,13 +121,6 @@ def test_rows_come_out_in_the_order_they_came_in(tmp_path):
     assert [each["sample_id"] for each in read(tmp_path)] == [f"s{number}" for number in order]
 
 
-def test_models_with_a_view_or_a_journal_are_listed(tmp_path):
-    write(tmp_path, row(1))
-    assert list_predicted_models(tmp_path) == ["m"]
-    compact(tmp_path, "m")
-    assert list_predicted_models(tmp_path) == ["m"]
-
-
 WRITING = """
 import sys
 from pathlib import Path
@@ -179,6 +176,133 @@ def test_a_view_that_cannot_be_read_is_named_and_journals_stay(tmp_path):
     with pytest.raises(BakeoffError, match=r"predictions/m\.parquet: is not a readable Parquet file"):
         compact(tmp_path, "m")
     assert path.exists()
+
+
+def bend(path, column):
+    """Flip a bit at the end of the first data of `column`."""
+    chunk = pq.read_metadata(path).row_group(0).column(PREDICTIONS.get_field_index(column))
+    content = bytearray(path.read_bytes())
+    start = chunk.dictionary_page_offset or chunk.data_page_offset
+    content[start + chunk.total_compressed_size - 1] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("column", ["key", "status", "text", "latency_s"])
+def test_a_bent_page_is_named_with_what_to_do_and_journals_stay(tmp_path, column):
+    write(tmp_path, *(row(number, latency_s=number / 3) for number in range(500)))
+    compact(tmp_path, "m")
+    bend(predictions_path(tmp_path, "m"), column)
+    journal = write(tmp_path, row(501))
+    for use in (read, lambda run: compact(run, "m")):
+        with pytest.raises(
+            BakeoffError, match=r"predictions/m\.parquet: is not a readable .*move it away and run again"
+        ):
+            use(tmp_path)
+    assert journal.exists()
+
+
+def test_columns_that_are_not_asked_for_may_be_bent(tmp_path):
+    write(tmp_path, row(1))
+    compact(tmp_path, "m")
+    bend(predictions_path(tmp_path, "m"), "text")
+    assert [batch.num_rows for batch in read_predictions(tmp_path, "m", ["key", "status"])] == [1]
+
+
+def test_a_view_from_before_a_column_was_added_is_read_and_compacted(tmp_path):
+    write(tmp_path, row(1), row(2))
+    compact(tmp_path, "m")
+    path = predictions_path(tmp_path, "m")
+    pq.write_table(pq.read_table(path).drop_columns(["info", "batch_size"]), path)
+    assert [(each["sample_id"], each["info"], each["batch_size"]) for each in read(tmp_path)] == [
+        ("s1", None, None),
+        ("s2", None, None),
+    ]
+    (batch,) = read_predictions(tmp_path, "m", ["info"])
+    assert batch["info"].to_pylist() == [None, None]
+    write(tmp_path, row(3))
+    assert compact(tmp_path, "m").rows == 3
+    assert pq.read_schema(path).remove_metadata() == PREDICTIONS
+    assert [each["batch_size"] for each in read(tmp_path)] == [None, None, 1]
+
+
+def lose_a_row(table):
+    return table.slice(1)
+
+
+def double_a_row(table):
+    return pa.concat_tables([table.slice(0, 1), *[table.slice(n, 1) for n in (0, 2)]])
+
+
+def lose_a_key(table):
+    keys = pa.array([None, *table["key"].to_pylist()[1:]], pa.string())
+    return table.set_column(0, "key", keys)
+
+
+def lose_a_column(table):
+    return table.drop_columns(["text"])
+
+
+@pytest.mark.parametrize("fault", [lose_a_row, double_a_row, lose_a_key, lose_a_column])
+def test_journals_stay_where_the_new_file_is_not_what_was_written(tmp_path, monkeypatch, fault):
+    def write_badly(path, schema, batches):
+        rows = write_table(path, schema, batches)
+        pq.write_table(fault(pq.read_table(path)), path)
+        return rows
+
+    journal = write(tmp_path, row(1), row(2), row(3))
+    monkeypatch.setattr(view, "write_table", write_badly)
+    with pytest.raises(BakeoffError, match=r"m\.parquet: the rewritten file is not what was written; the journals are"):
+        compact(tmp_path, "m")
+    monkeypatch.undo()
+    assert journal.exists()
+    assert list((tmp_path / "predictions").iterdir()) == []
+    assert compact(tmp_path, "m").rows == 3
+
+
+def test_journals_stay_where_the_new_file_cannot_be_read_back(tmp_path, monkeypatch):
+    def write_badly(path, schema, batches):
+        rows = write_table(path, schema, batches)
+        bend(path, "key")
+        return rows
+
+    journal = write(tmp_path, row(1))
+    monkeypatch.setattr(view, "write_table", write_badly)
+    with pytest.raises(BakeoffError, match=r"is not a readable Parquet file .*; the journals are kept"):
+        compact(tmp_path, "m")
+    assert journal.exists()
+
+
+def test_leftovers_of_killed_processes_are_removed_and_nothing_else(tmp_path):
+    write(tmp_path, row(1))
+    compact(tmp_path, "m")
+    write(tmp_path, row(2))
+    spill_folder(tmp_path).mkdir()
+    (tmp_path / "scores").mkdir()
+    (tmp_path / ".notes.tmp").touch()
+    kept = {path for path in tmp_path.rglob("*") if path.is_file()}
+    (tmp_path / "predictions" / ".m.parquet.01234abc.tmp").touch()
+    (spill_folder(tmp_path) / "1-abc.txt").touch()
+    (spill_folder(tmp_path) / "folder").mkdir()
+    (spill_folder(tmp_path) / "folder" / "x").touch()
+    for name in (".run.json.01234abc.tmp", "scores/.m.parquet.01234abc.tmp"):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (time.time() - 7200,) * 2)
+    remove_leftovers(tmp_path)
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == kept
+    assert list(spill_folder(tmp_path).iterdir()) == []
+
+
+def test_what_scoring_may_be_writing_just_now_is_no_leftover(tmp_path):
+    (tmp_path / "scores").mkdir()
+    path = tmp_path / "scores" / ".m.parquet.01234abc.tmp"
+    path.touch()
+    remove_leftovers(tmp_path)
+    assert path.exists()
+
+
+def test_a_run_without_folders_has_no_leftovers(tmp_path):
+    remove_leftovers(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_view_of_a_newer_bakeoff_is_refused(tmp_path):

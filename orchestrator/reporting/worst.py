@@ -8,14 +8,15 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from orchestrator.errors import BakeoffError, UsageError, nearest
 from orchestrator.metrics import METRICS, select_metrics
 from orchestrator.reporting.notes import params_text
 from orchestrator.reporting.table import Table
 from orchestrator.results.layout import SAMPLES_NAME, scores_path
+from orchestrator.results.parquet import ParquetReader
 from orchestrator.results.plan import read_plan
+from orchestrator.results.schema import SAMPLES, SCORES
 from orchestrator.results.view import read_predictions
 
 
@@ -37,7 +38,7 @@ def worst(run: Path, model: str, metric: str = "cer", n: int = 10) -> list[Worst
     """Return the `n` answers of `model` that score worst by `metric`, the worst first.
 
     Of equal scores the one with more to read counts as worse, then the earlier one. Raises UsageError for an
-    unknown model or metric, BakeoffError where the run was not scored by it.
+    unknown model or metric, BakeoffError where the run was not scored by it, or was before its samples changed.
     """
     known = dict.fromkeys(cell.model for cell in read_plan(run).cells)
     if model not in known:
@@ -46,9 +47,11 @@ def worst(run: Path, model: str, metric: str = "cer", n: int = 10) -> list[Worst
     sign = 1 if chosen.direction == "lower" else -1
     rows = heapq.nlargest(n, _scored_rows(run, model, metric), lambda r: (sign * r["score"], r["weight"] or 0))
     texts = _find(read_predictions(run, model, ["key", "text"]), "key", (row["key"] for row in rows))
-    with pq.ParquetFile(run / SAMPLES_NAME, pre_buffer=False) as file:
-        batches = file.iter_batches(columns=["id", "images", "references"])
+    with ParquetReader(run / SAMPLES_NAME, SAMPLES) as file:
+        batches = file.batches(["id", "images", "references"])
         samples = _find(batches, "id", (row["sample_id"] for row in rows))
+    if any(row["sample_id"] not in samples for row in rows):
+        raise BakeoffError(f"{run.name}: was scored before the run went on; run `bakeoff score {run.name}`")
     return [_to_answer(row, samples[row["sample_id"]], texts.get(row["key"], {})) for row in rows]
 
 
@@ -75,9 +78,9 @@ def _scored_rows(run: Path, model: str, metric: str) -> Iterator[dict[str, Any]]
     if not path.is_file():
         raise BakeoffError(f"{run.name}: model '{model}' was not scored; run `bakeoff score {run.name}` first")
     was_scored = False
-    with pq.ParquetFile(path, pre_buffer=False) as file:
+    with ParquetReader(path, SCORES, remedy=f"run `bakeoff score {run.name}` again") as file:
         columns = ["key", "sample_id", "prompt_id", "params", "repeat", "metric", "score", "weight"]
-        for batch in file.iter_batches(columns=columns):
+        for batch in file.batches(columns):
             of_metric = batch.filter(pc.equal(batch["metric"], metric))
             was_scored = was_scored or of_metric.num_rows > 0
             yield from of_metric.filter(pc.is_valid(of_metric["score"])).to_pylist()

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from orchestrator.errors import BakeoffError
 from orchestrator.identity import key_prefix, request_key
 from orchestrator.prompt import Prompt, render
 from orchestrator.results.layout import PROMPTS_NAME, SAMPLES_NAME
-from orchestrator.results.plan import Cell, RunPlan
+from orchestrator.results.parquet import ParquetReader, read_rows
+from orchestrator.results.plan import Cell
+from orchestrator.results.schema import PROMPTS, SAMPLES
 
 SAMPLES_A_BATCH = 4096
 
@@ -70,7 +71,7 @@ def iter_keys(run: Path, cell: Cell) -> Iterator[list[str]]:
 
 def read_prompt(run: Path, cell: Cell) -> Prompt:
     """Return the prompt of `cell` as the run recorded it."""
-    for row in pq.read_table(run / PROMPTS_NAME).to_pylist():
+    for row in read_rows(run / PROMPTS_NAME, PROMPTS):
         if row["sha256"] == cell.prompt_sha256:
             return Prompt(id=cell.prompt, text=row["text"], system=row["system"], sha256=row["sha256"])
     raise BakeoffError(f"{run / PROMPTS_NAME}: lacks prompt '{cell.prompt}'; the run directory is damaged")
@@ -85,12 +86,13 @@ def _iter_requests(
     prefix = key_prefix(cell.model, cell.runner_digest, cell.params, prompt.system if is_heard else None)
 
     def make_key(sample: _Sample, text: str, repeat: int) -> str:
-        return request_key(prefix, text if is_heard else "", [image.sha256 or image.path for image in sample.images], repeat)
+        return request_key(
+            prefix, text if is_heard else "", [image.sha256 or image.path for image in sample.images], repeat
+        )
 
     for samples in _iter_samples(run, cell.limit):
         texts = [
-            render(prompt, question=s.question, doc_class=s.doc_class, question_type=s.question_type)
-            for s in samples
+            render(prompt, question=s.question, doc_class=s.doc_class, question_type=s.question_type) for s in samples
         ]
         yield samples, texts, make_key
 
@@ -98,8 +100,8 @@ def _iter_requests(
 def _iter_samples(run: Path, limit: int | None) -> Iterator[list[_Sample]]:
     left = limit
     columns = ["id", "question", "images", "defect", "doc_class", "question_type", "references"]
-    with pq.ParquetFile(run / SAMPLES_NAME) as file:
-        for whole in file.iter_batches(batch_size=SAMPLES_A_BATCH, columns=columns):
+    with ParquetReader(run / SAMPLES_NAME, SAMPLES) as file:
+        for whole in file.batches(columns, SAMPLES_A_BATCH):
             batch = whole if left is None else whole.slice(0, left)
             yield [_Sample(*row) for row in zip(*(_values(batch[name]) for name in columns), strict=True)]
             if left is not None:
@@ -109,7 +111,7 @@ def _iter_samples(run: Path, limit: int | None) -> Iterator[list[_Sample]]:
 
 
 def _values(column: pa.Array) -> Iterable[Any]:
-    """Return the Python values of `column`, lists as tuples: an order of magnitude faster than `to_pylist` for lists."""
+    """Return the Python values of `column`, lists as tuples: for these ten times as fast as `to_pylist`."""
     if not pa.types.is_list(column.type):
         return cast("list[Any]", column.to_pylist())
     if pa.types.is_struct(column.type.value_type):

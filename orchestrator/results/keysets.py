@@ -33,6 +33,12 @@ def joined(parts: Iterable[Keys]) -> Keys:
     return np.concatenate([np.zeros(0, _HALF), *parts])
 
 
+def are_distinct(keys: Keys) -> bool:
+    """Tell whether no key is there twice."""
+    ordered = np.sort(keys)
+    return not bool((ordered[1:] == ordered[:-1]).any())
+
+
 def best_rows(keys: Keys, ranks: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return for each distinct key the largest of its ranks."""
     if not len(keys):

@@ -22,9 +22,7 @@ SAMPLES = pa.schema(
 )
 
 # One row per prompt text. `sha256` is the digest of text and system; an edited prompt is a second row.
-PROMPTS = pa.schema(
-    [("id", pa.string()), ("sha256", pa.string()), ("text", pa.string()), ("system", pa.string())]
-)
+PROMPTS = pa.schema([("id", pa.string()), ("sha256", pa.string()), ("text", pa.string()), ("system", pa.string())])
 
 # One row per key. `text` is null unless status is `ok` or `refused`.
 PREDICTIONS = pa.schema(
@@ -72,7 +70,6 @@ SCORES = pa.schema(
 )
 
 FINAL_STATUSES = frozenset({"ok", "refused", "bad_input", "quarantined"})
-STATUSES = FINAL_STATUSES | {"error", "timeout", "crashed", "lost", "cancelled"}
 
 
 def versioned(schema: pa.Schema) -> pa.Schema:

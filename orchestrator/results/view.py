@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from orchestrator.errors import BakeoffError
@@ -17,9 +16,10 @@ from orchestrator.results import keysets
 from orchestrator.results.files import replacing
 from orchestrator.results.journal import JournalReader
 from orchestrator.results.layout import journal_folder, predictions_path
-from orchestrator.results.schema import FINAL_STATUSES, PREDICTIONS, SCHEMA_VERSION, versioned
+from orchestrator.results.parquet import ParquetReader, write_table
+from orchestrator.results.schema import FINAL_STATUSES, PREDICTIONS
 
-ROWS_A_GROUP = 16_384
+__all__ = ["Compaction", "compact", "read_predictions", "write_table"]
 
 
 class _Source(Protocol):
@@ -35,9 +35,7 @@ class Compaction:
     kept: tuple[Path, ...] = ()
 
 
-def read_predictions(
-    run: Path, model: str, columns: Sequence[str] = PREDICTIONS.names
-) -> Iterator[pa.RecordBatch]:
+def read_predictions(run: Path, model: str, columns: Sequence[str] = PREDICTIONS.names) -> Iterator[pa.RecordBatch]:
     """Yield `columns` of the predictions of `model`, at most one row a key, while a run is going on or not.
 
     Of several rows of one key the first final one counts, else the last. Only keys are held in memory.
@@ -46,15 +44,10 @@ def read_predictions(
         yield from _merged(_open_sources(run, model, stack), columns)
 
 
-def list_predicted_models(run: Path) -> list[str]:
-    """Return the models of which the run holds a view or a journal."""
-    views = {path.stem for path in (run / "predictions").glob("*.parquet")}
-    return sorted(views | {path.name for path in (run / "journal").glob("*") if any(path.iterdir())})
-
-
 def compact(run: Path, model: str) -> Compaction:
     """Fold the journals of `model` into its Parquet file; journals go only after the new file was verified.
 
+    Verified are its columns, its number of rows, and that every key can be read and is there once.
     Only the process that holds the run's lock may call this.
     """
     with ExitStack() as stack:
@@ -66,12 +59,25 @@ def compact(run: Path, model: str) -> Compaction:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
             rows = write_table(temporary, PREDICTIONS, _merged(sources))
-            if pq.read_metadata(temporary).num_rows != rows:
+            if not _is_whole(temporary, rows):
                 raise BakeoffError(
-                    f"{path}: the rewritten file could not be read back; the journals are kept"
+                    f"{path}: the rewritten file is not what was written; the journals are kept, so look to the disk "
+                    "and run again"
                 )
         kept = tuple(filter(None, map(_put_away, journals)))
         return Compaction(rows, sum(journal.damaged for journal in journals), kept)
+
+
+def _is_whole(path: Path, rows: int) -> bool:
+    """Read the keys of a new file back and tell whether it has our columns and `rows` rows of different keys."""
+    with ParquetReader(path, PREDICTIONS, remedy="the journals are kept") as reader:
+        if reader.columns != PREDICTIONS:
+            return False
+        columns = [batch["key"] for batch in reader.batches(["key"])]
+    if any(column.null_count for column in columns):
+        return False
+    keys = keysets.joined(map(keysets.from_arrow, columns))
+    return len(keys) == rows and keysets.are_distinct(keys)
 
 
 def _put_away(journal: JournalReader) -> Path | None:
@@ -80,57 +86,6 @@ def _put_away(journal: JournalReader) -> Path | None:
         journal.path.unlink()
         return None
     return journal.path.rename(journal.path.with_suffix(".damaged"))
-
-
-def write_table(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> int:
-    """Write `batches` as one Parquet file in groups of `ROWS_A_GROUP` rows; return the number of rows."""
-    rows, waiting, held = 0, 0, list[pa.RecordBatch]()
-    with pq.ParquetWriter(path, versioned(schema), compression="zstd") as writer:
-        for batch in batches:
-            held.append(batch)
-            waiting += batch.num_rows
-            rows += batch.num_rows
-            if waiting >= ROWS_A_GROUP:
-                writer.write_table(pa.Table.from_batches(held, schema))
-                held, waiting = [], 0
-        writer.write_table(pa.Table.from_batches(held, schema))
-    return rows
-
-
-@dataclass(slots=True)
-class _View:
-    """The Parquet file, held open so that a replacement does not disturb the reader."""
-
-    path: Path
-    _file: pq.ParquetFile = field(init=False)
-
-    def __enter__(self) -> Self:
-        self._file = _open_parquet(self.path)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def batches(self, columns: Sequence[str] = PREDICTIONS.names) -> Iterator[pa.RecordBatch]:
-        schema = pa.schema([PREDICTIONS.field(name) for name in columns])
-        for group in range(self._file.num_row_groups):  # read in one go, a file keeps all that it has decoded
-            for batch in self._file.iter_batches(ROWS_A_GROUP, row_groups=[group], columns=list(columns)):
-                yield batch.select(schema.names).cast(schema)
-
-
-def _open_parquet(path: Path) -> pq.ParquetFile:
-    try:
-        file = pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
-        raise BakeoffError(
-            f"{path}: is not a readable Parquet file ({error}); move it away and run again"
-        ) from error
-    version = (file.schema_arrow.metadata or {}).get(b"bakeoff_schema", b"1")
-    if int(version) > SCHEMA_VERSION:
-        raise BakeoffError(
-            f"{path}: was written by a newer bakeoff (schema {int(version)}); upgrade to read it"
-        )
-    return file
 
 
 def _open_sources(run: Path, model: str, stack: ExitStack) -> list[_Source]:
@@ -142,13 +97,11 @@ def _open_sources(run: Path, model: str, stack: ExitStack) -> list[_Source]:
         except FileNotFoundError:
             continue
     view = predictions_path(run, model)
-    return [stack.enter_context(_View(view)), *journals] if view.is_file() else journals
+    return [stack.enter_context(ParquetReader(view, PREDICTIONS)), *journals] if view.is_file() else journals
 
 
-def _merged(
-    sources: Sequence[_Source], columns: Sequence[str] = PREDICTIONS.names
-) -> Iterator[pa.RecordBatch]:
-    if len(sources) == 1 and isinstance(sources[0], _View):
+def _merged(sources: Sequence[_Source], columns: Sequence[str] = PREDICTIONS.names) -> Iterator[pa.RecordBatch]:
+    if len(sources) == 1 and isinstance(sources[0], ParquetReader):
         yield from sources[0].batches(columns)
         return
     winners = _find_winners(sources)
@@ -172,9 +125,7 @@ def _find_winners(sources: Sequence[_Source]) -> NDArray[np.bool_]:
     is_final = np.concatenate(finals)
     rows = len(is_final)
     order = np.arange(rows)
-    ranks = np.where(
-        is_final, 2 * rows - order, order
-    )  # the first final row, else the last row, is the largest
+    ranks = np.where(is_final, 2 * rows - order, order)  # the first final row, else the last row, is the largest
     best = keysets.best_rows(keysets.joined(keys), ranks)
     winners = np.zeros(rows, bool)
     winners[np.where(best >= rows, 2 * rows - best, best)] = True

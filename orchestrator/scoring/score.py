@@ -10,9 +10,9 @@ from orchestrator.metrics import Measure, Metric, select_metrics
 from orchestrator.results.expected import Expected, iter_expected
 from orchestrator.results.files import replacing
 from orchestrator.results.layout import scores_path
+from orchestrator.results.parquet import write_table
 from orchestrator.results.plan import Cell, now, read_plan
 from orchestrator.results.schema import SCORES
-from orchestrator.results.view import write_table
 from orchestrator.scoring.answers import Answers, open_answers
 from orchestrator.scoring.figures import make_figures
 from orchestrator.scoring.summary import Figure, Summary, write_summary
