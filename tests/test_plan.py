@@ -5,7 +5,7 @@ import json
 import pytest
 
 from orchestrator.errors import BakeoffError
-from orchestrator.results.plan import Cell, RunPlan, merge_cells, now, read_plan, write_plan
+from orchestrator.results.plan import Cell, RunPlan, merge_cells, now, read_plan, widest, write_plan
 
 
 def cell(**changes):
@@ -77,6 +77,18 @@ def test_merging_nothing_changes_nothing():
 def test_overrides_are_the_same_whatever_their_order():
     one, other = cell(overrides={"a": 1, "b": 2}), cell(overrides={"b": 2, "a": 1})
     assert len(merge_cells((one,), (other,))) == 1
+
+
+@pytest.mark.parametrize(("limits", "most"), [([3, 7], 7), ([3, None], None), ([2], 2), ([], 0)])
+def test_a_run_holds_the_samples_of_its_widest_cell(limits, most):
+    assert widest([cell(limit=limit) for limit in limits], None) == most
+
+
+@pytest.mark.parametrize(("limit", "most"), [(2, 3), (5, 5), (None, None)])
+def test_a_narrower_cell_takes_no_samples_from_a_run(limit, most):
+    before = plan(cell(limit=None))  # of 3 samples
+    cells = merge_cells(before.cells, (cell(limit=limit, prompt_sha256="edited"),))
+    assert widest(cells, before) == most
 
 
 def test_a_plan_is_read_as_it_was_written(tmp_path):

@@ -1,5 +1,6 @@
 """`run.json`: what a run was asked to do, with what code, and in which environments."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,16 @@ def merge_cells(old: tuple[Cell, ...], new: tuple[Cell, ...]) -> tuple[Cell, ...
         before = merged.get(cell.name)
         merged[cell.name] = _grown(before, cell) if before else cell
     return tuple(merged.values())
+
+
+def widest(cells: Iterable[Cell], before: RunPlan | None) -> int | None:
+    """Return how many samples a run of `cells` has to hold, None for all of its dataset's.
+
+    Never fewer than it held `before`: a cell replaced by a narrower one leaves answers whose samples must stay.
+    """
+    limits = [cell.limit for cell in cells]
+    held = before.samples if before else 0
+    return None if None in limits else max([held, *(limit for limit in limits if limit is not None)])
 
 
 def now() -> datetime:
