@@ -2,6 +2,10 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +19,8 @@ from orchestrator.results.schema import SAMPLES, SCORES
 from orchestrator.scoring import read_summary, score_run
 from orchestrator.scoring.intervals import clustered_means, t_quantile
 from tests.scored_run import Asked, make_run, prediction, write_predictions
+
+ROOT = Path(__file__).parent.parent
 
 
 def figure(summary, metric, group="all", **names):
@@ -203,6 +209,42 @@ def test_scoring_leaves_nothing_else_behind(tmp_path):
     score_run(run)
     new = {str(path.relative_to(run)) for path in set(run.rglob("*")) - before}
     assert new == {"scores", "scores/echo.parquet", "summary.csv", "summary.json"}
+
+
+SCORING = """
+import sys
+from pathlib import Path
+from orchestrator.scoring import score_run
+score_run(Path(sys.argv[1]))
+"""
+
+
+def test_figures_are_the_same_to_the_last_bit_in_every_process(tmp_path):
+    lengths = [(number * 7919) % 97 + 3 for number in range(300)]
+    asked = [
+        Asked(["a" * n], ["a" * (n - number % 3) + "b" * (number % 5)], f"d{number % 101}", f"c{n % 3}", f"t{n % 2}")
+        for number, n in enumerate(lengths)
+    ]
+    run = make_run(tmp_path, asked)
+    seen = set()
+    for seed in ("1", "2", "3"):
+        argv = [sys.executable, "-c", SCORING, str(run)]
+        subprocess.run(argv, cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed}, check=True)
+        seen.add((run / "summary.csv").read_bytes())
+        seen.add(json.dumps(json.loads((run / "summary.json").read_text())["figures"]).encode())
+    assert len(seen) == 2
+
+
+def test_a_bent_page_is_named_and_not_taken_for_the_scores(tmp_path):
+    run = make_run(tmp_path, [Asked(["a"], ["a"])])
+    score_run(run)
+    for name in ("predictions/echo.parquet", "samples.parquet", "prompts.parquet"):
+        content = (run / name).read_bytes()
+        (run / name).write_bytes(content[:4] + bytes(len(content) // 4) + content[4 + len(content) // 4 :])
+        with pytest.raises(BakeoffError, match=rf"{name}: is not a readable Parquet file .*move it away"):
+            score_run(run)
+        (run / name).write_bytes(content)
+    score_run(run)
 
 
 def test_an_unknown_metric_and_a_folder_that_is_no_run_are_one_sentence(tmp_path):

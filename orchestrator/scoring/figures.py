@@ -33,10 +33,9 @@ def make_figures(tally: Tally) -> Iterator[Figure]:
     if not tally.samples:
         return
     samples = Samples(*map(np.concatenate, zip(*tally.samples, strict=True)))
-    documents = np.unique(samples.documents, return_inverse=True)[1]
     for grouping in _groupings(tally, samples):
         for metric in tally.metrics:
-            statistics = _compute(tally, metric, grouping, documents)
+            statistics = _compute(tally, metric, grouping, samples.documents)
             for number in range(len(grouping.names)):
                 yield _figure(tally, metric, grouping, statistics, number)
 

@@ -1,4 +1,4 @@
-"""What is kept of a cell's scores to make its figures: numbers only, some bytes per sample."""
+"""What is kept of a cell's scores to make its figures: numbers, some bytes per sample, and each name once."""
 
 import math
 from collections.abc import Hashable, Iterable, Sequence
@@ -38,7 +38,7 @@ class Column:
 
 
 class Samples(NamedTuple):
-    """Per sample: the numbers of its doc_class and question_type, and a hash of its document."""
+    """Per sample: the numbers of its doc_class, question_type and document, in order of appearance."""
 
     doc_classes: Ints
     question_types: Ints
@@ -57,13 +57,14 @@ class Tally:
         self.reasons: dict[str | None, int] = {None: 0}
         self.doc_classes: dict[str | None, int] = {}
         self.question_types: dict[str | None, int] = {}
+        self.documents: dict[str, int] = {}
 
     def add_samples(self, expected: Sequence[Expected]) -> None:
         """Take the groups and documents of a batch of answers."""
         firsts = expected[:: self.cell.repeats]
         doc_classes = _number([row.doc_class for row in firsts], self.doc_classes)
         question_types = _number([row.question_type for row in firsts], self.question_types)
-        documents = np.array([_document(row) for row in firsts], np.int64)
+        documents = _number([_document(row) for row in firsts], self.documents)
         self.samples.append(Samples(doc_classes, question_types, documents))
 
     def add(self, metric: Metric, measured: Measured) -> None:
@@ -94,6 +95,6 @@ def _number(names: Sequence[Name], numbers: dict[Name, int]) -> Ints:
     return np.fromiter((numbers[name] for name in names), np.int64, len(names))
 
 
-def _document(row: Expected) -> int:
-    """Hash what samples of one document share: the first image's digest, else the sample's own id."""
-    return hash(row.images[0].sha256 if row.images and row.images[0].sha256 else row.sample_id)
+def _document(row: Expected) -> str:
+    """Return what samples of one document share: the first image's digest, else the sample's own id."""
+    return row.images[0].sha256 if row.images and row.images[0].sha256 else row.sample_id
