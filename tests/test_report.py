@@ -1,13 +1,14 @@
 """Reports: what the tables and notes say, and how a terminal and a pipe get them."""
 
+import pyarrow.parquet as pq
 import pytest
 from rich.cells import cell_len
 
 from orchestrator import console
 from orchestrator.errors import BakeoffError, UsageError
 from orchestrator.reporting import summary_tables, worst, worst_table
-from orchestrator.results.plan import merge_cells, read_plan, write_plan
-from orchestrator.scoring import score_run
+from orchestrator.results.plan import merge_cells, now, read_plan, write_plan
+from orchestrator.scoring import read_summary, score_run
 from tests.scored_run import Asked, make_run
 
 RECEIPTS = [
@@ -111,6 +112,36 @@ def test_asking_for_the_worst_of_nothing_is_one_sentence(tmp_path):
         worst(run, "echo", "cer")
     with pytest.raises(UsageError, match="did you mean 'echo'"):
         worst(run, "ecko")
+
+
+def test_worst_answers_about_samples_that_the_run_no_longer_has_are_refused_in_one_sentence(tmp_path):
+    run = make_run(tmp_path, [Asked(["a"], ["a"]), Asked(["b"], ["x"])])
+    score_run(run)
+    samples = pq.read_table(run / "samples.parquet")
+    pq.write_table(samples.slice(0, 1), run / "samples.parquet")
+    with pytest.raises(BakeoffError, match=r"^run: was scored before the run went on; run `bakeoff score run`$"):
+        worst(run, "echo")
+
+
+def test_damaged_scores_are_named_with_what_to_do(tmp_path):
+    run = make_run(tmp_path, [Asked(["a"], ["a"])])
+    score_run(run)
+    path = run / "scores" / "echo.parquet"
+    content = path.read_bytes()
+    path.write_bytes(content[:4] + bytes(len(content) // 4) + content[4 + len(content) // 4 :])
+    with pytest.raises(BakeoffError, match=r"echo\.parquet: is not a readable .*; run `bakeoff score run` again"):
+        worst(run, "echo")
+
+
+def test_scores_from_before_the_run_went_on_say_so_until_it_is_scored_again(tmp_path):
+    run = make_run(tmp_path, [Asked(["a"], ["a"])])
+    score_run(run)
+    sentence = "the run went on after these scores were made; `bakeoff score run` brings them up to date"
+    assert sentence not in summary_tables(read_summary(run))[-1].notes
+    write_plan(run, read_plan(run).model_copy(update={"updated": now()}))
+    assert summary_tables(read_summary(run))[-1].notes[0] == sentence
+    score_run(run)
+    assert sentence not in summary_tables(read_summary(run))[-1].notes
 
 
 def test_a_long_answer_says_how_much_is_not_shown(tmp_path):

@@ -17,6 +17,7 @@ _MEANINGS = {
 def make_notes(summary: Summary) -> tuple[str, ...]:
     """Return what a reader of the figures has to know, the most important first."""
     return (
+        *_tell_outdated(summary),
         *_tell_missing(summary.figures),
         *_tell_stale(summary.stale),
         *_tell_deaf(summary.deaf),
@@ -32,6 +33,11 @@ def cell_name(figure: Figure) -> str:
 def params_text(params: str) -> str:
     """Return canonical JSON of parameters as `name=value name=value`."""
     return " ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in json.loads(params).items())
+
+
+def _tell_outdated(summary: Summary) -> Iterator[str]:
+    if summary.is_outdated:
+        yield f"the run went on after these scores were made; `bakeoff score {summary.run}` brings them up to date"
 
 
 def _tell_missing(figures: Sequence[Figure]) -> Iterator[str]:

@@ -7,10 +7,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from orchestrator.errors import BakeoffError
 from orchestrator.identity import canonical
 from orchestrator.parsing import Frozen, read_json
 from orchestrator.results.files import write_atomically
+from orchestrator.results.plan import read_plan
 
 SUMMARY_NAME = "summary.json"
 CSV_NAME = "summary.csv"
@@ -46,7 +49,8 @@ class Figure(Frozen):
 class Summary(Frozen):
     """What a run's scores come to; `stale` counts by model the predictions that no cell asks for.
 
-    `deaf` are the models that ignore the prompt and were asked once about an image.
+    `deaf` are the models that ignore the prompt and were asked once about an image. `is_outdated` tells whether the
+    run went on since; it is found when a summary is read, and never written.
     """
 
     schema_version: int = 1
@@ -57,6 +61,7 @@ class Summary(Frozen):
     figures: tuple[Figure, ...]
     stale: dict[str, int]
     deaf: tuple[str, ...] = ()
+    is_outdated: bool = Field(default=False, exclude=True)
 
 
 def read_summary(run: Path) -> Summary:
@@ -64,7 +69,8 @@ def read_summary(run: Path) -> Summary:
     path = run / SUMMARY_NAME
     if not path.is_file():
         raise BakeoffError(f"{run}: has no {SUMMARY_NAME}; run `bakeoff score {run.name}` first")
-    return read_json(path, Summary)
+    summary = read_json(path, Summary)
+    return summary.model_copy(update={"is_outdated": read_plan(run).updated > summary.created})
 
 
 def write_summary(run: Path, summary: Summary) -> None:
