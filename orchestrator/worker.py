@@ -2,6 +2,9 @@
 
 Started as `<env>/bin/python -I -u -X utf8 -X faulthandler worker.py RUNNER_FOLDER [HELPER_FOLDER…]`. It
 imports nothing but the standard library and runs on Python 3.8 and newer.
+
+It is one long file because an interpreter that knows nothing of our package gets it by its path. A second module
+would have to be put on the runner's path, where its name could hide a package of the env's, or be hidden by one.
 """
 
 from __future__ import annotations
@@ -53,6 +56,7 @@ _KIND_OF_CLASS = {
 }
 _EOF_EXIT = 3
 _PARENT_POLL_S = 1.0
+_GUARD_POLL_S = 0.25
 
 Message = Dict[str, Any]  # noqa: UP006 - evaluated, by Python 3.8 too
 
@@ -262,17 +266,26 @@ class Server:
 
 def error_line(identity: str | None, error: BaseException) -> bytes:
     """Return the line that says why a request failed, or the loading (None), cut to a readable length."""
-    lines = traceback.format_exception(type(error), error, error.__traceback__)
-    name, text = type(error).__name__, str(error)
-    shown = text if text and getattr(error, "kind", None) else f"{name}: {text}" if text else name
+    try:
+        kind, text, lines = _explained(error)
+    except BaseException:  # noqa: BLE001 - the words of an error are the runner's code, too
+        kind, text = "bug", f"{type(error).__name__}, which raised an error itself when asked for its message"
+        lines = traceback.format_tb(error.__traceback__)
     message = {
         "type": "error",
         "id": identity,
-        "kind": classify(error),
-        "message": shown[:MESSAGE_CHARS],
+        "kind": kind,
+        "message": text[:MESSAGE_CHARS],
         "traceback": "".join(lines)[-TRACEBACK_CHARS:],
     }
     return encode(message)
+
+
+def _explained(error: BaseException) -> tuple[str, str, list[str]]:
+    """Return kind, message and traceback of `error`; raise whatever its own methods raise."""
+    name, text = type(error).__name__, str(error)
+    shown = text if text and getattr(error, "kind", None) else f"{name}: {text}" if text else name
+    return classify(error), shown, traceback.format_exception(type(error), error, error.__traceback__)
 
 
 def classify(error: BaseException) -> str:
@@ -319,9 +332,9 @@ class Inbox:
             for message in self._messages:
                 self._take(message)
         except (OSError, ValueError):
-            os._exit(_EOF_EXIT)
+            leave()
         if not self.is_shut_down:
-            os._exit(_EOF_EXIT)
+            leave()
 
     def _take(self, message: Message) -> None:
         kind = message.get("type")
@@ -406,6 +419,32 @@ async def serve_async(server: Server, inbox: Inbox, wire: Wire, concurrency: int
     await asyncio.gather(*tasks)
 
 
+def guard_group() -> None:
+    """Start a process that waits for us to be gone, however we went, and then kills what is left of our group.
+
+    A worker that is killed, or that holds the interpreter lock, can't do so itself. Behind a launcher the group
+    need not be ours, and stays as it is. To be called before there is a thread, or anything that a fork may not share.
+    """
+    worker = os.getpid()
+    if os.getpgrp() != worker or os.fork() != 0:
+        return
+    try:
+        os.closerange(0, 4096)  # the orchestrator waits for the end of each
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # the group is asked to end, we are not
+        while os.getppid() == worker:
+            time.sleep(_GUARD_POLL_S)
+        os.killpg(0, signal.SIGKILL)
+    finally:
+        os._exit(0)
+
+
+def leave() -> None:
+    """End at once because the parent is gone, and with us all that we started, where the group is ours."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(_EOF_EXIT)  # a container's first process does not die of its own SIGKILL
+
+
 def watch_parent(parent_pid: int | None) -> None:
     """End this process when the parent is gone, however it went; only where the parent is our direct one.
 
@@ -414,17 +453,17 @@ def watch_parent(parent_pid: int | None) -> None:
     if os.getppid() != parent_pid:
         return
     if sys.platform == "linux":
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(ImportError, OSError, AttributeError):  # a Python may lack ctypes
             import ctypes
 
             ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     if os.getppid() != parent_pid:  # it died before the signal was armed
-        os._exit(_EOF_EXIT)
+        leave()
 
     def poll() -> None:
         while os.getppid() == parent_pid:
             time.sleep(_PARENT_POLL_S)
-        os._exit(_EOF_EXIT)
+        leave()
 
     threading.Thread(target=poll, daemon=True).start()
 
@@ -456,6 +495,7 @@ def serve(server: Server, inbox: Inbox, wire: Wire, message: Message) -> None:
 
 def main(*folders: str) -> int:
     """Serve the runner in the first of `folders`, the others on its path; return the exit status."""
+    guard_group()
     wire = Wire(_WIRE_IN, _WIRE_OUT)
     messages = wire.lines()
     hello = next(messages, {})

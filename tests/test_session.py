@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from orchestrator import session as module
 from orchestrator import stderr_log
+from orchestrator.config import open_workspace
 from orchestrator.errors import BakeoffError
 from orchestrator.session import Gone, Response, Session, describe_exit
 from tests.workers import ask, close, load, receive, send, spec_of, wait_until_gone
@@ -309,13 +311,28 @@ def test_a_worker_that_ended_is_noticed_though_a_grandchild_holds_its_pipes(work
     assert wait_until_gone(int(answer.text), 3)
 
 
+def members_of_group(leader):
+    """Return the processes of a group that live, which those that nobody has reaped do not."""
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,pgid=,stat="], capture_output=True, text=True, check=True)
+    rows = (line.split() for line in listed.stdout.splitlines())
+    return [int(pid) for pid, group, state in rows if int(group) == leader and not state.startswith("Z")]
+
+
+def wait_until_group_is_empty(leader, timeout_s):
+    deadline = time.monotonic() + timeout_s
+    while members_of_group(leader) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not members_of_group(leader)
+
+
 ORPHANING = """
 import sys, time
 from tests.workers import load, send, spec_of
 from orchestrator.config import open_workspace
 from orchestrator.session import Session
 from pathlib import Path
-spec = spec_of(open_workspace(Path(sys.argv[1])), "slow", {"seconds": 60, "hold_lock": sys.argv[2] == "1"})
+params = {"seconds": 60, "hold_lock": sys.argv[2] == "1", "child": True}
+spec = spec_of(open_workspace(Path(sys.argv[1])), "slow", params)
 with Session(spec) as session:
     load(session)
     send(session, "a")
@@ -327,14 +344,54 @@ with Session(spec) as session:
 
 
 @pytest.mark.parametrize("hold_lock", ["0", "1"])
-def test_no_worker_outlives_a_parent_that_is_killed(workspace, hold_lock):
+def test_neither_worker_nor_grandchild_outlives_a_parent_that_is_killed(workspace, hold_lock):
     if hold_lock == "1" and sys.platform != "linux":
         pytest.skip("only Linux tells a process of its parent's death")
     argv = [sys.executable, "-c", ORPHANING, str(workspace.root), hold_lock]
     with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE) as parent:
         pid = int(parent.stdout.readline())
+        assert len(members_of_group(pid)) == 3  # the worker, what guards its group, the grandchild
         parent.kill()
-    assert wait_until_gone(pid, 3)
+    assert wait_until_group_is_empty(pid, 3)
+
+
+def test_nothing_of_a_worker_is_left_when_it_was_shut_down(workspace):
+    with Session(spec_of(workspace, "slow", {"seconds": 0, "child": True})) as session:
+        load(session)
+        assert ask(session, "a")["a"].text == "a"
+        assert close(session) == [Gone("it was shut down", "closed")]
+        assert session._child.wait(0) == 0
+    assert wait_until_group_is_empty(session._child._process.pid, 1)
+
+
+@pytest.mark.parametrize(("leads", "status"), [(True, -signal.SIGKILL), (False, 3)])
+def test_a_worker_whose_input_ends_without_shutdown_kills_its_group_if_it_leads_one(workspace, leads, status):
+    spec = spec_of(workspace, "slow")
+    hello = {"type": "hello", "protocol": 1, "nonce": "n", "parent_pid": 1, "spill_folder": "."}
+    lines = [hello, {"type": "load", "params": {"child": leads}}]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(spec.argv, **pipes, start_new_session=leads) as worker:
+        worker.stdin.write("".join(json.dumps(line) + "\n" for line in lines).encode())
+        worker.stdin.flush()
+        assert [json.loads(worker.stdout.readline())["type"] for _ in range(2)] == ["hello", "loaded"]
+        worker.stdin.close()
+        assert worker.wait(3) == status
+    assert wait_until_group_is_empty(worker.pid, 3)
+
+
+def test_what_a_launcher_prints_before_it_becomes_the_worker_is_noise(workspace):
+    launcher = workspace.root / "launcher.sh"
+    launcher.write_text('#!/bin/sh\necho "launcher: 1 node allocated"\nexec "$@"\n')
+    launcher.chmod(0o755)
+    (workspace.root / "bakeoff.toml").write_text(f'[settings]\nlauncher = ["{launcher}"]\nload_timeout_s = 50.0\n')
+    spec = spec_of(open_workspace(workspace.root), "echo")
+    assert spec.argv[0] == str(launcher)
+    assert spec.hello_timeout_s == 50
+    with Session(spec) as session:
+        load(session)
+        assert ask(session, "a")["a"].text == "a"
+        assert close(session) == [Gone("it was shut down", "closed")]
+    assert spec.log.read_text().endswith("launcher: 1 node allocated\n")
 
 
 def test_the_log_stops_at_its_cap_and_still_knows_the_last_words(workspace, monkeypatch):

@@ -168,6 +168,41 @@ def test_sys_exit_is_an_error_of_the_request(workspace):
         assert answers["b"].text == "b"
 
 
+ODD_ERRORS = """
+class WordlessError(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+class KindlessError(Exception):
+    @property
+    def kind(self):
+        raise SystemExit
+
+ERRORS = {"wordless": WordlessError, "kindless": KindlessError}
+
+def load(params):
+    if params.get("fail"):
+        raise WordlessError
+
+def generate(state, request):
+    raise ERRORS[request["prompt"]]
+"""
+
+
+def test_an_error_that_fails_to_tell_itself_is_still_an_answer(workspace):
+    (workspace.root / "runners" / "echo" / "runner.py").write_text(ODD_ERRORS)
+    with Session(spec_of(workspace, "echo")) as session:
+        load(session)
+        answers = ask(session, "wordless", "kindless")
+    assert answers["wordless"].message.startswith("WordlessError, which raised an error itself")
+    assert answers["kindless"].message.startswith("KindlessError, which raised an error itself")
+    assert {answer.kind for answer in answers.values()} == {"bug"}
+    assert "in generate" in answers["wordless"].traceback
+    with Session(spec_of(workspace, "echo", {"fail": True})) as session:
+        (gone,) = receive(session)
+    assert (gone.cause, gone.error.kind) == ("load_failed", "bug")
+
+
 def test_a_cancelled_request_is_not_begun(workspace):
     with Session(spec_of(workspace, "slow", {"seconds": 0.3, "only": "first"})) as session:
         load(session)

@@ -1,10 +1,13 @@
 import ctypes
+import subprocess
 import time
 from pathlib import Path
 
 
 def load(params):
     time.sleep(params.get("load_seconds", 0))
+    if params.get("child"):
+        subprocess.Popen(["sleep", "77"])
     return params
 
 
