@@ -225,6 +225,14 @@ def test_a_view_from_before_a_column_was_added_is_read_and_compacted(tmp_path):
     assert [each["batch_size"] for each in read(tmp_path)] == [None, None, 1]
 
 
+def test_a_file_without_keys_is_not_taken_for_an_old_view(tmp_path):
+    path = predictions_path(tmp_path, "m")
+    path.parent.mkdir()
+    pq.write_table(pa.table({"text": ["a"]}), path)
+    with pytest.raises(BakeoffError, match=r"m\.parquet: has no column 'key'; move it away and run again"):
+        read(tmp_path)
+
+
 def lose_a_row(table):
     return table.slice(1)
 

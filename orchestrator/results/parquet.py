@@ -43,13 +43,12 @@ class ParquetReader:
     _file: pq.ParquetFile = field(init=False)
 
     def __enter__(self) -> Self:
-        """Open the file and check its version."""
+        """Open the file and check its version and that it has the first column, by which rows are found."""
         with self._reading():
             self._file = pq.ParquetFile(self.path, page_checksum_verification=True, pre_buffer=False)
-        version = int((self._file.schema_arrow.metadata or {}).get(b"bakeoff_schema", b"1"))
-        if version > SCHEMA_VERSION:
+        if reason := self._reason_against():
             self._file.close()
-            raise BakeoffError(f"{self.path}: was written by a newer bakeoff (schema {version}); upgrade to read it")
+            raise BakeoffError(f"{self.path}: {reason}")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -73,6 +72,13 @@ class ParquetReader:
             for group in range(self._file.num_row_groups):  # read in one go, a file keeps all that it has decoded
                 for batch in self._file.iter_batches(rows_max, row_groups=[group], columns=read):
                     yield _fitted(batch, wanted)
+
+    def _reason_against(self) -> str | None:
+        version = int((self._file.schema_arrow.metadata or {}).get(b"bakeoff_schema", b"1"))
+        if version > SCHEMA_VERSION:
+            return f"was written by a newer bakeoff (schema {version}); upgrade to read it"
+        first = self.schema.names[0]
+        return None if first in self.columns.names else f"has no column '{first}'; {self.remedy}"
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
