@@ -9,7 +9,7 @@ MODEL   ?= rapidocr
 DATASET ?= tiny-docs
 PROMPT  ?= question
 LIMIT   ?=
-RUN     ?= $(notdir $(patsubst %/,%,$(DATASET)))
+RUN     ?= $(patsubst %.csv,%,$(notdir $(patsubst %/,%,$(patsubst %/annotation.csv,%,$(DATASET)))))
 
 # uv does not read pip's configuration: a folder of wheels that pip knows is handed on.
 export UV_FIND_LINKS ?= $(subst $(eval ) ,$(comma),$(strip $(PIP_FIND_LINKS)))
@@ -22,9 +22,9 @@ help:  ## Show this
 
 bench: $(READY)  ## Ask MODEL(s) about DATASET with PROMPT(s), score, report (LIMIT=n: only n samples)
 	@status=0; $(BIN)/bakeoff run $(foreach m,$(MODEL),--model $(m)) $(foreach p,$(PROMPT),--prompt $(p)) \
-	    --dataset $(DATASET) --run $(RUN) $(if $(LIMIT),--limit $(LIMIT)) || status=$$?; \
+	    --dataset "$(DATASET)" --run "$(RUN)" $(if $(LIMIT),--limit $(LIMIT)) || status=$$?; \
 	  if [ $$status -ne 0 ] && [ $$status -ne 3 ]; then exit $$status; fi; \
-	  $(BIN)/bakeoff score $(RUN) && $(BIN)/bakeoff report $(RUN) && exit $$status
+	  $(BIN)/bakeoff score "$(RUN)" && $(BIN)/bakeoff report "$(RUN)" && exit $$status
 
 smoke: $(READY)  ## The whole way with the echo runner, in seconds: run, score, report
 	$(BIN)/bakeoff run --model echo --dataset tiny-docs --run smoke
@@ -47,6 +47,7 @@ format: $(LINT)  ## Put the code into the one format
 	$(BIN)/ruff check --fix
 
 new-runner: $(READY)  ## Begin the runner NAME
+	@test -n "$(NAME)" || { echo "say what it is called: make new-runner NAME=my_model" >&2; exit 2; }
 	$(BIN)/bakeoff runner new $(NAME)
 
 doctor: $(READY)  ## Look for what is missing on this machine

@@ -35,6 +35,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """Show the functions to a notebook's completion."""
+    return __all__
+
+
 def __getattr__(name: str) -> Any:
     """Import the functions when one is used: they bring pyarrow and numpy in, which `bakeoff --help` does without."""
     if name in __all__:

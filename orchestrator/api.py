@@ -1,24 +1,25 @@
 """The functions behind the commands, for notebooks and scripts; `orchestrator` hands them on."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.config import Workspace, find_workspace, get_model, list_models, open_workspace
+from orchestrator import config, doctor, scaffold
+from orchestrator.config import Model, Workspace, find_workspace, get_model, get_runner, open_workspace
 from orchestrator.datasets import open_dataset
-from orchestrator.doctor import examine
 from orchestrator.errors import UsageError, nearest
+from orchestrator.findings import Finding
+from orchestrator.manifest import Runner
 from orchestrator.prompt import load_prompt
 from orchestrator.reporting.table import Table, summary_tables
 from orchestrator.reporting.worst import worst as worst_answers
 from orchestrator.reporting.worst import worst_table
 from orchestrator.results.layout import PLAN_NAME
+from orchestrator.running import runner_check
 from orchestrator.running.events import Notify
 from orchestrator.running.experiment import RunOutcome, carry_out
 from orchestrator.running.first_look import Answer, ask_once
 from orchestrator.running.planning import Order
-from orchestrator.running.runner_check import check_runner
-from orchestrator.scaffold import init_workspace, new_runner
 from orchestrator.scoring.score import score_run
 from orchestrator.scoring.summary import Summary, read_summary
 
@@ -37,17 +38,20 @@ __all__ = [
     "try_model",
 ]
 
+Place = Workspace | Path | str | None
+"""A workspace or its folder; None: the nearest one upwards from here."""
+
 
 def run(
     *,
-    models: Sequence[str],
-    dataset: str,
-    prompts: Sequence[str] = ("question",),
+    models: Sequence[str] | str,
+    dataset: str | Path,
+    prompts: Sequence[str] | str = ("question",),
     repeat: int = 1,
     params: Mapping[str, Any] | None = None,
     limit: int | None = None,
     name: str | None = None,
-    workspace: Workspace | Path | str | None = None,
+    workspace: Place = None,
     notify: Notify | None = None,
 ) -> RunOutcome:
     """Ask `models` every question of `dataset` that they have not answered yet, with each of `prompts`.
@@ -56,9 +60,9 @@ def run(
     """
     opened = _open(workspace)
     order = Order(
-        models=tuple(get_model(opened, model) for model in dict.fromkeys(models)),
-        dataset=open_dataset(opened, dataset),
-        prompts=tuple(load_prompt(opened, prompt) for prompt in dict.fromkeys(prompts)),
+        models=tuple(get_model(opened, model) for model in dict.fromkeys(_listed(models))),
+        dataset=open_dataset(opened, str(dataset)),
+        prompts=tuple(load_prompt(opened, prompt) for prompt in dict.fromkeys(_listed(prompts))),
         overrides=dict(params or {}),
         repeats=repeat,
         limit=limit,
@@ -69,25 +73,25 @@ def run(
 
 def try_model(
     model: str,
-    images: Sequence[Path | str],
+    images: Sequence[Path | str] | Path | str,
     question: str,
     *,
     params: Mapping[str, Any] | None = None,
-    workspace: Workspace | Path | str | None = None,
+    workspace: Place = None,
     notify: Callable[[str], None] | None = None,
 ) -> Answer:
     """Ask one model one question about `images`, and keep nothing."""
     opened = _open(workspace)
     found = get_model(opened, model)
     chosen = type(found)(found.name, found.runner, {**found.params, **(params or {})})
-    return ask_once(opened, chosen, [Path(image) for image in images], question, notify or _ignore)
+    return ask_once(opened, chosen, [Path(image) for image in _listed(images)], question, notify or _ignore)
 
 
 def score(
     run: Path | str,
     *,
     metrics: Sequence[str] | None = None,
-    workspace: Workspace | Path | str | None = None,
+    workspace: Place = None,
     notify: Callable[[str], None] | None = None,
 ) -> Summary:
     """Score the answers of `run` (a name or a path) by `metrics` (default: all) and write scores and summary."""
@@ -99,7 +103,7 @@ def report(
     *,
     worst: int | None = None,
     metric: str = "cer",
-    workspace: Workspace | Path | str | None = None,
+    workspace: Place = None,
 ) -> list[Table]:
     """Return the scores of `run` as tables of text; with `worst`, also that many answers of each model."""
     folder = run_path(run, lambda: _open(workspace))
@@ -123,7 +127,43 @@ def run_path(run: Path | str, workspace: Callable[[], Workspace]) -> Path:
     raise UsageError(f"there is no run '{run}'{nearest(str(run), known)} (`bakeoff list runs` shows all)")
 
 
-def _open(workspace: Workspace | Path | str | None) -> Workspace:
+def init_workspace(folder: Path | str = ".") -> Path:
+    """Make `folder` a workspace with the built-in prompts and the tiny dataset; return its path."""
+    return scaffold.init_workspace(Path(folder))
+
+
+def list_models(workspace: Place = None) -> dict[str, Model]:
+    """Return every usable model by name."""
+    return config.list_models(_open(workspace))
+
+
+def examine(workspace: Place = None) -> list[Finding]:
+    """Return what `bakeoff doctor` finds."""
+    return list(doctor.examine(_open(workspace)))
+
+
+def new_runner(name: str, workspace: Place = None) -> Runner:
+    """Write a runner folder that works as it is."""
+    return scaffold.new_runner(_open(workspace), name)
+
+
+def check_runner(name: str, workspace: Place = None, notify: Callable[[str], None] | None = None) -> Iterator[Finding]:
+    """Prove the runner or model called `name` against the contract, finding by finding."""
+    opened = _open(workspace)
+    models = config.list_models(opened)
+    found = models.get(name)
+    if found is None:
+        runner = get_runner(opened, name)
+        found = next(model for model in models.values() if model.runner.name == runner.name)
+    return runner_check.check_runner(opened, found, notify or _ignore)
+
+
+def _listed(given: Sequence[Any] | Path | str) -> Sequence[Any]:
+    """Take one thing for a list of it."""
+    return [given] if isinstance(given, (str, Path)) else given
+
+
+def _open(workspace: Place) -> Workspace:
     if isinstance(workspace, Workspace):
         return workspace
     return open_workspace(Path(workspace)) if workspace else find_workspace()

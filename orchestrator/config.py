@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 
 from orchestrator.errors import UsageError, nearest
 from orchestrator.manifest import Discovery, Runner, discover
+from orchestrator.names import find_bad_name
 from orchestrator.parsing import Frozen, read_toml
 
 CONFIG_NAME = "bakeoff.toml"
@@ -35,6 +36,8 @@ class Config(Frozen):
     @field_validator("models")
     @classmethod
     def _name_their_runner(cls, models: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        if problem := find_bad_name(list(models)):
+            raise ValueError(problem)
         for name, table in models.items():
             if not isinstance(table.get("runner"), str):
                 raise ValueError(f"model '{name}' must say which runner it is of: runner = \"…\"")  # noqa: TRY004

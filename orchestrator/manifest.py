@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from orchestrator.errors import BakeoffError
+from orchestrator.names import find_bad_name
 from orchestrator.parsing import Frozen, read_toml
 
 MANIFEST_NAME = "runner.toml"
@@ -47,6 +48,13 @@ class Manifest(Frozen):
     load_timeout_s: float | None = Field(default=None, gt=0)
     defaults: dict[str, Any] = {}
     models: dict[str, dict[str, Any]] = {}
+
+    @field_validator("models")
+    @classmethod
+    def _can_be_files(cls, models: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        if problem := find_bad_name(list(models)):
+            raise ValueError(problem)
+        return models
 
     @field_validator("python", mode="before")
     @classmethod
@@ -115,7 +123,7 @@ def is_runner_name(name: str) -> bool:
 def read_runner(folder: Path) -> Runner:
     """Read one runner folder; raise BakeoffError naming the first thing that is missing or wrong."""
     if not is_runner_name(folder.name):
-        raise BakeoffError(f"{folder}: a runner's name is made of letters, digits, '_' and '-'")
+        raise BakeoffError(f"{folder}: a runner's name is made of Latin letters, digits, '_' and '-'")
     if not (folder / MANIFEST_NAME).is_file():
         raise BakeoffError(f"{folder}: has no {MANIFEST_NAME}; write one, or start the folder's name with '_'")
     manifest = read_toml(folder / MANIFEST_NAME, Manifest)

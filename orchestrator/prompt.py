@@ -49,7 +49,13 @@ def load_prompt(workspace: Workspace, given: str) -> Prompt:
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"{path}: is not a prompt; a prompt is one file that ends in .txt or .md")
     names = (name for name, known_path in known.items() if known_path == path)
-    return read_prompt(path, next(names, path.stem))
+    return read_prompt(path, next(names, _name_outside(workspace, path)))
+
+
+def _name_outside(workspace: Workspace, path: Path) -> str:
+    """Return the name of a prompt that is not below `prompts/`: its path, so that no two have the same."""
+    root = workspace.root.resolve()
+    return (path.relative_to(root) if path.is_relative_to(root) else path).with_suffix("").as_posix()
 
 
 def list_prompts(workspace: Workspace) -> dict[str, Path]:

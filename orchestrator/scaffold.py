@@ -5,8 +5,8 @@ from pathlib import Path
 
 from orchestrator.config import BUILTIN, CONFIG_NAME, Workspace
 from orchestrator.errors import UsageError
+from orchestrator.files import disk_errors
 from orchestrator.manifest import MANIFEST_NAME, Runner, is_runner_name, read_runner
-from orchestrator.results.files import disk_errors
 
 _CONFIG = """\
 # A workspace of bakeoff. Everything has a default; this file may stay as it is.
@@ -73,7 +73,7 @@ def new_runner(workspace: Workspace, name: str) -> Runner:
     """Write a runner folder that works as it is; raise UsageError where the name is taken or cannot be one."""
     folder = workspace.root / "runners" / name
     if not is_runner_name(name):
-        raise UsageError(f"'{name}' cannot name a runner: use letters, digits, '_' and '-'")
+        raise UsageError(f"'{name}' cannot name a runner: use Latin letters, digits, '_' and '-'")
     if folder.exists() or name in workspace.discovery.runners:
         raise UsageError(f"there is a runner '{name}' already; choose another name")
     with disk_errors(folder):

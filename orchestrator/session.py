@@ -111,6 +111,10 @@ class Session:
         """Tell the worker that nobody waits for the request any more; it answers or not."""
         self._say({"type": "cancel", "id": identity})
 
+    def abandon(self, reason: str) -> Gone:
+        """End a worker that has become useless though it lives."""
+        return self._lost("crashed", reason)
+
     def flush(self) -> None:
         """Write as much as the pipe takes; the rest goes out while polling."""
         try:

@@ -8,13 +8,18 @@ from io import RawIOBase
 from pathlib import Path
 from typing import Self
 
+from orchestrator.files import disk_errors
+
 CAP_BYTES = 16 << 20
 TAIL_CHUNKS_BYTES = 16 << 10
 
 
 @dataclass(slots=True)
 class StderrLog:
-    """An append-only log that stops growing at `CAP_BYTES` and always knows the last words."""
+    """A log that stops growing at `CAP_BYTES` and always knows the last words.
+
+    Sessions follow one another in it; one that finds it half full begins anew and keeps the old one beside it.
+    """
 
     path: Path
     _file: RawIOBase = field(init=False)
@@ -23,7 +28,10 @@ class StderrLog:
 
     def __enter__(self) -> Self:
         """Open the file at its end and head the new session with the time."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with disk_errors(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self.path.is_file() and self.path.stat().st_size >= CAP_BYTES // 2:  # room for what is to come
+                self.path.replace(self.path.with_suffix(".old.log"))
         self._file = self.path.open("ab", buffering=0)
         self._left = CAP_BYTES - self._file.tell()
         self._put(f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n".encode())

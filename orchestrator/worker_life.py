@@ -13,7 +13,7 @@ Cause = Literal["load_failed", "load_timeout", "timeout", "crashed", "protocol",
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
-    """How a worker is started and what it is told to load; times are in seconds."""
+    """How a worker is started, in which `folder`, and what it is told to load; times are in seconds."""
 
     runner: str
     argv: tuple[str, ...]

@@ -417,7 +417,7 @@ def test_a_worker_sees_the_allowed_variables_and_those_its_manifest_names(worksp
     assert "NAMED_TOKEN" in seen
     assert "PATH" in seen
     assert "OTHER_TOKEN" not in seen
-    assert answer.info["path"] == str(workspace.root / "runners" / "tells_env")
+    assert answer.info["path"] == str(workspace.root), "a runner that writes beside itself would change its own code"
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")

@@ -70,7 +70,7 @@ def test_every_sample_is_answered_and_nothing_is_left_lying_about(ask):
     outcome = ask("echo", words=["one", "two", "three"])
     assert outcome.folder.name == "words"
     (model,) = outcome.models
-    assert (model.total, model.before, model.ok, model.failed, model.error) == (3, 0, 3, 0, None)
+    assert (model.total, model.before, model.ok, model.failed, model.error) == (3, {}, 3, 0, None)
     answers = rows(outcome.folder, "echo")
     assert {question: row["text"] for question, row in answers.items()} == {w: w for w in answers}
     assert answers["one"]["attempts"] == 1
@@ -82,7 +82,7 @@ def test_asking_again_asks_nothing_and_rewrites_nothing(ask, oracle):
     outcome = ask("echo", oracle=oracle)
     content = predictions_path(outcome.folder, "echo").read_bytes()
     again = ask("echo", oracle=oracle)
-    assert (again.models[0].before, again.models[0].statuses) == (3, {})
+    assert (again.models[0].before, again.models[0].statuses) == ({"ok": 3}, {})
     assert predictions_path(outcome.folder, "echo").read_bytes() == content
     assert executed(oracle) == {"one": 1, "two": 1, "three": 1}
 
@@ -92,7 +92,7 @@ def test_only_what_is_new_is_asked(ask, oracle):
     ask("echo", oracle=oracle)
     assert executed(oracle) == {"one": 1, "two": 1, "three": 1}
     outcome = ask("echo", oracle=oracle, words=["one", "two", "three", "four"])
-    assert (outcome.models[0].before, outcome.models[0].ok) == (3, 1)
+    assert (outcome.models[0].before, outcome.models[0].ok) == ({"ok": 3}, 1)
     ask("echo", oracle=oracle, repeat=2)
     assert executed(oracle) == {"one": 2, "two": 2, "three": 2, "four": 2}
 
@@ -157,7 +157,7 @@ def test_a_model_that_cannot_be_loaded_does_not_stop_the_next(ask):
     assert (failed.error, failed.statuses) == ("there are no weights at /nowhere", {})
     assert (fine.ok, fine.error) == (3, None)
     assert last.statuses == {"error": 3}
-    assert last.error.startswith("none of 3 requests was answered, the first because of: ValueError: ")
+    assert last.error.startswith("none of 3 requests was answered, the first because: ValueError: ")
 
 
 def test_a_model_that_always_dies_is_given_up(ask, oracle):
@@ -249,7 +249,7 @@ def test_a_killed_orchestrator_loses_doubles_and_repeats_nothing_acknowledged(as
         before = executed(oracle)
     outcome = ask("slow", oracle=oracle, params={"seconds": 0.02})
     assert statuses(outcome.folder, "slow") == dict.fromkeys(words, "ok")
-    assert outcome.models[0].before == len(acknowledged)
+    assert outcome.models[0].before == {"ok": len(acknowledged)}
     after = executed(oracle)
     assert {word: after[word] for word in acknowledged} == {word: before[word] for word in acknowledged}
     assert sum(after.values()) <= len(words) + 4 * kills  # what was begun or on its way when the kill came
@@ -276,7 +276,7 @@ def test_ctrl_c_finishes_what_was_begun_and_the_same_call_goes_on(ask, workspace
     assert executed(oracle) == dict.fromkeys(done, 1)
     assert 3 <= len(done) < 40
     outcome = ask("slow", oracle=oracle, params={"seconds": 0.05})
-    assert outcome.models[0].before == len(done)
+    assert outcome.models[0].before == {"ok": len(done)}
     assert executed(oracle) == dict.fromkeys(words, 1)
 
 

@@ -31,6 +31,6 @@ def test_an_installed_wheel_makes_a_workspace_and_runs_in_it(tmp_path):
     call(bakeoff, "score", "tiny-docs", cwd=mine)
     assert "88/88" in call(bakeoff, "report", "tiny-docs", cwd=mine)
     in_a_notebook = (
-        "import orchestrator; print(orchestrator.run(models=['echo'], dataset='tiny-docs').models[0].before)"
+        "import orchestrator; print(orchestrator.run(models=['echo'], dataset='tiny-docs').models[0].answered)"
     )
     assert call(python, "-c", in_a_notebook, cwd=mine).strip() == "88"

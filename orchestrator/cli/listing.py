@@ -74,12 +74,17 @@ def _metrics(_: Workspace) -> list[tuple[str, str]]:
 
 
 def _runs(workspace: Workspace) -> list[tuple[str, str]]:
+    from orchestrator.errors import BakeoffError  # noqa: PLC0415 - only for this kind
     from orchestrator.results.layout import PLAN_NAME  # noqa: PLC0415 - only for this kind
     from orchestrator.results.plan import read_plan  # noqa: PLC0415 - only for this kind
 
     rows = []
     for path in sorted(workspace.results.glob(f"*/{PLAN_NAME}")):
-        plan = read_plan(path.parent)
+        try:
+            plan = read_plan(path.parent)
+        except BakeoffError as error:
+            rows.append((path.parent.name, f"unusable: {error}"))
+            continue
         models = ", ".join(dict.fromkeys(cell.model for cell in plan.cells))
         rows.append((plan.name, f"{plan.samples} samples of {plan.dataset}; {models}; {plan.updated:%Y-%m-%d %H:%M}"))
     return rows

@@ -4,7 +4,6 @@ import click
 
 from orchestrator import console
 from orchestrator.cli.common import current_workspace
-from orchestrator.config import Model, Workspace, get_runner, list_models
 from orchestrator.errors import ModelFailedError
 
 
@@ -44,22 +43,12 @@ def check(name: str) -> int:
     Example:
       bakeoff runner check echo
     """
-    from orchestrator.running.runner_check import check_runner  # noqa: PLC0415 - only here
+    from orchestrator import api  # noqa: PLC0415 - only here
 
-    workspace = current_workspace()
     is_well = True
-    for finding in check_runner(workspace, _model_of(workspace, name), console.status):
+    for finding in api.check_runner(name, current_workspace(), console.status):
         click.echo(f"{'!!' if finding.problem else 'ok'}  {finding.what}: {console.printable(finding.state)}")
         if finding.problem:
             is_well = False
             click.echo(f"      {console.printable(finding.problem)}")
     return 0 if is_well else ModelFailedError.exit_code
-
-
-def _model_of(workspace: Workspace, name: str) -> Model:
-    """Return the model called `name`, else the first model of the runner called so."""
-    models = list_models(workspace)
-    if name in models:
-        return models[name]
-    found = get_runner(workspace, name)
-    return next(model for model in models.values() if model.runner.name == found.name)

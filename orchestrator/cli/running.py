@@ -1,5 +1,6 @@
 """The commands that ask models: `run` and `try`."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,7 @@ def run(
       bakeoff run --model rapidocr --model tesseract --prompt question --dataset tiny-docs
     """
     from orchestrator import api  # noqa: PLC0415 - brings pyarrow in, which --help does without
+    from orchestrator.results.layout import log_path  # noqa: PLC0415 - as above
 
     with console.RunDisplay() as display:
         outcome = api.run(
@@ -58,6 +60,9 @@ def run(
         console.status("interrupted; the same command goes on from here")
         return _INTERRUPTED
     failed = [model.model for model in outcome.models if model.error]
+    for log in (log_path(outcome.folder, model) for model in failed):
+        if log.is_file():
+            console.status(f"what its worker said is in {shown_path(log)}")
     console.status(f"answers are in {shown_path(outcome.folder)}; next: bakeoff score {outcome.folder.name}")
     return ModelFailedError.exit_code if failed else 0
 
@@ -107,11 +112,13 @@ def _show(display: console.RunDisplay, event: object) -> None:
 def _describe(outcome: "ModelOutcome") -> str:
     """Say in one line how a model's part of a run ended."""
     shared = f" (for {outcome.answers} questions)" if outcome.answers > outcome.total else ""
-    parts = [f"{outcome.before + outcome.ok} of {outcome.total} answered{shared}"]
-    if outcome.before and (outcome.ok or outcome.failed):
+    parts = [f"{outcome.answered} of {outcome.total} answered{shared}"]
+    if outcome.before.get("ok") and outcome.statuses:
         parts.append(f"{outcome.ok} now")
-    parts += [f"{n} {status}" for status, n in sorted(outcome.statuses.items()) if status != "ok"]
-    if outcome.ok or outcome.failed:
+    others = Counter(outcome.before) + Counter(outcome.statuses)
+    parts += [f"{n} {status}" for status, n in sorted(others.items()) if status != "ok"]
+    if outcome.statuses:
         parts.append(f"{outcome.elapsed_s:.1f} s")
-    text = ", ".join(parts)
-    return f"{text}; FAILED: {outcome.error}" if outcome.error else text
+    lines = [", ".join(parts) + (f"; FAILED: {outcome.error}" if outcome.error else "")]
+    lines += [f"  {status}: {why}" for status, why in outcome.reasons.items() if why not in (outcome.error or "")]
+    return "\n".join(lines)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.datasets.columns import SPELLINGS as SHARED_SPELLINGS
-from orchestrator.datasets.columns import optional, other_columns, own_id, references, rest
+from orchestrator.datasets.columns import check_optional, optional, other_columns, own_id, references, rest
 from orchestrator.datasets.sample import Box, Sample
 from orchestrator.datasets.table import find_table, missing_column, nearest_column, open_table, place
 from orchestrator.errors import BakeoffError
@@ -60,6 +60,7 @@ def load(path: Path) -> Iterator[Sample]:
         if field not in columns:
             raise missing_column(table, field, SPELLINGS[field])
     folder = os.path.abspath(source.parent)  # noqa: PTH100 - links in the path are the user's names
+    check_optional(table, columns)
     others = other_columns(table, columns)
     seen: dict[str, int] = {}
     counts: Counter[str] = Counter()

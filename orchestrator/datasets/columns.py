@@ -1,6 +1,6 @@
 """The columns that every table of questions shares: how they are spelled, and what a row says in them."""
 
-from orchestrator.datasets.table import Row, Table, label
+from orchestrator.datasets.table import Row, Table, label, nearest_column
 from orchestrator.errors import BakeoffError
 
 SPELLINGS = {
@@ -10,6 +10,16 @@ SPELLINGS = {
     "doc_class": ("docclass", "doctype", "documentclass", "documenttype"),
     "question_type": ("questiontype", "questionclass", "qtype"),
 }
+
+
+def check_optional(table: Table, columns: dict[str, int]) -> None:
+    """Raise BakeoffError where a column is missing that another is almost called: nothing is dropped silently."""
+    for field in ("answer", "doc_class", "question_type"):
+        near = nearest_column([table.columns[p] for p in other_columns(table, columns)], SPELLINGS[field])
+        if field not in columns and near is not None:
+            raise BakeoffError(
+                f"{table.path}: there is no column '{field}', but '{near}'; rename it, one way or the other"
+            )
 
 
 def own_id(table: Table, row: Row, columns: dict[str, int], seen: dict[str, int]) -> str | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.datasets.columns import SPELLINGS, optional, other_columns, own_id, references, rest
+from orchestrator.datasets.columns import SPELLINGS, check_optional, optional, other_columns, own_id, references, rest
 from orchestrator.datasets.sample import Sample
 from orchestrator.datasets.table import find_table, missing_column, open_table, place
 from orchestrator.errors import BakeoffError
@@ -23,6 +23,7 @@ def load(path: Path) -> Iterator[Sample]:
     columns = place(table.columns, SPELLINGS)
     if "question" not in columns:
         raise missing_column(table, "question", SPELLINGS["question"])
+    check_optional(table, columns)
     others = other_columns(table, columns)
     seen: dict[str, int] = {}
     for number, row in enumerate(table.rows(), start=1):

@@ -22,8 +22,8 @@ from orchestrator.env.interpreter import Interpreter, probe
 from orchestrator.env.state import State, list_contents, write_state
 from orchestrator.env.uv import find_links, run_uv, uv_version
 from orchestrator.errors import BakeoffError
+from orchestrator.files import disk_errors
 from orchestrator.manifest import Runner
-from orchestrator.results.files import disk_errors
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from orchestrator.env.folders import last_used_s, list_folders, remove_leftovers
 from orchestrator.env.interpreter import recall_interpreter
 from orchestrator.env.locks import removing
 from orchestrator.env.state import State, read_state
-from orchestrator.results.files import disk_errors
+from orchestrator.files import disk_errors
 
 _DAY_S = 86400.0
 

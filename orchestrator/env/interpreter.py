@@ -11,10 +11,10 @@ from pathlib import Path
 from orchestrator.config import Workspace
 from orchestrator.env.uv import run_uv
 from orchestrator.errors import BakeoffError
+from orchestrator.files import disk_errors, write_atomically
 from orchestrator.manifest import Runner
 from orchestrator.parsing import Frozen, parse, read_json
 from orchestrator.process import run
-from orchestrator.results.files import disk_errors, write_atomically
 
 _PROBE = """
 import json, os, platform, sys, sysconfig

@@ -10,8 +10,8 @@ from orchestrator.config import Workspace
 from orchestrator.env.interpreter import find_interpreter
 from orchestrator.env.uv import run_uv
 from orchestrator.errors import UsageError
+from orchestrator.files import disk_errors, write_atomically
 from orchestrator.manifest import Runner
-from orchestrator.results.files import disk_errors, write_atomically
 
 # Where one machine finds wheels must not leak into a file that is committed for all.
 _LOCAL = ("UV_FIND_LINKS", "UV_TORCH_BACKEND")

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from orchestrator.results.files import disk_errors
+from orchestrator.files import disk_errors
 
 
 @contextmanager
 def building(folder: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     """Hold the right to build the environment `folder`; call `on_wait` if another process has it now."""
-    lock = FileLock(_lock_path(folder, "lock"))
+    lock = FileLock(_lock_path(folder, "lock"), fallback_to_soft=False)
     with disk_errors(folder):
         try:
             lock.acquire(blocking=False)
@@ -39,7 +39,7 @@ def using(folder: Path) -> Iterator[None]:
 def removing(folder: Path) -> Iterator[bool]:
     """Yield whether nobody builds or uses the environment `folder`, and keep it so meanwhile."""
     with _use_file(folder) as descriptor:
-        lock = FileLock(_lock_path(folder, "lock"))
+        lock = FileLock(_lock_path(folder, "lock"), fallback_to_soft=False)
         try:
             yield _has_locked(lock, descriptor)
         finally:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from orchestrator.env.interpreter import Interpreter
 from orchestrator.errors import BakeoffError
+from orchestrator.files import write_atomically
 from orchestrator.parsing import Frozen, read_json
-from orchestrator.results.files import write_atomically
 
 STATE_NAME = ".bakeoff-env.json"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from orchestrator.config import Settings, Workspace
 from orchestrator.env.failures import explain
 from orchestrator.errors import BakeoffError
+from orchestrator.files import disk_errors, write_atomically
 from orchestrator.manifest import Runner
 from orchestrator.process import Completed, run
-from orchestrator.results.files import disk_errors, write_atomically
 
 _LOG_BYTES = 64 * 1024
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.json as pj
 from pydantic_core import to_json
 
-from orchestrator.results.files import disk_errors, read_errors, sync_folder
+from orchestrator.files import disk_errors, read_errors, sync_folder
 from orchestrator.results.schema import PREDICTIONS
 
 SYNC_EVERY_S = 1.0

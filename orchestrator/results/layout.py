@@ -1,16 +1,14 @@
 """Where things lie in a run's directory; nobody else builds these paths."""
 
-import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from orchestrator.results.files import remove_temporaries
+from orchestrator.files import remove_temporaries
 
 PLAN_NAME = "run.json"
 SAMPLES_NAME = "samples.parquet"
 PROMPTS_NAME = "prompts.parquet"
-_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _ABANDONED_S = 3600.0
 
 
@@ -53,8 +51,3 @@ def remove_leftovers(run: Path) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink()
-
-
-def is_plain_name(name: str) -> bool:
-    """Tell whether `name` can be a file's name everywhere: no separators, no leading dot, at most 100 characters."""
-    return _PLAIN.fullmatch(name) is not None

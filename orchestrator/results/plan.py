@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator.errors import BakeoffError
 from orchestrator.identity import canonical
 from orchestrator.parsing import Frozen, read_json
-from orchestrator.results.files import write_atomically
+from orchestrator.files import write_atomically
 from orchestrator.results.layout import PLAN_NAME
 
 

@@ -13,13 +13,11 @@ from numpy.typing import NDArray
 
 from orchestrator.errors import BakeoffError
 from orchestrator.results import keysets
-from orchestrator.results.files import replacing
+from orchestrator.files import replacing
 from orchestrator.results.journal import JournalReader
 from orchestrator.results.layout import journal_folder, predictions_path
 from orchestrator.results.parquet import ParquetReader, write_table
 from orchestrator.results.schema import FINAL_STATUSES, PREDICTIONS
-
-__all__ = ["Compaction", "compact", "read_predictions", "write_table"]
 
 
 class _Source(Protocol):

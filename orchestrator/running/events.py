@@ -1,7 +1,7 @@
 """What a run tells while it goes on; whoever shows it decides how."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +39,23 @@ class ModelOutcome:
     """How a model's part ended; `error` says why it failed, None where it did not.
 
     `total` counts distinct requests, which stand for `answers` (samples x prompts x repeats, several of which may make
-    the same request); `before` those that were answered already; `statuses` what came of the others now.
+    the same request). `before` counts those with a final prediction already, by its status, `statuses` what came of the
+    others now; `reasons` holds the first message of each status that is no answer.
     """
 
     model: str
     answers: int
     total: int
-    before: int
+    before: dict[str, int]
     statuses: dict[str, int]
     elapsed_s: float
     error: str | None = None
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def answered(self) -> int:
+        """Answers there are now, those of earlier calls included."""
+        return self.before.get("ok", 0) + self.ok
 
     @property
     def ok(self) -> int:

@@ -2,25 +2,26 @@
 
 import gc
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.config import Model, Workspace
-from orchestrator.env import ensure_env, use_env
+from orchestrator.env import ensure_env, lock_digest, use_env
 from orchestrator.errors import BakeoffError, DiskError
-from orchestrator.identity import canonical
+from orchestrator.identity import canonical, digest_runner
 from orchestrator.results.expected import read_prompt
 from orchestrator.results.journal import CellColumns, Journal
-from orchestrator.results.layout import journal_folder, spill_folder
+from orchestrator.results.layout import journal_folder, remove_leftovers
 from orchestrator.results.plan import Cell
 from orchestrator.results.view import compact
 from orchestrator.running.events import Advance, ModelOutcome, Note, Notify
 from orchestrator.running.interrupt import Interrupt, catching_interrupts
 from orchestrator.running.lock import holding
 from orchestrator.running.missing import Missing, find_missing
-from orchestrator.running.planning import Order, record_env, run_folder, write_down
+from orchestrator.running.planning import Order, record_answers, record_env, run_folder, write_down
 from orchestrator.running.supervise import Work, answer_all
 from orchestrator.running.worker_spec import make_spec
 from orchestrator.session import Session, require_posix
@@ -45,6 +46,7 @@ class _Kitchen:
     run: Path
     interrupt: Interrupt
     notify: Notify
+    began_ns: int  # when images were digested: what is younger was changed since
 
 
 def carry_out(workspace: Workspace, order: Order, notify: Notify) -> RunOutcome:
@@ -55,15 +57,16 @@ def carry_out(workspace: Workspace, order: Order, notify: Notify) -> RunOutcome:
     """
     require_posix()
     run = run_folder(workspace, order)
+    outcomes: list[ModelOutcome] = []
     with holding(run), _collecting_rarely(), catching_interrupts(notify) as interrupt:
-        kitchen = _Kitchen(workspace, run, interrupt, notify)
+        remove_leftovers(run)
+        kitchen = _Kitchen(workspace, run, interrupt, notify, time.time_ns())
         asked = write_down(workspace, order, run)
-        outcomes = []
         for model in order.models:
             if not interrupt.level:
                 outcomes.append(_run_model(kitchen, model, tuple(c for c in asked if c.model == model.name)))
                 notify(outcomes[-1])
-        return RunOutcome(run, tuple(outcomes), interrupted=interrupt.level > 0)
+    return RunOutcome(run, tuple(outcomes), interrupted=interrupt.level > 0)
 
 
 @contextmanager
@@ -80,61 +83,78 @@ def _collecting_rarely() -> Iterator[None]:
 def _run_model(kitchen: _Kitchen, model: Model, cells: tuple[Cell, ...]) -> ModelOutcome:
     """Let one model answer what is missing; its failure is part of the outcome, that of our disk is not."""
     start = time.monotonic()
-    _compact(kitchen, model.name)
-    missing = find_missing(kitchen.run, cells)
-    statuses: dict[str, int] = {}
-    error = None
-    if missing.count:
-        try:
-            error = _ask(kitchen, model, missing, statuses)
-        except DiskError:
-            raise
-        except BakeoffError as failure:
-            error = str(failure)
+    outcome = ModelOutcome(model.name, 0, 0, {}, {}, 0.0)
+    try:
         _compact(kitchen, model.name)
-    before = missing.total - missing.count
-    elapsed_s = time.monotonic() - start
-    return ModelOutcome(model.name, missing.answers, missing.total, before, statuses, elapsed_s, error)
+        missing = find_missing(kitchen.run, cells)
+        outcome = replace(outcome, answers=missing.answers, total=missing.total, before=missing.before)
+        if missing.count:
+            try:
+                error = _ask(kitchen, model, missing, outcome)
+            finally:
+                _compact(kitchen, model.name)
+                if outcome.statuses:
+                    record_answers(kitchen.run)
+            outcome = replace(outcome, error=error)
+    except DiskError:
+        raise
+    except BakeoffError as failure:
+        outcome = replace(outcome, error=str(failure))
+    error = outcome.error or _find_total_failure(outcome)
+    return replace(outcome, error=error, elapsed_s=time.monotonic() - start)
 
 
 def _compact(kitchen: _Kitchen, model: str) -> None:
     """Compact the model's journals and tell what was damaged in them."""
-    done = compact(kitchen.run, model)
+    with kitchen.interrupt.deferred():
+        done = compact(kitchen.run, model)
     if done.damaged:
         kept = f"; see {', '.join(map(str, done.kept))}" if done.kept else ""
         text = f"{model}: {done.damaged} records of its journal were damaged; what they answered is asked again{kept}"
         kitchen.notify(Note(text))
 
 
-def _ask(kitchen: _Kitchen, model: Model, missing: Missing, statuses: dict[str, int]) -> str | None:
-    """Ask what is missing; return why the model failed, or None. `statuses` counts what came."""
-    run = kitchen.run
+def _ask(kitchen: _Kitchen, model: Model, missing: Missing, outcome: ModelOutcome) -> str | None:
+    """Ask what is missing; return why the model failed, or None. What comes is counted in `outcome`."""
+    run, interrupt = kitchen.run, kitchen.interrupt
     systems = tuple(read_prompt(run, cell).system for cell in missing.cells)
     columns = [CellColumns(c.model, c.runner, canonical(c.params), c.prompt) for c in missing.cells]
     with Journal(journal_folder(run, model.name), columns) as journal:
-        is_proven = missing.count < missing.total
-        work = Work(missing.tasks(), journal, spill_folder(run), missing.total, is_proven, statuses=statuses)
+        work = Work(missing, journal, run, kitchen.began_ns, outcome.statuses, reasons=outcome.reasons)
         if not work.has_more():
             return None
-
-        def note(text: str) -> None:
-            kitchen.notify(Note(text))
-
-        env = ensure_env(kitchen.workspace, model.runner, note)
-        record_env(run, model.runner.name, env)
-        spec = make_spec(kitchen.workspace, replace(model, params=missing.cells[0].params), env, run)
-        advance = _advance(model.name, missing, statuses, kitchen.notify)
-        with use_env(env):
-            error = answer_all(work, lambda: Session(spec, note), systems, kitchen.interrupt, advance)
-        return error or _find_total_failure(work)
+        advance = _advance(model.name, missing, outcome.statuses, kitchen.notify)
+        with _prepare(kitchen, model, missing.cells[0]) as start, interrupt.deferred():
+            return answer_all(work, start, systems, interrupt, advance)
 
 
-def _find_total_failure(work: Work) -> str | None:
-    """Say so where a model that never answered met every request with an error: that is the model's failure."""
-    errors = sum(work.statuses.get(status, 0) for status in ("error", "timeout", "crashed", "lost"))
-    if work.is_proven or not errors or "refused" in work.statuses:
+@contextmanager
+def _prepare(kitchen: _Kitchen, model: Model, cell: Cell) -> Iterator[Callable[[], Session]]:
+    """Get the model's environment and yield what starts a worker of it, as long as its code is what was planned."""
+
+    def note(text: str) -> None:
+        kitchen.notify(Note(text))
+
+    env = ensure_env(kitchen.workspace, model.runner, note)
+    record_env(kitchen.run, model.runner.name, env)
+    spec = make_spec(kitchen.workspace, replace(model, params=cell.params), env, kitchen.run)
+
+    def start() -> Session:
+        if digest_runner(model.runner, lock_digest(model.runner)) != cell.runner_digest:
+            raise BakeoffError(f"{model.runner.folder} was edited while the run went on; run the same command again")
+        return Session(spec, note)
+
+    with use_env(env):
+        yield start
+
+
+def _find_total_failure(outcome: ModelOutcome) -> str | None:
+    """Say so where a model has no answer to show for all that it was asked: then something is wrong with all of it."""
+    statuses = Counter(outcome.before) + Counter(outcome.statuses)
+    if not statuses or statuses["ok"] or statuses["refused"]:
         return None
-    return f"none of {errors} requests was answered, the first because of: {work.first_error}"
+    reason = next(iter(outcome.reasons.values()), None)
+    return f"none of {statuses.total()} requests was answered" + (f", the first because: {reason}" if reason else "")
 
 
 def _advance(model: str, missing: Missing, statuses: dict[str, int], notify: Notify) -> Callable[[], None]:

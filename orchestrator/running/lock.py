@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from orchestrator.errors import LockedError
-from orchestrator.results.files import disk_errors, write_atomically
+from orchestrator.files import disk_errors, write_atomically
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def holding(run: Path) -> Iterator[None]:
     """Hold the lock of the run directory `run`; raise LockedError naming who holds it at once if it is taken."""
     with disk_errors(run):
         run.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(run / ".lock")
+        lock = FileLock(run / ".lock", fallback_to_soft=False)
         try:
             lock.acquire(timeout=0)
         except Timeout:

@@ -29,17 +29,24 @@ class Task(NamedTuple):
 class Missing:
     """The requests to make of one model, lazily and in the order of the samples, the cells taking turns.
 
-    `total` counts distinct keys, `answers` the samples, prompts and repeats that they answer. Held in memory are one
-    bit a row and the keys that were tried in vain.
+    `total` counts distinct keys, `before` those that have a final prediction, by its status, `answers` the samples,
+    prompts and repeats that they answer. Held in memory are one byte a row and the keys that were `tried` in vain.
+    `has_answers` tells whether the model has ever answered.
     """
 
     run: Path
     cells: tuple[Cell, ...]
     answers: int
     total: int
-    count: int
+    before: dict[str, int]
     tried: dict[str, int]
+    has_answers: bool
     _masks: tuple[NDArray[np.bool_], ...]
+
+    @property
+    def count(self) -> int:
+        """How many requests are to be made."""
+        return self.total - sum(self.before.values())
 
     def tasks(self) -> Iterator[Task]:
         """Yield what is missing, computing it anew from the run's files."""
@@ -59,24 +66,40 @@ def find_missing(run: Path, cells: Sequence[Cell]) -> Missing:
 
     A prediction whose status is not final is asked again. A request that several samples make is asked once.
     """
-    done, tried = _read_done(run, cells[0].model)
+    done = _read_done(run, cells[0].model)
     keys = [keysets.joined(map(keysets.from_texts, iter_keys(run, cell))) for cell in cells]
     lengths = [len(k) for k in keys]
     distinct, first = np.unique(keysets.joined(keys), return_index=True)
+    is_missing = np.ones(len(distinct), bool)
+    before: dict[str, int] = {}
+    for status, of_status in done.keys.items():
+        is_there = np.isin(distinct, of_status, assume_unique=True)
+        before[status] = int(is_there.sum())
+        is_missing &= ~is_there
     wanted = np.zeros(sum(lengths), bool)
-    wanted[first[~np.isin(distinct, done, assume_unique=True)]] = True
+    wanted[first[is_missing]] = True
     masks = np.split(wanted, np.cumsum(lengths)[:-1])
-    return Missing(run, tuple(cells), len(wanted), len(distinct), int(wanted.sum()), tried, tuple(masks))
+    known = {status: n for status, n in before.items() if n}
+    return Missing(run, tuple(cells), len(wanted), len(distinct), known, done.tried, done.has_answers, tuple(masks))
 
 
-def _read_done(run: Path, model: str) -> tuple[keysets.Keys, dict[str, int]]:
-    """Return the keys that need no asking, and the attempts spent on each of the others."""
-    done: list[keysets.Keys] = []
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """The keys that need no asking by status, the attempts spent on each of the others, and whether any is `ok`."""
+
+    keys: dict[str, keysets.Keys]
+    tried: dict[str, int]
+    has_answers: bool
+
+
+def _read_done(run: Path, model: str) -> _Done:
+    done: dict[str, list[keysets.Keys]] = {status: [] for status in sorted(FINAL_STATUSES)}
     tried: dict[str, int] = {}
-    final = pa.array(sorted(FINAL_STATUSES))
+    final = pa.array(list(done))
     for batch in read_predictions(run, model, ("key", "status", "attempts")):
-        is_done = pc.is_in(batch["status"], value_set=final)
-        done.append(keysets.from_arrow(batch["key"].filter(is_done)))
-        rest = batch.filter(pc.invert(is_done))
+        for status, keys in done.items():
+            keys.append(keysets.from_arrow(batch["key"].filter(pc.equal(batch["status"], status))))
+        rest = batch.filter(pc.invert(pc.is_in(batch["status"], value_set=final)))
         tried.update(zip(rest["key"].to_pylist(), rest["attempts"].to_pylist(), strict=True))
-    return keysets.joined(done), tried
+    joined = {status: keysets.joined(keys) for status, keys in done.items()}
+    return _Done(joined, tried, has_answers=len(joined["ok"]) > 0)

@@ -12,10 +12,11 @@ from orchestrator.env import Env, lock_digest
 from orchestrator.errors import UsageError
 from orchestrator.identity import canonical, digest_runner
 from orchestrator.images import DigestCache
+from orchestrator.names import RULE, is_plain_name
 from orchestrator.process import git_commit
 from orchestrator.prompt import Prompt
-from orchestrator.results.layout import PLAN_NAME, is_plain_name
-from orchestrator.results.plan import Cell, EnvRecord, RunPlan, merge_cells, now, read_plan, write_plan
+from orchestrator.results.layout import PLAN_NAME
+from orchestrator.results.plan import Cell, EnvRecord, RunPlan, merge_cells, now, read_plan, widest, write_plan
 from orchestrator.running.snapshot import write_prompts, write_samples
 
 
@@ -39,7 +40,7 @@ def run_folder(workspace: Workspace, order: Order) -> Path:
     """Return the directory of the run that `order` belongs to; raise UsageError where its name cannot be one."""
     name = order.run or order.dataset.name
     if not is_plain_name(name):
-        raise UsageError(f"'{name}' cannot name a run: use letters, digits, '.', '_' and '-', and give it with --run")
+        raise UsageError(f"'{name}' cannot name a run: {RULE}; give another with --run")
     return workspace.results / name
 
 
@@ -54,7 +55,7 @@ def write_down(workspace: Workspace, order: Order, run: Path) -> tuple[Cell, ...
         )
     cells = merge_cells(before.cells if before else (), asked)
     with DigestCache(workspace.results / ".images.sqlite") as cache:
-        samples = write_samples(run, order.dataset, _widest(cells), cache)
+        samples = write_samples(run, order.dataset, widest(cells, before), cache)
     write_prompts(run, order.prompts)
     plan = RunPlan(
         name=run.name,
@@ -68,8 +69,15 @@ def write_down(workspace: Workspace, order: Order, run: Path) -> tuple[Cell, ...
         cells=cells,
         envs=before.envs if before else {},
     )
+    if before and plan.model_copy(update={"updated": before.updated}) == before:
+        return asked
     write_plan(run, plan)
     return asked
+
+
+def record_answers(run: Path) -> None:
+    """Note in `run.json` that answers came: scores made before are out of date."""
+    write_plan(run, read_plan(run).model_copy(update={"updated": now()}))
 
 
 def record_env(run: Path, runner: str, env: Env) -> None:
@@ -101,12 +109,6 @@ def _cells(order: Order) -> Iterator[Cell]:
                 limit=order.limit,
                 repeats=order.repeats,
             )
-
-
-def _widest(cells: tuple[Cell, ...]) -> int | None:
-    """Return how many samples the widest of `cells` asks for, None for all of them."""
-    limits = [cell.limit for cell in cells if cell.limit is not None]
-    return max(limits) if len(limits) == len(cells) else None
 
 
 def _relative(path: Path, root: Path) -> str:

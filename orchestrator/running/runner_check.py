@@ -1,5 +1,6 @@
 """Prove a runner against the contract: it builds, loads, answers, keeps to the wire and ends when told."""
 
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -36,7 +37,7 @@ def check_runner(workspace: Workspace, model: Model, notify: Callable[[str], Non
 def _examine(session: Session, image: Path) -> Iterator[Finding]:
     loading = _wait_for(session, 1)[-1]
     if isinstance(loading, Gone):
-        yield Finding("load", "failed", loading.reason)
+        yield Finding("load", "failed", f"{loading.reason}{_place(loading.error)}")
         return
     yield Finding("load", f"{loading.load_s:.1f} s, up to {loading.batch_max * loading.concurrency} at a time")
     for number in range(REQUESTS):
@@ -54,11 +55,18 @@ def _examine(session: Session, image: Path) -> Iterator[Finding]:
             case Response():
                 yield Finding("answer", f"{event.text[:60]!r} in {event.latency_s:.2f} s")
             case Failure():
-                yield Finding("answer", "failed", f"{event.kind}: {event.message}")
+                yield Finding("answer", "failed", f"{event.kind}: {event.message}{_place(event)}")
             case Gone():
                 yield Finding("answer", "lost", event.reason)
     if not isinstance(events[-1], Gone):
         yield _find_end(session)
+
+
+def _place(failure: Failure | None) -> str:
+    """Return where in the runner's own code an exception came from, innermost last."""
+    frames = re.findall(r'File ".*?([^/"]+)", line (\d+), in (\S+)', (failure and failure.traceback) or "")
+    own = [frame for frame in frames if frame[0] == "runner.py"]
+    return " ({}, line {}, in {})".format(*own[-1]) if own else ""
 
 
 def _wait_for(session: Session, count: int) -> list[Any]:

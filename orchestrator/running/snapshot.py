@@ -6,15 +6,14 @@ from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from orchestrator.datasets.sample import Sample
+from orchestrator.files import replacing
 from orchestrator.images import DigestCache, Probe
 from orchestrator.prompt import Prompt
-from orchestrator.results.files import replacing
 from orchestrator.results.layout import PROMPTS_NAME, SAMPLES_NAME
+from orchestrator.results.parquet import read_rows, write_table
 from orchestrator.results.schema import PROMPTS, SAMPLES
-from orchestrator.results.view import write_table
 
 _SAMPLES_A_BATCH = 4096
 
@@ -32,7 +31,7 @@ def write_samples(run: Path, samples: Iterable[Sample], limit: int | None, cache
 def write_prompts(run: Path, prompts: Sequence[Prompt]) -> None:
     """Add `prompts` to those the run knows; a text once recorded stays, edited or not."""
     path = run / PROMPTS_NAME
-    known = pq.read_table(path).to_pylist() if path.is_file() else []
+    known = read_rows(path, PROMPTS) if path.is_file() else []
     rows = {(row["id"], row["sha256"]): row for row in known}
     for prompt in prompts:
         row = {"id": prompt.id, "sha256": prompt.sha256, "text": prompt.text, "system": prompt.system}

@@ -9,16 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator.images import probe
 from orchestrator.protocol import Failure, ProtocolError, Response
 from orchestrator.results.journal import Journal
+from orchestrator.results.layout import spill_folder
 from orchestrator.running.interrupt import Interrupt
-from orchestrator.running.missing import Task
+from orchestrator.running.missing import Missing, Task
 from orchestrator.running.rows import Row, defect_row, failure_row, response_row, status_row
 from orchestrator.session import GRACE_S, Session
 from orchestrator.worker_life import Gone
 
 CRASHES_IN_A_ROW = 3
 CRASHES_ALONE = 2
+LOSSES_IN_A_ROW = 5
 QUARANTINED_MAX, QUARANTINED_SHARE = 10, 0.02
 BACKOFF_S = (0.0, 1.0, 2.0, 5.0)
 DRAIN_S = 30.0
@@ -30,19 +33,31 @@ class Work:
     """What is to be asked and what became of it; survives the workers.
 
     `alone` holds the suspects of a crash: they are asked again one at a time, so that each is found guilty or not.
-    `total` counts what is to be asked in all; `is_proven` tells that the model has answered before.
+    `guilty` holds those that were; the verdict is written when the model answers something else afterwards, for only
+    then was it not the model. `losses` counts the requests that cost a worker since the last answer.
     """
 
-    tasks: Iterator[Task]
+    missing: Missing
     journal: Journal
-    spill: Path
-    total: int = 0
-    is_proven: bool = False
-    crashes: Counter[str] = field(default_factory=Counter)
+    run: Path
+    began_ns: int
+    statuses: dict[str, int]
     again: deque[Task] = field(default_factory=deque)
     alone: deque[Task] = field(default_factory=deque)
-    statuses: dict[str, int] = field(default_factory=dict)
-    first_error: str | None = None
+    crashes: Counter[str] = field(default_factory=Counter)
+    guilty: list[tuple[Task, str]] = field(default_factory=list)
+    losses: int = 0
+    reasons: dict[str, str] = field(default_factory=dict)
+    _tasks: Iterator[Task] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with the first task."""
+        self._tasks = self.missing.tasks()
+
+    @property
+    def is_proven(self) -> bool:
+        """Tell whether the model has ever answered."""
+        return self.missing.has_answers or "ok" in self.statuses
 
     def has_more(self) -> bool:
         """Tell whether anything is left to dispatch."""
@@ -55,7 +70,7 @@ class Work:
         """Return the next task that can be dispatched; samples with a defect become rows on the way."""
         if self.again:
             return self.again.popleft()
-        for task in self.tasks:
+        for task in self._tasks:
             if task.expected.defect is None:
                 return task
             self.record([defect_row(task)])
@@ -66,12 +81,30 @@ class Work:
         self.journal.append(rows)
         for row in rows:
             self.statuses[row["status"]] = self.statuses.get(row["status"], 0) + 1
-            self.first_error = self.first_error or row.get("error_message")
-        self.is_proven = self.is_proven or "ok" in self.statuses
+            if message := row.get("error_message"):
+                self.reasons.setdefault(row["status"], message)
 
-    def is_hopeless(self) -> bool:
-        """Tell whether so many samples are quarantined that it is hardly they who are to blame."""
-        return self.statuses.get("quarantined", 0) > max(QUARANTINED_MAX, QUARANTINED_SHARE * self.total)
+    def record_answers(self, rows: list[Row]) -> None:
+        """Write what a worker answered; an answer clears the model and so condemns those found guilty before."""
+        self.record(rows)
+        if any(row["status"] == "ok" for row in rows):
+            self.losses = 0
+            self.condemn("quarantined")
+
+    def condemn(self, status: str) -> None:
+        """Write the verdict on those found guilty: `quarantined` is final, `crashed` is asked again by the next run."""
+        guilty, self.guilty = self.guilty, []
+        if guilty:
+            self.record([status_row(task, status, reason) for task, reason in guilty])
+
+    def find_hopelessness(self) -> str | None:
+        """Say why the model is to be given up: so many requests cost a worker that it is hardly their fault."""
+        if self.losses >= LOSSES_IN_A_ROW:
+            return f"{self.losses} requests in a row, each alone, ended its worker or took too long"
+        quarantined = self.statuses.get("quarantined", 0)
+        if quarantined > max(QUARANTINED_MAX, QUARANTINED_SHARE * self.missing.total):
+            return f"{quarantined} requests ended its worker"
+        return None
 
 
 @dataclass(slots=True)
@@ -85,6 +118,7 @@ class _Shift:
     system: tuple[str | None, ...]
     in_flight: dict[str, Task] = field(default_factory=dict)
     answered: int = 0
+    lost_device: str | None = None
     is_done: bool = False
     _ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -95,6 +129,9 @@ class _Shift:
                 if isinstance(event, Gone):
                     return event
             self.on_progress()
+            self.work.journal.sync_if_due()
+            if self.lost_device:
+                return self.session.abandon(f"its device was lost: {self.lost_device}")
             if self.interrupt.level:
                 return None
             self._top_up()
@@ -119,15 +156,17 @@ class _Shift:
                 rows.append(self._to_row(self.in_flight.pop(event.id), event))
             elif isinstance(event, Failure) and event.id is not None:
                 rows.append(failure_row(self.in_flight.pop(event.id), event))
+                if event.kind == "device_lost":
+                    self.lost_device = event.message
         if rows:
-            self.answered += len(rows)
-            self.work.record(rows)
+            self.answered += self.lost_device is None
+            self.work.record_answers(rows)
         return events[-1:]
 
     def _to_row(self, task: Task, response: Response) -> Row:
         if response.text_sha256 is None:
             return response_row(task, response, response.text)
-        text = _read_spilled(self.work.spill / f"{response.id}-{response.text_sha256}.txt")
+        text = _read_spilled(spill_folder(self.work.run) / f"{response.id}-{response.text_sha256}.txt")
         if text is None:
             return status_row(task, "lost", "the spilled text is missing or damaged")
         return response_row(task, response, text)
@@ -151,8 +190,11 @@ class _Shift:
         self.session.flush()
 
     def _send(self, task: Task) -> None:
-        identity = str(next(self._ids))
         expected = task.expected
+        if expected.images and (change := _find_change(task, self.work.began_ns)):
+            self.work.record([status_row(task, "error", change)])
+            return
+        identity = str(next(self._ids))
         request: dict[str, Any] = {"type": "request", "id": identity, "prompt": expected.prompt}
         if (system := self.system[task.cell]) is not None:
             request["system"] = system
@@ -176,26 +218,29 @@ def answer_all(
     """Do `work` with workers from `start`, one after the other; return why the model failed, or None.
 
     A request that twice was alone under way when a worker died is quarantined; what was not begun is asked again.
-    The model fails with one death while loading, three in a row that no request explains, or too many quarantined.
+    The model fails with one death while loading, three in a row that no request explains, five requests in a row that
+    cost a worker each, or too many quarantined.
     """
-    crashes = 0
-    while interrupt.level == 0:
+    crashes, failure = 0, None
+    while interrupt.level == 0 and failure is None:
         time.sleep(BACKOFF_S[min(crashes, len(BACKOFF_S) - 1)])
         with start() as session:
             shift = _Shift(work, session, interrupt, on_progress, system)
             gone = shift.serve()
             if gone is None:
                 shift.receive_last()
-                return None
+                break
         if gone.cause in {"load_failed", "load_timeout"}:
-            return gone.reason
+            failure = gone.reason
+            break
         is_explained = _sort_out(work, shift, gone)
         crashes = 0 if is_explained else 1 if shift.answered else crashes + 1
+        failure = work.find_hopelessness()
         if crashes >= CRASHES_IN_A_ROW:
-            return f"its worker died {crashes} times in a row without an answer: {gone.reason}"
-        if work.is_hopeless():
-            return f"{work.statuses['quarantined']} requests ended its worker, the last time: {gone.reason}"
-    return None
+            failure = f"its worker died {crashes} times in a row without an answer"
+        failure = f"{failure}: {gone.reason}" if failure else None
+    work.condemn("quarantined" if failure is None and "ok" in work.statuses else "crashed")
+    return failure
 
 
 def _sort_out(work: Work, shift: _Shift, gone: Gone) -> bool:
@@ -207,18 +252,35 @@ def _sort_out(work: Work, shift: _Shift, gone: Gone) -> bool:
     suspects = shift.hand_back(gone.timed_out or gone.suspects)
     work.again.extend(shift.hand_back((*gone.suspects, *gone.waiting)))
     if len(suspects) != 1:
-        work.alone.extend(suspects)
+        work.alone.extend(map(_tried_again, suspects))
         return False
     (suspect,) = suspects
-    if gone.timed_out:
-        work.record([status_row(suspect, "timeout", gone.reason)])
-        return work.is_proven
     work.crashes[suspect.expected.key] += 1
-    if work.is_proven and work.crashes[suspect.expected.key] >= CRASHES_ALONE:
-        work.record([status_row(suspect, "quarantined", gone.reason)])
+    if gone.timed_out:
+        work.losses += 1
+        work.record([status_row(suspect, "timeout", gone.reason)])
+    elif work.is_proven and work.crashes[suspect.expected.key] >= CRASHES_ALONE:
+        work.losses += 1
+        work.guilty.append((suspect, gone.reason))
     else:
-        work.alone.append(suspect)
+        work.alone.append(_tried_again(suspect))
     return work.is_proven
+
+
+def _tried_again(task: Task) -> Task:
+    return task._replace(attempts=task.attempts + 1)
+
+
+def _find_change(task: Task, began_ns: int) -> str | None:
+    """Say which image is not what it was when the run began and images were digested."""
+    for image in task.expected.images:
+        try:
+            is_younger = Path(image.path).stat().st_mtime_ns > began_ns
+        except OSError as error:
+            return f"{image.path}: cannot be read any more: {error.strerror}"
+        if is_younger and probe(Path(image.path)).sha256 != image.sha256:
+            return f"{image.path}: was changed since the run began; the next run asks about what it is then"
+    return None
 
 
 def _read_spilled(path: Path) -> str | None:

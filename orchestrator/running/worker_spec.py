@@ -5,7 +5,7 @@ from pathlib import Path
 
 from orchestrator.config import Model, Workspace
 from orchestrator.env import Env
-from orchestrator.results.files import disk_errors
+from orchestrator.files import disk_errors
 from orchestrator.results.layout import log_path, spill_folder
 from orchestrator.worker_life import WorkerSpec
 
@@ -34,7 +34,7 @@ def make_spec(workspace: Workspace, model: Model, env: Env, run: Path) -> Worker
         runner=model.runner.name,
         argv=(*settings.launcher, *_command(model, env)),
         environment=worker_environment(manifest.env),
-        folder=model.runner.folder,
+        folder=model.runner.folder if manifest.command else workspace.root,
         log=log_path(run, model.name),
         spill=spill,
         model=model.name,

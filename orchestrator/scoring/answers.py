@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from orchestrator.results.files import disk_errors
+from orchestrator.files import disk_errors
 from orchestrator.results.schema import PREDICTIONS
 from orchestrator.results.view import read_predictions
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from orchestrator.files import replacing
 from orchestrator.metrics import Measure, Metric, select_metrics
 from orchestrator.results.expected import Expected, iter_expected
-from orchestrator.results.files import replacing
 from orchestrator.results.layout import scores_path
 from orchestrator.results.parquet import write_table
 from orchestrator.results.plan import Cell, now, read_plan

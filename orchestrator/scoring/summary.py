@@ -10,9 +10,9 @@ from typing import Literal
 from pydantic import Field
 
 from orchestrator.errors import BakeoffError
+from orchestrator.files import write_atomically
 from orchestrator.identity import canonical
 from orchestrator.parsing import Frozen, read_json
-from orchestrator.results.files import write_atomically
 from orchestrator.results.plan import read_plan
 
 SUMMARY_NAME = "summary.json"

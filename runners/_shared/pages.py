@@ -13,11 +13,17 @@ class BadInputError(ValueError):
     kind = "bad_input"
 
 
+class UnreachableError(OSError):
+    """A file that was there when the run began and cannot be read now: asked again on the next run."""
+
+    kind = "transient"
+
+
 def open_pages(paths):
     """Yield an upright RGB image for each path, and for each page of a TIFF.
 
     The EXIF orientation is applied, as viewers do: boxes found on a page are in pixels of what a person sees.
-    What is transparent becomes white; 16-bit greys keep their upper 8 bits. Raises BadInputError.
+    What is transparent becomes white; 16-bit greys keep their upper 8 bits. Raises BadInputError, UnreachableError.
     """
     if not paths:
         raise BadInputError("this runner reads images, and the request has none")
@@ -28,6 +34,8 @@ def open_pages(paths):
                     image.seek(frame)
                     yield _as_rgb(ImageOps.exif_transpose(image))
         except _BROKEN as error:
+            if getattr(error, "errno", None) is not None:  # the system's word on the file, not Pillow's on its content
+                raise UnreachableError(f"{path}: {error.strerror}") from error
             raise BadInputError(f"{path}: cannot be read as an image: {error}") from error
 
 
