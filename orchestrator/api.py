@@ -103,12 +103,16 @@ def report(
     *,
     worst: int | None = None,
     metric: str = "cer",
+    width: int = 100,
     workspace: Place = None,
 ) -> list[Table]:
-    """Return the scores of `run` as tables of text; with `worst`, also that many answers of each model."""
+    """Return the scores of `run` as tables of text, at most `width` characters wide where one metric fits.
+
+    With `worst`, also that many answers of each model, those with the worst `metric`.
+    """
     folder = run_path(run, lambda: _open(workspace))
     summary = read_summary(folder)
-    tables = summary_tables(summary)
+    tables = summary_tables(summary, width)
     if worst:
         for model in dict.fromkeys(figure.model for figure in summary.figures):
             tables.append(worst_table(model, metric, worst_answers(folder, model, metric, worst)))

@@ -15,6 +15,7 @@ from rich.text import Text
 # C0 and C1 controls but tab and newline, and the marks that turn the direction of text.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 PLAIN_EVERY_S = 10.0
+PIPE_WIDTH = 100
 _UNLIMITED = 1_000_000
 
 _err = Console(stderr=True, highlight=False, markup=False)
@@ -59,6 +60,12 @@ class TableLike(Protocol):
         """Sentences below it."""
 
 
+def table_width() -> int:
+    """Return how many characters a table may be wide: the terminal's, or 100 where there is none."""
+    out = Console()
+    return out.width if out.is_terminal else PIPE_WIDTH
+
+
 def print_table(table: TableLike) -> None:
     """Show `table` on stdout: as wide as the terminal, or in full, a line a row, where there is none."""
     out = Console(highlight=False, markup=False)
@@ -83,7 +90,7 @@ def _rendered(table: TableLike) -> Table:
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     shown.title, shown.title_justify = _one_line(table.title), "left"
     for name in table.header[: table.labels]:
-        shown.add_column(_one_line(name), overflow="fold")
+        shown.add_column(_one_line(name), overflow="fold", no_wrap=table.labels < len(table.header))
     for name in table.header[table.labels :]:
         shown.add_column(_one_line(name), justify="right", no_wrap=True)
     for row in table.rows:

@@ -39,5 +39,7 @@ def report(runs: tuple[str, ...], worst: int | None, metric: str) -> None:
     from orchestrator import api  # noqa: PLC0415 - see score
 
     for run in runs:
-        for table in api.report(api.run_path(run, current_workspace), worst=worst, metric=metric):
+        for table in api.report(
+            api.run_path(run, current_workspace), worst=worst, metric=metric, width=console.table_width()
+        ):
             console.print_table(table)

@@ -8,7 +8,7 @@ from orchestrator.metrics import METRICS
 from orchestrator.reporting.notes import make_notes, params_text
 from orchestrator.scoring import Figure, Summary
 
-WIDTH = 101
+WIDTH = 100
 ROWS_MAX = 24
 MAIN_METRICS = ("cer", "cer_span", "exact")
 _ARROWS = {"lower": "↓", "higher": "↑"}
@@ -39,13 +39,13 @@ class _Column:
         return _GAP + max(map(len, (self.header, *self.cells)))
 
 
-def summary_tables(summary: Summary) -> list[Table]:
+def summary_tables(summary: Summary, width: int = WIDTH) -> list[Table]:
     """Return every cell's figures, then those by doc_class and question_type where these divide the samples.
 
-    What is too wide for `WIDTH` characters goes on in another table. The last one carries the notes.
+    What is too wide for `width` characters goes on in another table. The last one carries the notes.
     """
     title = f"Run {summary.run}, dataset {summary.dataset}"
-    tables = _lay_out(title, _group_rows(summary, "all"), summary.metrics)
+    tables = _lay_out(title, _group_rows(summary, "all"), summary.metrics, width)
     is_choice = len(summary.metrics) <= len(MAIN_METRICS)
     main = summary.metrics if is_choice else [name for name in MAIN_METRICS if name in summary.metrics]
     divisions: tuple[Literal["doc_class", "question_type"], ...] = ("doc_class", "question_type")
@@ -55,7 +55,7 @@ def summary_tables(summary: Summary) -> list[Table]:
             shown = _most_common(rows, division)
             left_out = f"; {len(rows) - len(shown)} rows with fewer samples are in summary.csv"
             title = f"By {division}{left_out if len(shown) < len(rows) else ''}"
-            tables += _lay_out(title, shown, main, division)
+            tables += _lay_out(title, shown, main, width, division)
     return [*tables[:-1], replace(tables[-1], notes=make_notes(summary))]
 
 
@@ -92,6 +92,7 @@ def _lay_out(
     title: str,
     rows: Sequence[_Row],
     metrics: Sequence[str],
+    width: int,
     division: Literal["doc_class", "question_type"] | None = None,
 ) -> list[Table]:
     labels = _label_columns(rows)
@@ -99,7 +100,7 @@ def _lay_out(
         labels.insert(0, _Column(division, tuple(_group_name(row, division) for row in rows)))
     blocks = {metric: _metric_columns(rows, metric) for metric in metrics}
     counts = _scored_column(rows, metrics)
-    room = WIDTH - sum(column.width for column in (*labels, counts))
+    room = width - sum(column.width for column in (*labels, counts))
     tables: list[Table] = []
     for names in _pack(blocks, room):
         figures = [_scored_column(rows, names), *(column for name in names for column in blocks[name])]
