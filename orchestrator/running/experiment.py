@@ -10,7 +10,7 @@ from pathlib import Path
 
 from orchestrator.config import Model, Workspace
 from orchestrator.env import ensure_env, lock_digest, use_env
-from orchestrator.errors import BakeoffError, DiskError
+from orchestrator.errors import BakeoffError, DiskError, nearest
 from orchestrator.identity import canonical, digest_runner
 from orchestrator.results.expected import read_prompt
 from orchestrator.results.journal import CellColumns, Journal
@@ -61,12 +61,23 @@ def carry_out(workspace: Workspace, order: Order, notify: Notify) -> RunOutcome:
     with holding(run), _collecting_rarely(), catching_interrupts(notify) as interrupt:
         remove_leftovers(run)
         kitchen = _Kitchen(workspace, run, interrupt, notify, time.time_ns())
+        for text in _doubts(order):
+            notify(Note(text))
         asked = write_down(workspace, order, run)
         for model in order.models:
             if not interrupt.level:
                 outcomes.append(_run_model(kitchen, model, tuple(c for c in asked if c.model == model.name)))
                 notify(outcomes[-1])
     return RunOutcome(run, tuple(outcomes), interrupted=interrupt.level > 0)
+
+
+def _doubts(order: Order) -> Iterator[str]:
+    """Yield a sentence for each parameter that a model's runner and table do not mention."""
+    for model in order.models:
+        for name in order.overrides:
+            if model.params and name not in model.params:
+                known = nearest(name, model.params)
+                yield f"{model.name}: '{name}' is none of its parameters{known}; it is passed on all the same"
 
 
 @contextmanager
