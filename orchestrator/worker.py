@@ -55,6 +55,7 @@ _KIND_OF_CLASS = {
     "TimeoutError": "transient",
 }
 _EOF_EXIT = 3
+_LOST_EXIT = 70
 _PARENT_POLL_S = 1.0
 _GUARD_POLL_S = 0.25
 
@@ -372,7 +373,16 @@ def serve_single(server: Server, inbox: Inbox, wire: Wire) -> None:
         if inbox.is_cancelled(request):
             continue
         wire.send_line(b'{"type":"started","ids":["%b"]}\n' % request["id"].encode("ascii"))
-        wire.hold(server.answer_one(request))
+        line = server.answer_one(request)
+        wire.hold(line)
+        leave_if_lost(line, wire)
+
+
+def leave_if_lost(line: bytes, wire: Wire) -> None:
+    """End this process where `line` says that the device is lost: all that followed would be errors."""
+    if line.startswith(b'{"type":"error"') and b'"kind":"device_lost"' in line:
+        wire.release()
+        os._exit(_LOST_EXIT)
 
 
 def serve_batches(server: Server, inbox: Inbox, wire: Wire, batch_max: int) -> None:
@@ -389,6 +399,7 @@ def serve_batches(server: Server, inbox: Inbox, wire: Wire, batch_max: int) -> N
             wire.send(type="started", ids=[request["id"] for request in batch])
             for lines in server.answer_batch(batch):
                 wire.send_line(lines)
+                leave_if_lost(lines, wire)
 
 
 async def serve_async(server: Server, inbox: Inbox, wire: Wire, concurrency: int) -> None:
@@ -402,7 +413,9 @@ async def serve_async(server: Server, inbox: Inbox, wire: Wire, concurrency: int
 
     async def answer(request: Message) -> None:
         wire.send(type="started", ids=[request["id"]])
-        wire.send_line(await server.answer_async(request))
+        line = await server.answer_async(request)
+        wire.send_line(line)
+        leave_if_lost(line, wire)
         slots.release()
 
     while True:
