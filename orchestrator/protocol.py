@@ -1,6 +1,7 @@
 """The wire: what crosses it, line by line, between an orchestrator and a worker (protocol 1)."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -109,6 +110,7 @@ class Bye(_Message):
 
 Message = Hello | Progress | Loaded | Started | Response | Failure | Pong | Log | Bye
 _ADAPTER: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
+_STARTED_ONE = re.compile(rb'\{"type":"started","ids":\["([\w-]{1,64})"\]\}').fullmatch
 _validate: Callable[[bytes], Message] = _ADAPTER.validator.validate_json
 
 
@@ -124,6 +126,15 @@ def decode(line: bytes) -> Message:
     if b"NaN" in line or b"Infinity" in line:  # the fast parser lets them pass inside `info`
         _refuse_nan(line)
     return message
+
+
+def match_started(line: bytes) -> str | None:
+    """Return the id of a line that says, in the shim's own words, that work on one request begins.
+
+    Every other message is one of these; parsing them in full would take a tenth of a fast run.
+    """
+    match = _STARTED_ONE(line)
+    return match[1].decode("ascii") if match else None
 
 
 def encode(message: dict[str, Any]) -> bytes:

@@ -193,7 +193,9 @@ class Session:
         for line in self._splitter.feed(chunk):
             if self.is_gone:
                 return
-            if self._state == "hello":
+            if self._state == "ready" and (identity := protocol.match_started(line)):
+                self._start([identity])
+            elif self._state == "hello":
                 self._take_hello(line)
             else:
                 self._take_message(protocol.decode(line), events)

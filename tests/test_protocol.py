@@ -18,6 +18,7 @@ from orchestrator.protocol import (
     Started,
     decode,
     encode,
+    match_started,
 )
 
 JSON = st.recursive(
@@ -172,3 +173,17 @@ def test_deep_or_endless_values_are_refused():
 def test_a_request_too_long_for_a_line_is_refused():
     with pytest.raises(ProtocolError, match="longer than the 4194304 that a line may have"):
         encode({"type": "request", "prompt": "x" * LINE_BYTES})
+
+
+@pytest.mark.parametrize(
+    ("line", "identity"),
+    [
+        (b'{"type":"started","ids":["12"]}', "12"),
+        (b'{"type":"started","ids":["12","13"]}', None),
+        (b'{"type":"started","ids":["a\\"b"]}', None),
+        (b'{"type":"started","ids":["12"]} ', None),
+        (b'{"type":"started","ids":["\xd0\xb6"]}', None),
+    ],
+)
+def test_the_short_way_takes_a_line_of_one_plain_id_and_leaves_the_rest_to_the_parser(line, identity):
+    assert match_started(line) == identity

@@ -1,7 +1,7 @@
 """Which answers a run should hold: the keys of its plan, computed from its own files alone."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -46,12 +46,19 @@ class _Sample(NamedTuple):
     defect: str | None
     doc_class: str | None
     question_type: str | None
-    references: tuple[str, ...]
+    references: tuple[str, ...] = ()
 
 
-def iter_expected(run: Path, cell: Cell) -> Iterator[list[Expected]]:
-    """Yield the answers expected of `cell` in the order of the samples, repeats innermost, some thousand at a time."""
-    for samples, texts, make_key in _iter_requests(run, cell):
+_ASKED = ("id", "question", "images", "defect", "doc_class", "question_type")
+
+
+def iter_expected(run: Path, cell: Cell, *, with_references: bool = True) -> Iterator[list[Expected]]:
+    """Yield the answers expected of `cell` in the order of the samples, repeats innermost, some thousand at a time.
+
+    Without references they are empty, which is enough for asking and quicker.
+    """
+    columns = (*_ASKED, "references") if with_references else _ASKED
+    for samples, texts, make_key in _iter_requests(run, cell, columns):
         yield [
             Expected(make_key(sample, text, repeat), sample.id, repeat, text, *sample[2:])
             for sample, text in zip(samples, texts, strict=True)
@@ -61,7 +68,7 @@ def iter_expected(run: Path, cell: Cell) -> Iterator[list[Expected]]:
 
 def iter_keys(run: Path, cell: Cell) -> Iterator[list[str]]:
     """Yield the keys of the answers expected of `cell`, in the order of `iter_expected`."""
-    for samples, texts, make_key in _iter_requests(run, cell):
+    for samples, texts, make_key in _iter_requests(run, cell, _ASKED):
         yield [
             make_key(sample, text, repeat)
             for sample, text in zip(samples, texts, strict=True)
@@ -78,7 +85,7 @@ def read_prompt(run: Path, cell: Cell) -> Prompt:
 
 
 def _iter_requests(
-    run: Path, cell: Cell
+    run: Path, cell: Cell, columns: Sequence[str]
 ) -> Iterator[tuple[list[_Sample], list[str], Callable[[_Sample, str, int], str]]]:
     """Yield samples with their rendered prompts, and what makes the key of one of them."""
     prompt = read_prompt(run, cell)
@@ -90,16 +97,15 @@ def _iter_requests(
             prefix, text if is_heard else "", [image.sha256 or image.path for image in sample.images], repeat
         )
 
-    for samples in _iter_samples(run, cell.limit):
+    for samples in _iter_samples(run, cell.limit, columns):
         texts = [
             render(prompt, question=s.question, doc_class=s.doc_class, question_type=s.question_type) for s in samples
         ]
         yield samples, texts, make_key
 
 
-def _iter_samples(run: Path, limit: int | None) -> Iterator[list[_Sample]]:
+def _iter_samples(run: Path, limit: int | None, columns: Sequence[str]) -> Iterator[list[_Sample]]:
     left = limit
-    columns = ["id", "question", "images", "defect", "doc_class", "question_type", "references"]
     with ParquetReader(run / SAMPLES_NAME, SAMPLES) as file:
         for whole in file.batches(columns, SAMPLES_A_BATCH):
             batch = whole if left is None else whole.slice(0, left)
@@ -112,6 +118,8 @@ def _iter_samples(run: Path, limit: int | None) -> Iterator[list[_Sample]]:
 
 def _values(column: pa.Array) -> Iterable[Any]:
     """Return the Python values of `column`, lists as tuples: for these ten times as fast as `to_pylist`."""
+    if column.null_count == len(column):
+        return itertools.repeat(None if not pa.types.is_list(column.type) else (), len(column))
     if not pa.types.is_list(column.type):
         return cast("list[Any]", column.to_pylist())
     if pa.types.is_struct(column.type.value_type):

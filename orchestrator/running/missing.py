@@ -51,7 +51,7 @@ class Missing:
     def tasks(self) -> Iterator[Task]:
         """Yield what is missing, computing it anew from the run's files."""
         start = 0
-        streams = [iter_expected(self.run, cell) for cell in self.cells]
+        streams = [iter_expected(self.run, cell, with_references=False) for cell in self.cells]
         for batches in zip(*streams, strict=True):
             end = start + len(batches[0])
             wanted = np.stack([mask[start:end] for mask in self._masks], axis=1)
@@ -73,6 +73,8 @@ def find_missing(run: Path, cells: Sequence[Cell]) -> Missing:
     is_missing = np.ones(len(distinct), bool)
     before: dict[str, int] = {}
     for status, of_status in done.keys.items():
+        if not len(of_status):
+            continue
         is_there = np.isin(distinct, of_status, assume_unique=True)
         before[status] = int(is_there.sum())
         is_missing &= ~is_there
