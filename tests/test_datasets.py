@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.config import Workspace, open_workspace
-from orchestrator.datasets import KINDS, Sample, list_datasets, open_dataset
+from orchestrator.datasets import KINDS, Sample, list_datasets, open_dataset, text
 from orchestrator.datasets import table as tables
 from orchestrator.errors import BakeoffError, UsageError
 
@@ -371,3 +371,17 @@ def test_real_annotations_are_read_whole(name, rows, images):
     assert all(image.is_file() for sample in samples for image in sample.images)
     with (SHARED / name / "annotation.csv").open(encoding="utf-8", newline="") as file:
         assert [s.references[0] for s in samples] == [row["answer"] for row in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize("name", ["type", "document", "answered", "answer_id", "references_url", "doc_id", "class"])
+def test_a_column_that_is_only_distantly_alike_is_metadata(tmp_path, name):
+    (tmp_path / "q.csv").write_text(f"question,{name}\nWhat?,x\n")
+    (sample,) = text.load(tmp_path / "q.csv")
+    assert sample.metadata == {name: "x"}
+
+
+@pytest.mark.parametrize("name", ["anwser", "aswer", "Answr", "doc_clas", "question_tpye"])
+def test_a_misspelt_optional_column_is_refused_rather_than_dropped(tmp_path, name):
+    (tmp_path / "q.csv").write_text(f"question,{name}\nWhat?,x\n")
+    with pytest.raises(BakeoffError, match=f"but '{name}'; rename it"):
+        list(text.load(tmp_path / "q.csv"))

@@ -13,9 +13,11 @@ SPELLINGS = {
 
 
 def check_optional(table: Table, columns: dict[str, int]) -> None:
-    """Raise BakeoffError where a column is missing that another is almost called: nothing is dropped silently."""
+    """Raise BakeoffError where a column is missing that another is misspelt as: nothing is dropped silently."""
     for field in ("answer", "doc_class", "question_type"):
-        near = nearest_column([table.columns[p] for p in other_columns(table, columns)], SPELLINGS[field])
+        others = [table.columns[p] for p in other_columns(table, columns)]
+        alike = [name for name in others if abs(len(name) - len(field)) <= 1]
+        near = nearest_column(alike, [field.replace("_", "")])
         if field not in columns and near is not None:
             raise BakeoffError(
                 f"{table.path}: there is no column '{field}', but '{near}'; rename it, one way or the other"
