@@ -219,3 +219,32 @@ def test_ctrl_c_stops_a_build_that_waits_for_the_network(workspace, tmp_path):
             said = process.stdout.read()
             assert said.split()[-1] == "interrupted", said
         server.stdin.close()
+
+
+def test_a_device_that_stays_lost_is_given_up_and_no_other_request_is_blamed(workspace):
+    code = SAYS.replace("def generate", "async def generate").replace(
+        "    return {",
+        "    import asyncio\n    await asyncio.sleep(0.01)\n    if request['prompt'] != 'w0':\n"
+        "        e = RuntimeError('CUDA error')\n        e.kind = 'device_lost'\n        raise e\n    return {",
+    )
+    make_runner(workspace, "gpu", code, "concurrency = 2\n")
+    write_words(workspace.root, ["w0"])
+    assert ask(workspace, "gpu").models[0].ok == 1
+    write_words(workspace.root, [f"w{n}" for n in range(60)])
+    model = ask(workspace, "gpu").models[0]
+    assert "its device was lost" in model.error or "exited with status 70" in model.error
+    assert "quarantined" not in model.statuses
+    assert sum(model.statuses.values()) < 20
+
+
+def test_a_verdict_without_an_answer_after_it_is_not_final(workspace):
+    write_words(workspace.root, ["fine", "poison"])
+    make_runner(
+        workspace,
+        "fragile",
+        SAYS.replace("    return {", "    'poison' in request['prompt'] and __import__('os').abort()\n    return {"),
+    )
+    first = ask(workspace, "fragile").models[0]
+    assert first.statuses == {"ok": 1, "crashed": 1}
+    write_words(workspace.root, ["fine", "poison", "later"])
+    assert ask(workspace, "fragile").models[0].statuses == {"ok": 1, "quarantined": 1}

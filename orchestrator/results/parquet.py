@@ -74,8 +74,8 @@ class ParquetReader:
                     yield _fitted(batch, wanted)
 
     def _reason_against(self) -> str | None:
-        version = int((self._file.schema_arrow.metadata or {}).get(b"bakeoff_schema", b"1"))
-        if version > SCHEMA_VERSION:
+        version = (self._file.schema_arrow.metadata or {}).get(b"bakeoff_schema", b"1").decode("ascii", "replace")
+        if not version.isdigit() or int(version) > SCHEMA_VERSION:
             return f"was written by a newer bakeoff (schema {version}); upgrade to read it"
         first = self.schema.names[0]
         return None if first in self.columns.names else f"has no column '{first}'; {self.remedy}"

@@ -97,6 +97,8 @@ def _run_model(kitchen: _Kitchen, model: Model, cells: tuple[Cell, ...]) -> Mode
     outcome = ModelOutcome(model.name, 0, 0, {}, {}, 0.0)
     try:
         _compact(kitchen, model.name)
+        if kitchen.interrupt.level:
+            return outcome
         missing = find_missing(kitchen.run, cells)
         outcome = replace(outcome, answers=missing.answers, total=missing.total, before=missing.before)
         if missing.count:
@@ -151,7 +153,11 @@ def _prepare(kitchen: _Kitchen, model: Model, cell: Cell) -> Iterator[Callable[[
     spec = make_spec(kitchen.workspace, replace(model, params=cell.params), env, kitchen.run)
 
     def start() -> Session:
-        if digest_runner(model.runner, lock_digest(model.runner)) != cell.runner_digest:
+        try:
+            is_same = digest_runner(model.runner, lock_digest(model.runner)) == cell.runner_digest
+        except OSError:  # a file of it went while it was read
+            is_same = False
+        if not is_same:
             raise BakeoffError(f"{model.runner.folder} was edited while the run went on; run the same command again")
         return Session(spec, note)
 

@@ -33,8 +33,9 @@ class Work:
     """What is to be asked and what became of it; survives the workers.
 
     `alone` holds the suspects of a crash: they are asked again one at a time, so that each is found guilty or not.
-    `guilty` holds those that were; the verdict is written when the model answers something else afterwards, for only
-    then was it not the model. `losses` counts the requests that cost a worker since the last answer.
+    `guilty` holds those that were; the verdict is written once the model has answered something else since the first of
+    their `crashes`, for only then was it not the model. `losses` counts the requests that cost a worker since the last
+    answer.
     """
 
     missing: Missing
@@ -45,6 +46,7 @@ class Work:
     again: deque[Task] = field(default_factory=deque)
     alone: deque[Task] = field(default_factory=deque)
     crashes: Counter[str] = field(default_factory=Counter)
+    answers_at_crash: dict[str, int] = field(default_factory=dict)
     guilty: list[tuple[Task, str]] = field(default_factory=list)
     losses: int = 0
     reasons: dict[str, str] = field(default_factory=dict)
@@ -90,6 +92,20 @@ class Work:
         if any(row["status"] == "ok" for row in rows):
             self.losses = 0
             self.condemn("quarantined")
+
+    def note_crash(self, task: Task) -> bool:
+        """Count a crash of which `task` is the one suspect; tell whether that is enough to find it guilty."""
+        key = task.expected.key
+        self.crashes[key] += 1
+        self.answers_at_crash.setdefault(key, self.statuses.get("ok", 0))
+        return self.crashes[key] >= CRASHES_ALONE
+
+    def find_guilty(self, task: Task, reason: str) -> None:
+        """Write the verdict on `task`, or keep it until the model has answered something else."""
+        if self.answers_at_crash[task.expected.key] < self.statuses.get("ok", 0):
+            self.record([status_row(task, "quarantined", reason)])
+        else:
+            self.guilty.append((task, reason))
 
     def condemn(self, status: str) -> None:
         """Write the verdict on those found guilty: `quarantined` is final, `crashed` is asked again by the next run."""
@@ -221,47 +237,60 @@ def answer_all(
     The model fails with one death while loading, three in a row that no request explains, five requests in a row that
     cost a worker each, or too many quarantined.
     """
-    crashes, failure = 0, None
-    while interrupt.level == 0 and failure is None:
+    try:
+        return _answer_in_shifts(work, start, system, interrupt, on_progress)
+    finally:
+        work.condemn("crashed")  # nothing was answered after: perhaps it was the model
+
+
+def _answer_in_shifts(
+    work: Work,
+    start: Callable[[], Session],
+    system: tuple[str | None, ...],
+    interrupt: Interrupt,
+    on_progress: Callable[[], None],
+) -> str | None:
+    crashes = 0
+    while interrupt.level == 0:
         time.sleep(BACKOFF_S[min(crashes, len(BACKOFF_S) - 1)])
         with start() as session:
             shift = _Shift(work, session, interrupt, on_progress, system)
             gone = shift.serve()
             if gone is None:
                 shift.receive_last()
-                break
+                return None
         if gone.cause in {"load_failed", "load_timeout"}:
-            failure = gone.reason
-            break
+            return gone.reason
         is_explained = _sort_out(work, shift, gone)
         crashes = 0 if is_explained else 1 if shift.answered else crashes + 1
-        failure = work.find_hopelessness()
+        if failure := work.find_hopelessness():
+            return f"{failure}: {gone.reason}"
         if crashes >= CRASHES_IN_A_ROW:
-            failure = f"its worker died {crashes} times in a row without an answer"
-        failure = f"{failure}: {gone.reason}" if failure else None
-    work.condemn("quarantined" if failure is None and "ok" in work.statuses else "crashed")
-    return failure
+            return f"its worker died {crashes} times in a row without an answer: {gone.reason}"
+    return None
 
 
 def _sort_out(work: Work, shift: _Shift, gone: Gone) -> bool:
     """Give every request that was in flight its due when a worker is lost; tell whether one of them explains it.
 
     Of what took too long, or else of what was begun, several are asked again one at a time. The rest is just asked
-    again. Nobody is to blame while the model has never answered.
+    again. Nobody is to blame while the model has never answered, or where the device was lost.
     """
+    if shift.lost_device:
+        work.again.extend(shift.hand_back((*gone.suspects, *gone.waiting)))
+        return False
     suspects = shift.hand_back(gone.timed_out or gone.suspects)
     work.again.extend(shift.hand_back((*gone.suspects, *gone.waiting)))
     if len(suspects) != 1:
         work.alone.extend(map(_tried_again, suspects))
         return False
     (suspect,) = suspects
-    work.crashes[suspect.expected.key] += 1
     if gone.timed_out:
         work.losses += 1
         work.record([status_row(suspect, "timeout", gone.reason)])
-    elif work.is_proven and work.crashes[suspect.expected.key] >= CRASHES_ALONE:
+    elif work.note_crash(suspect) and work.is_proven:
         work.losses += 1
-        work.guilty.append((suspect, gone.reason))
+        work.find_guilty(suspect, gone.reason)
     else:
         work.alone.append(_tried_again(suspect))
     return work.is_proven

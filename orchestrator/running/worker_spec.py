@@ -34,7 +34,7 @@ def make_spec(workspace: Workspace, model: Model, env: Env, run: Path) -> Worker
         runner=model.runner.name,
         argv=(*settings.launcher, *_command(model, env)),
         environment=worker_environment(manifest.env),
-        folder=model.runner.folder if manifest.command else workspace.root,
+        folder=workspace.root,  # what is written there is no runner's code
         log=log_path(run, model.name),
         spill=spill,
         model=model.name,
@@ -54,11 +54,18 @@ def worker_environment(names: tuple[str, ...]) -> dict[str, str]:
     return {name: os.environ[name] for name in wanted if name in os.environ}
 
 
+def _found(folder: Path, word: str) -> str:
+    return str(folder / word) if (folder / word).is_file() else word
+
+
 def _command(model: Model, env: Env) -> tuple[str, ...]:
-    """Return the command without launcher; a manifest's own `python` means the one of the environment."""
+    """Return the command without launcher.
+
+    In a manifest's own command `python` means the one of the environment, and files of the runner's folder are found.
+    """
     runner = model.runner
     if runner.manifest.command:
-        program, *arguments = runner.manifest.command
+        program, *arguments = (_found(runner.folder, word) for word in runner.manifest.command)
         return (str(env.python) if program == "python" else program, *arguments)
     helpers = (str(folder) for folder in runner.helper_folders)
     return (str(env.python), *PYTHON_FLAGS, str(SHIM), str(runner.folder), *helpers)
