@@ -11,6 +11,7 @@ from orchestrator.errors import UsageError, nearest
 from orchestrator.findings import Finding
 from orchestrator.manifest import Runner
 from orchestrator.prompt import load_prompt
+from orchestrator.reporting.failures import failure_table
 from orchestrator.reporting.table import Table, summary_tables
 from orchestrator.reporting.worst import worst as worst_answers
 from orchestrator.reporting.worst import worst_table
@@ -112,9 +113,12 @@ def report(
     """
     folder = run_path(run, lambda: _open(workspace))
     summary = read_summary(folder)
+    models = tuple(dict.fromkeys(figure.model for figure in summary.figures))
     tables = summary_tables(summary, width)
+    if (failures := failure_table(folder, models)) is not None:
+        tables.append(failures)
     if worst:
-        for model in dict.fromkeys(figure.model for figure in summary.figures):
+        for model in models:
             tables.append(worst_table(model, metric, worst_answers(folder, model, metric, worst)))
     return tables
 

@@ -136,7 +136,9 @@ def test_missing_and_unreadable_images_are_rows_and_the_rest_is_answered(workspa
     assert "text.png: is not an image" in messages
     assert "empty.png: the image is empty" in messages
     bakeoff("score", "d")
-    assert "3 bad_input" in bakeoff("report", "d")[1]
+    report = bakeoff("report", "d")[1]
+    assert "3 bad_input" in report
+    assert "missing.png: there is no such image" in report
 
 
 def test_a_mended_image_is_asked_on_the_next_run(workspace, bakeoff):
