@@ -144,8 +144,12 @@ def test_missing_and_unreadable_images_are_rows_and_the_rest_is_answered(workspa
 def test_a_mended_image_is_asked_on_the_next_run(workspace, bakeoff):
     folder = make_dataset(workspace, "d", "image_path,question,answer\nlate.png,A?,a\n")
     bakeoff("run", "--model", "echo", "--dataset", "d")
+    bakeoff("score", "d")
+    assert "late.png: there is no such image" in bakeoff("report", "d")[1]
     Image.new("RGB", (9, 9)).save(folder / "late.png")
     assert "1 of 1 answered" in bakeoff("run", "--model", "echo", "--dataset", "d")[2]
+    bakeoff("score", "d")
+    assert "there is no such image" not in bakeoff("report", "d")[1]
 
 
 def test_a_prompt_with_an_unknown_field_is_one_sentence(workspace, bakeoff):

@@ -1,32 +1,52 @@
-"""The predictions that are no answers, by what their runner or we said of them."""
+"""The answers that a run should have and has not, by what their runner or we said of them."""
 
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from orchestrator.reporting.table import Table
+from orchestrator.results.layout import scores_path
+from orchestrator.results.parquet import ParquetReader
+from orchestrator.results.schema import SCORES
 from orchestrator.results.view import read_predictions
 
 ROWS_MAX = 10
 _CHARS = 200
+_HEADER = ("model", "status", "predictions", "message")
 
 
 def failure_table(run: Path, models: Iterable[str]) -> Table | None:
-    """Return the commonest messages of the failed predictions of `models`, stale ones too; None if all are answers."""
+    """Return the commonest messages of the predictions of `models` that are no answers; None if all are.
+
+    Only those count that the scores miss: an older prediction that no cell asks for any more does not.
+    """
     counts: Counter[tuple[str, str, str]] = Counter()
     for model in models:
-        for batch in read_predictions(run, model, ("status", "error_message")):
-            failed = batch.filter(pc.not_equal(batch["status"], "ok"))
-            for status, message in zip(*(column.to_pylist() for column in failed.columns), strict=True):
-                counts[model, status, _short(message or "")] += 1
+        missed = _missed_keys(run, model)
+        for batch in read_predictions(run, model, ("key", "status", "error_message")) if missed else ():
+            is_failed = pc.and_(pc.not_equal(batch["status"], "ok"), pc.is_in(batch["key"], pa.array(missed)))
+            for row in batch.filter(is_failed).to_pylist():
+                counts[model, row["status"], _short(row["error_message"] or "")] += 1
     if not counts:
         return None
     rows = tuple((model, status, str(n), message) for (model, status, message), n in counts.most_common(ROWS_MAX))
     left = len(counts) - len(rows)
     notes = (f"{left} more messages are in predictions/.",) if left else ()
-    return Table("What was not answered, and why", ("model", "status", "predictions", "message"), rows, 4, notes)
+    return Table("What was not answered, and why", _HEADER, rows, len(_HEADER), notes)
+
+
+def _missed_keys(run: Path, model: str) -> list[str]:
+    """Return the keys of the expected answers without a score."""
+    if not scores_path(run, model).is_file():
+        return []
+    keys: set[str] = set()
+    with ParquetReader(scores_path(run, model), SCORES, remedy=f"run `bakeoff score {run.name}` again") as file:
+        for batch in file.batches(["key", "reason"]):
+            keys.update(batch["key"].filter(pc.is_valid(batch["reason"])).to_pylist())
+    return sorted(keys)
 
 
 def _short(message: str) -> str:

@@ -132,8 +132,10 @@ def _ask(kitchen: _Kitchen, model: Model, missing: Missing, outcome: ModelOutcom
     run, interrupt = kitchen.run, kitchen.interrupt
     systems = tuple(read_prompt(run, cell).system for cell in missing.cells)
     columns = [CellColumns(c.model, c.runner, canonical(c.params), c.prompt) for c in missing.cells]
-    with Journal(journal_folder(run, model.name), columns) as journal:
-        work = Work(missing, journal, run, kitchen.began_ns, outcome.statuses, reasons=outcome.reasons)
+    with (
+        Journal(journal_folder(run, model.name), columns) as journal,
+        Work(missing, journal, run, kitchen.began_ns, outcome.statuses, reasons=outcome.reasons) as work,
+    ):
         if not work.has_more():
             return None
         advance = _advance(model.name, missing, outcome.statuses, kitchen.notify)

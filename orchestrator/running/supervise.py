@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from orchestrator.images import probe
 from orchestrator.protocol import Failure, ProtocolError, Response
@@ -30,7 +30,7 @@ POLL_S = 0.5
 
 @dataclass(slots=True)
 class Work:
-    """What is to be asked and what became of it; survives the workers.
+    """What is to be asked and what became of it; survives the workers. Leaving it writes the verdicts still open.
 
     `alone` holds the suspects of a crash: they are asked again one at a time, so that each is found guilty or not.
     `guilty` holds those that were; the verdict is written once the model has answered something else since the first of
@@ -52,9 +52,14 @@ class Work:
     reasons: dict[str, str] = field(default_factory=dict)
     _tasks: Iterator[Task] = field(init=False)
 
-    def __post_init__(self) -> None:
+    def __enter__(self) -> Self:
         """Begin with the first task."""
         self._tasks = self.missing.tasks()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let the next run ask again whoever is guilty with no answer since: perhaps it was the model."""
+        self.condemn("crashed")
 
     @property
     def is_proven(self) -> bool:
@@ -237,19 +242,6 @@ def answer_all(
     The model fails with one death while loading, three in a row that no request explains, five requests in a row that
     cost a worker each, or too many quarantined.
     """
-    try:
-        return _answer_in_shifts(work, start, system, interrupt, on_progress)
-    finally:
-        work.condemn("crashed")  # nothing was answered after: perhaps it was the model
-
-
-def _answer_in_shifts(
-    work: Work,
-    start: Callable[[], Session],
-    system: tuple[str | None, ...],
-    interrupt: Interrupt,
-    on_progress: Callable[[], None],
-) -> str | None:
     crashes = 0
     while interrupt.level == 0:
         time.sleep(BACKOFF_S[min(crashes, len(BACKOFF_S) - 1)])
