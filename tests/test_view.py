@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings, strategies
 
 from orchestrator.errors import BakeoffError
 from orchestrator.results import view
@@ -43,7 +45,7 @@ def test_nothing_there_is_no_rows(tmp_path):
     assert not predictions_path(tmp_path, "m").exists()
 
 
-def test_of_one_key_the_first_final_row_counts(tmp_path):
+def test_of_one_key_the_first_answer_counts(tmp_path):
     write(tmp_path, row(1, text="late", status="error"), row(1, text="first"), row(1, text="second"))
     write(tmp_path, row(1, text="third"), row(1, text=None, status="crashed"))
     assert texts(tmp_path) == {"s1": "first"}
@@ -52,11 +54,67 @@ def test_of_one_key_the_first_final_row_counts(tmp_path):
     assert texts(tmp_path) == {"s1": "first"}
 
 
-def test_of_rows_that_are_not_final_the_last_counts(tmp_path):
+def test_of_rows_that_are_no_answer_the_last_counts(tmp_path):
     write(tmp_path, row(1, status="timeout", attempts=1), row(1, status="crashed", attempts=2))
     compact(tmp_path, "m")
     write(tmp_path, row(1, status="error", attempts=3))
     assert [(each["status"], each["attempts"]) for each in read(tmp_path)] == [("error", 3)]
+
+
+@pytest.mark.parametrize("status", ["bad_input", "quarantined"])
+def test_an_answer_supersedes_a_final_row_that_is_none(tmp_path, status):
+    write(tmp_path, row(1, text=None, status=status))
+    compact(tmp_path, "m")
+    write(tmp_path, row(1, text="asked again"), row(1, text=None, status="lost"))
+    assert texts(tmp_path) == {"s1": "asked again"}
+
+
+def winners(rows):
+    """Return by key which of `rows` counts: the rule in as few words as there are."""
+    found = {}
+    for each in rows:
+        if found.get(each["key"], ("", 0))[0] not in {"ok", "refused"}:
+            found[each["key"]] = (each["status"], each["attempts"])
+    return found
+
+
+STATUSES = ("ok", "refused", "bad_input", "quarantined", "error", "timeout", "crashed", "lost", "cancelled")
+EVENTS = strategies.lists(
+    strategies.one_of(
+        strategies.tuples(strategies.integers(0, 3), strategies.sampled_from(STATUSES)),
+        strategies.sampled_from(["new journal", "compact", "compact and die"]),
+    ),
+    max_size=30,
+)
+
+
+def follow(run, events):
+    """Write journals and compact as `events` say; return the rows written, in order."""
+    rows, waiting = [], []
+    for number, event in enumerate([*events, "new journal"]):
+        if isinstance(event, tuple):
+            waiting.append(row(event[0], status=event[1], attempts=number))
+            continue
+        rows += waiting
+        path = write(run, *waiting)
+        written, waiting = path.read_bytes(), []
+        if event != "new journal":
+            compact(run, "m")
+        if event == "compact and die":
+            path.write_bytes(written)
+    return rows
+
+
+@settings(max_examples=40, deadline=None)
+@given(EVENTS)
+def test_the_rows_that_count_follow_the_rule_in_any_order_of_events(events):
+    with tempfile.TemporaryDirectory() as folder:
+        rows = follow(Path(folder), events)
+        for _ in range(2):
+            found = read(Path(folder))
+            assert {each["key"]: (each["status"], each["attempts"]) for each in found} == winners(rows)
+            assert len(found) == len(winners(rows))
+            compact(Path(folder), "m")
 
 
 def test_compaction_keeps_every_row_and_leaves_no_journal(tmp_path):
@@ -212,17 +270,20 @@ def test_a_view_from_before_a_column_was_added_is_read_and_compacted(tmp_path):
     write(tmp_path, row(1), row(2))
     compact(tmp_path, "m")
     path = predictions_path(tmp_path, "m")
-    pq.write_table(pq.read_table(path).drop_columns(["info", "batch_size"]), path)
+    pq.write_table(pq.read_table(path).drop_columns(["info", "batch_size", "crashes", "losses"]), path)
     assert [(each["sample_id"], each["info"], each["batch_size"]) for each in read(tmp_path)] == [
         ("s1", None, None),
         ("s2", None, None),
     ]
     (batch,) = read_predictions(tmp_path, "m", ["info"])
     assert batch["info"].to_pylist() == [None, None]
-    write(tmp_path, row(3))
+    write(tmp_path, row(3, crashes=1, losses=2))
     assert compact(tmp_path, "m").rows == 3
     assert pq.read_schema(path).remove_metadata() == PREDICTIONS
-    assert [each["batch_size"] for each in read(tmp_path)] == [None, None, 1]
+    assert [(each["batch_size"], each["crashes"], each["losses"]) for each in read(tmp_path)] == [
+        *[(None, None, None)] * 2,
+        (1, 1, 2),
+    ]
 
 
 def test_a_file_without_keys_is_not_taken_for_an_old_view(tmp_path):

@@ -2,7 +2,8 @@
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+# Version 2: a prediction has `crashes` and `losses`, and a later row supersedes one that is no answer.
+SCHEMA_VERSION = 2
 
 IMAGE = pa.struct([("path", pa.string()), ("sha256", pa.string())])
 
@@ -44,6 +45,8 @@ PREDICTIONS = pa.schema(
         ("latency_s", pa.float64()),
         ("batch_size", pa.int32()),
         ("attempts", pa.int32()),
+        ("crashes", pa.int32()),  # workers that died while this request alone was under way; null before schema 2
+        ("losses", pa.int32()),  # times bakeoff itself ended while it was under way; null before schema 2
         ("time", pa.timestamp("us", tz="UTC")),
         ("info", pa.string()),  # JSON
     ]
@@ -70,6 +73,7 @@ SCORES = pa.schema(
 )
 
 FINAL_STATUSES = frozenset({"ok", "refused", "bad_input", "quarantined"})
+ANSWER_STATUSES = frozenset({"ok", "refused"})
 
 
 def versioned(schema: pa.Schema) -> pa.Schema:

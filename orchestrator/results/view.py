@@ -17,7 +17,7 @@ from orchestrator.files import replacing
 from orchestrator.results.journal import JournalReader
 from orchestrator.results.layout import journal_folder, predictions_path
 from orchestrator.results.parquet import ParquetReader, write_table
-from orchestrator.results.schema import FINAL_STATUSES, PREDICTIONS
+from orchestrator.results.schema import ANSWER_STATUSES, PREDICTIONS
 
 
 class _Source(Protocol):
@@ -36,7 +36,7 @@ class Compaction:
 def read_predictions(run: Path, model: str, columns: Sequence[str] = PREDICTIONS.names) -> Iterator[pa.RecordBatch]:
     """Yield `columns` of the predictions of `model`, at most one row a key, while a run is going on or not.
 
-    Of several rows of one key the first final one counts, else the last. Only keys are held in memory.
+    Of several rows of one key the first answer counts, else the last row. Only keys are held in memory.
     """
     with ExitStack() as stack:
         yield from _merged(_open_sources(run, model, stack), columns)
@@ -113,17 +113,17 @@ def _merged(sources: Sequence[_Source], columns: Sequence[str] = PREDICTIONS.nam
 
 def _find_winners(sources: Sequence[_Source]) -> NDArray[np.bool_]:
     """Return for every row of `sources`, in order, whether it is the one that counts for its key."""
-    final = pa.array(sorted(FINAL_STATUSES))
+    answer = pa.array(sorted(ANSWER_STATUSES))
     keys: list[keysets.Keys] = []
-    finals = [np.zeros(0, bool)]
+    answers = [np.zeros(0, bool)]
     for source in sources:
         for batch in source.batches(("key", "status")):
             keys.append(keysets.from_arrow(batch["key"]))
-            finals.append(pc.is_in(batch["status"], value_set=final).to_numpy(zero_copy_only=False))
-    is_final = np.concatenate(finals)
-    rows = len(is_final)
+            answers.append(pc.is_in(batch["status"], value_set=answer).to_numpy(zero_copy_only=False))
+    is_answer = np.concatenate(answers)
+    rows = len(is_answer)
     order = np.arange(rows)
-    ranks = np.where(is_final, 2 * rows - order, order)  # the first final row, else the last row, is the largest
+    ranks = np.where(is_answer, 2 * rows - order, order)  # the first answer, else the last row, is the largest
     best = keysets.best_rows(keysets.joined(keys), ranks)
     winners = np.zeros(rows, bool)
     winners[np.where(best >= rows, 2 * rows - best, best)] = True
