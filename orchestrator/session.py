@@ -14,7 +14,7 @@ from orchestrator.errors import BakeoffError
 from orchestrator.process import Child, spawn
 from orchestrator.protocol import Bye, Failure, Hello, LineSplitter, Loaded, Log, Message, Response, Started
 from orchestrator.stderr_log import StderrLog
-from orchestrator.worker_life import Cause, Event, Gone, Ready, WorkerSpec, describe_exit
+from orchestrator.worker_life import Begun, Cause, Event, Gone, Ready, WorkerSpec, describe_exit
 
 CHUNK_BYTES = 1 << 20
 NOISE_LINES, NOISE_BYTES = 200, 64 << 10
@@ -34,10 +34,14 @@ class Session:
     Only the main thread may enter it: the worker dies with the thread that started it. `poll` gives what happened,
     `send` takes a request while `free` is positive; requests leave with the next `flush` or `poll`. `_flights` holds
     what was sent and not answered, with its deadline once the worker has said that it began.
+
+    Whoever goes on after the loss of a request says `is_supervised`, and is told of each what became of it: only then
+    does `poll` give `Begun`.
     """
 
     spec: WorkerSpec
     notify: Callable[[str], None] = lambda _: None
+    is_supervised: bool = False
     window: int = field(init=False, default=0)
     _child: Child = field(init=False)
     _selector: selectors.BaseSelector = field(init=False, default_factory=selectors.DefaultSelector)
@@ -52,6 +56,9 @@ class Session:
     _noise: list[bytes] = field(init=False, default_factory=list)
     _unknown: int = field(init=False, default=0)
     _idle_since: float = field(init=False, default_factory=time.monotonic)
+    _begun: list[str] = field(init=False, default_factory=list)
+    _concurrency: int = field(init=False, default=1)
+    _limit: int | None = field(init=False, default=None)
 
     def __enter__(self) -> Self:
         """Start the worker and say hello."""
@@ -111,6 +118,16 @@ class Session:
         """Tell the worker that nobody waits for the request any more; it answers or not."""
         self._say({"type": "cancel", "id": identity})
 
+    def limit(self, batch_max: int) -> None:
+        """Ask for batches of at most `batch_max` requests, or for no more at the same time than that.
+
+        A worker that answers several requests at the same time gets no more than it may work on; any other gets the
+        message, and ignores it if it does not know it. May be called before the worker is ready.
+        """
+        self._limit = batch_max
+        if self._state == "ready":
+            self._apply_limit(batch_max)
+
     def abandon(self, reason: str) -> Gone:
         """End a worker that has become useless though it lives."""
         return self._lost("crashed", reason)
@@ -128,7 +145,10 @@ class Session:
         self._watch_stdin(False)
 
     def poll(self, timeout_s: float) -> list[Event]:
-        """Wait up to `timeout_s` for something to happen and return it in order; a `Gone` is always the last event."""
+        """Wait up to `timeout_s` for something to happen and return it in order.
+
+        A `Gone` is always the last event, and the `Begun` of this poll comes after its answers and before the `Gone`.
+        """
         self.flush()
         events: list[Event] = []
         try:
@@ -137,6 +157,8 @@ class Session:
             self._check_clocks(events)
         except protocol.ProtocolError as error:
             events.append(self._lost("protocol", f"it broke the protocol: {error}"))
+        if self._begun:
+            self._tell_begun(events)
         return events
 
     def close(self, grace_s: float = GRACE_S) -> Iterator[list[Event]]:
@@ -161,6 +183,21 @@ class Session:
                 yield self.poll(min(left, _CLOCK_EVERY_S))
         if not self.is_gone:
             yield [self._lost("closed", "it would not end and was killed")]
+
+    def _tell_begun(self, events: list[Event]) -> None:
+        """Add which of the requests begun since the last poll are under way still, or were when the worker ended."""
+        last = events[-1] if events else None
+        is_over = isinstance(last, Gone)
+        under_way = last.suspects if isinstance(last, Gone) else self._flights
+        if begun := tuple(identity for identity in self._begun if identity in under_way):
+            events.insert(len(events) - is_over, Begun(begun))
+        self._begun.clear()
+
+    def _apply_limit(self, batch_max: int) -> None:
+        if self._concurrency > 1:
+            self.window = min(self.window, batch_max)
+        else:
+            self._say({"type": "limit", "batch_max": batch_max})
 
     def _say(self, message: dict[str, Any]) -> None:
         self._outgoing += protocol.encode(message)
@@ -240,7 +277,10 @@ class Session:
                 self._take_failure(message, events)
             case Loaded() if self._state == "loading":
                 self._state = "ready"
+                self._concurrency = message.concurrency
                 self.window = min(max(WINDOW_MIN, 2 * message.batch_max * message.concurrency), WINDOW_MAX)
+                if self._limit is not None:
+                    self._apply_limit(self._limit)
                 events.append(Ready(time.monotonic() - self._born, message.batch_max, message.concurrency))
             case Log():
                 self._log.write(f"[{message.level}] {message.message}\n".encode())
@@ -261,10 +301,13 @@ class Session:
             self._log.write(f"[{message.kind}] {message.message}\n".encode())
 
     def _start(self, identities: list[str]) -> None:
+        """Set the deadline of what is begun; saying so again moves none, or a worker could put it off for ever."""
         deadline = time.monotonic() + self.spec.item_timeout_s * len(identities)
         for identity in identities:
-            if identity in self._flights:
+            if self._flights.get(identity, deadline) is None:
                 self._flights[identity] = deadline
+                if self.is_supervised:
+                    self._begun.append(identity)
 
     def _land(self, identity: str) -> bool:
         """Take a request out of flight; an answer to something never asked, or answered already, is dropped."""

@@ -41,6 +41,13 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """The worker is at work on these requests: it began them, and had not answered when this was told."""
+
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Gone:
     """The worker is no more.
 
@@ -56,7 +63,7 @@ class Gone:
     error: Failure | None = None
 
 
-Event = Ready | Response | Failure | Gone
+Event = Ready | Begun | Response | Failure | Gone
 
 
 def describe_exit(status: int | None) -> str:

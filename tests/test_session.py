@@ -16,6 +16,7 @@ from orchestrator import stderr_log
 from orchestrator.config import open_workspace
 from orchestrator.errors import BakeoffError
 from orchestrator.session import Gone, Response, Session, describe_exit
+from orchestrator.worker_life import Begun
 from tests.workers import ask, close, load, receive, send, spec_of, wait_until_gone
 
 ROOT = Path(__file__).parent.parent
@@ -142,6 +143,75 @@ def test_a_worker_that_begins_nothing_is_given_up_and_nobody_is_suspect(workspac
         (gone,) = receive(session)
     assert (gone.cause, gone.reason) == ("timeout", "it began none of 2 requests within 0.4 s")
     assert (gone.suspects, gone.timed_out, gone.waiting) == ((), (), ("a", "b"))
+
+
+STARTED, ANSWER = '{"type":"started","ids":["ID"]}', '{"type":"response","id":"ID","text":"x","latency_s":0}'
+
+
+def test_what_is_begun_and_not_answered_is_told_once(workspace):
+    spec = spec_of(workspace, "slow", {"seconds": 0.5, "only": "long"})
+    with Session(spec, is_supervised=True) as session:
+        load(session)
+        send(session, "long", "a")
+        begun, long, *_ = receive(session, 3)
+    assert begun == Begun(("long",))
+    assert long.id == "long"
+
+
+def test_what_is_begun_and_answered_at_once_is_no_news(workspace):
+    with Session(garbage(workspace, answers=[f"{STARTED}\n{ANSWER}"]), is_supervised=True) as session:
+        load(session)
+        assert [event.id for event in ask(session, *"abc").values()] == ["a", "b", "c"]
+
+
+def test_a_batch_is_told_as_begun_together(workspace):
+    started = '{"type":"started","ids":["a","b","c"]}'
+    with Session(garbage(workspace, answers=[started]), is_supervised=True) as session:
+        load(session)
+        send(session, *"abc")
+        assert receive(session) == [Begun(("a", "b", "c"))]
+        assert session.poll(0.1) == [], "the worker says again what it has begun"
+
+
+def test_a_worker_that_dies_of_what_it_just_began_tells_so_first(workspace):
+    spec = garbage(workspace, answers=[f"{STARTED}\nno JSON"])
+    with Session(spec, is_supervised=True) as session:
+        load(session)
+        send(session, "a", "b")
+        begun, gone = receive(session, 2)
+    assert begun == Begun(("a",))
+    assert (gone.suspects, gone.waiting) == (("a",), ("b",))
+
+
+def test_saying_again_that_a_request_is_begun_does_not_put_off_its_deadline(workspace):
+    spec = replace(garbage(workspace, answers=['{"type":"started","ids":["a"]}']), item_timeout_s=0.6)
+    with Session(spec) as session:
+        load(session)
+        send(session, "a")
+        began = time.monotonic()
+        while not session.is_gone and time.monotonic() - began < 5:
+            session.send({"type": "request", "id": str(time.monotonic_ns()), "prompt": ""})
+            events = session.poll(0.1)
+            time.sleep(0.05)
+    assert events[-1].timed_out == ("a",)
+
+
+def test_a_worker_that_batches_is_told_the_limit(workspace):
+    with Session(garbage(workspace, loaded=['{"type":"loaded","batch_max":9}'])) as session:
+        session.limit(8)
+        load(session)
+        assert b'{"type":"limit","batch_max":8}\n' in session._outgoing
+        session.limit(4)
+        assert session._outgoing.endswith(b'{"type":"limit","batch_max":4}\n')
+        assert session.window == module.WINDOW_MIN
+
+
+def test_a_worker_of_several_at_a_time_gets_no_more_than_the_limit(workspace):
+    with Session(spec_of(workspace, "asynchronous")) as session:
+        load(session)
+        session.limit(2)
+        assert (session.window, session.free, bytes(session._outgoing)) == (2, 2, b"")
+        assert ask(session, "a", "b")["b"].info["most"] <= 2
 
 
 @pytest.mark.parametrize(
