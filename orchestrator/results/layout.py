@@ -1,6 +1,8 @@
 """Where things lie in a run's directory; nobody else builds these paths."""
 
+import secrets
 import shutil
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +17,11 @@ _ABANDONED_S = 3600.0
 def predictions_path(run: Path, model: str) -> Path:
     """Return the view of a model's predictions."""
     return run / "predictions" / f"{model}.parquet"
+
+
+def set_aside_path(run: Path, model: str) -> Path:
+    """Return a new name for predictions of a model that were set aside; it is never used twice."""
+    return run / "old" / f"{model}-{time.time_ns() // 1_000_000}-{secrets.token_hex(4)}.parquet"
 
 
 def scores_path(run: Path, model: str) -> Path:
@@ -42,7 +49,8 @@ def remove_leftovers(run: Path) -> None:
 
     Scoring writes beside the lock: in its folders a temporary file goes only where nobody wrote to it for an hour.
     """
-    remove_temporaries(run / "predictions")
+    for folder in (run / "predictions", run / "old"):
+        remove_temporaries(folder)
     for folder in (run, run / "scores"):
         remove_temporaries(folder, _ABANDONED_S)
     for path in spill_folder(run).glob("*"):

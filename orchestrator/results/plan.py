@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import BakeoffError
+from orchestrator.files import write_atomically
 from orchestrator.identity import canonical
 from orchestrator.parsing import Frozen, read_json
-from orchestrator.files import write_atomically
 from orchestrator.results.layout import PLAN_NAME
 
 

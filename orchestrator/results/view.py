@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from orchestrator.errors import BakeoffError
+from orchestrator.files import disk_errors, replacing, sync_folder
 from orchestrator.results import keysets
-from orchestrator.files import replacing
 from orchestrator.results.journal import JournalReader
 from orchestrator.results.layout import journal_folder, predictions_path
 from orchestrator.results.parquet import ParquetReader, write_table
@@ -53,22 +53,31 @@ def compact(run: Path, model: str) -> Compaction:
         journals = [source for source in sources if isinstance(source, JournalReader)]
         if not journals:
             return Compaction(0, 0)
-        path = predictions_path(run, model)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            rows = write_table(temporary, PREDICTIONS, _merged(sources))
-            if not _is_whole(temporary, rows):
-                raise BakeoffError(
-                    f"{path}: the rewritten file is not what was written; the journals are kept, so look to the disk "
-                    "and run again"
-                )
+        rows = write_verified(predictions_path(run, model), _merged(sources), "the journals are kept")
         kept = tuple(filter(None, map(_put_away, journals)))
+        sync_folder(journal_folder(run, model))
         return Compaction(rows, sum(journal.damaged for journal in journals), kept)
 
 
-def _is_whole(path: Path, rows: int) -> bool:
+def write_verified(path: Path, batches: Iterator[pa.RecordBatch], consolation: str) -> int:
+    """Replace `path` by a file of `batches`, predictions of distinct keys, once it was read back; return its rows.
+
+    Where it is not what was written, `path` stays as it was and a BakeoffError ends in `consolation`.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        rows = write_table(temporary, PREDICTIONS, batches)
+        if not _is_whole(temporary, rows, consolation):
+            raise BakeoffError(
+                f"{path}: the rewritten file is not what was written; {consolation}, so look to the disk and run again"
+            )
+    return rows
+
+
+def _is_whole(path: Path, rows: int, consolation: str) -> bool:
     """Read the keys of a new file back and tell whether it has our columns and `rows` rows of different keys."""
-    with ParquetReader(path, PREDICTIONS, remedy="the journals are kept") as reader:
+    with ParquetReader(path, PREDICTIONS, remedy=consolation) as reader:
         if reader.columns != PREDICTIONS:
             return False
         columns = [batch["key"] for batch in reader.batches(["key"])]
