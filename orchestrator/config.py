@@ -25,6 +25,8 @@ class Settings(Frozen):
     find_links: tuple[str, ...] = ()
     item_timeout_s: float = Field(default=120, gt=0)
     load_timeout_s: float = Field(default=1800, gt=0)
+    disk_floor_mb: float = Field(default=200, ge=0)
+    image_folders: tuple[str, ...] = ()
 
 
 class Config(Frozen):
@@ -71,6 +73,11 @@ class Workspace:
     def results(self) -> Path:
         """Where runs are kept."""
         return self.root / "results"
+
+    @property
+    def image_folders(self) -> tuple[Path, ...]:
+        """Where a dataset's images may lie besides its own folder."""
+        return tuple(self.root / os.path.expanduser(folder) for folder in self.settings.image_folders)  # noqa: PTH111 - see resource_path
 
 
 def find_workspace(start: Path | None = None) -> Workspace:

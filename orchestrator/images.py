@@ -56,13 +56,18 @@ def probe(path: Path) -> Probe:
         status = path.stat()
         problem = _wrong_file(status)
         data = b"" if problem else path.read_bytes()
-    except FileNotFoundError:
-        return _defect(path, "there is no such image")
     except (OSError, ValueError) as error:
-        return _defect(path, f"the image cannot be read: {getattr(error, 'strerror', None) or error}")
+        return Probe(None, None, None, describe_unreadable(path, error))
     if problem:
         return _defect(path, problem)
     return _read_header(path, data)
+
+
+def describe_unreadable(path: Path, error: OSError | ValueError) -> str:
+    """Return the sentence that names `path` and says why it cannot be read."""
+    if isinstance(error, FileNotFoundError):
+        return f"{path}: there is no such image"
+    return f"{path}: the image cannot be read: {getattr(error, 'strerror', None) or error}"
 
 
 class DigestCache:

@@ -38,6 +38,11 @@ class Dataset:
     path: Path
     kind: str
 
+    @property
+    def folder(self) -> Path:
+        """Where its images should lie."""
+        return self.path if self.path.is_dir() else self.path.parent
+
     def __iter__(self) -> Iterator[Sample]:
         """Yield its samples; raise BakeoffError for a defect, or where there is none."""
         is_empty = True

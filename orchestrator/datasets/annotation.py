@@ -34,6 +34,7 @@ SPELLINGS = {
 _NO_BOX = {"", "none", "null", "nan"}
 _AROUND_BOX = " \t\r\n“”„‟«»‘’\"'[]()"  # noqa: RUF001 - the quotes that word processors put
 _BETWEEN = re.compile(r"\s*[,;]\s*|\s+")
+_HALVES = re.compile("[\ud800-\udfff]")
 _CORNERS = 4
 
 
@@ -95,6 +96,8 @@ def _images(cell: str, folder: str) -> tuple[tuple[Path, ...], str | None]:
     names = _names(cell.strip())
     if not all(names):
         raise ValueError("image_path is empty; write the image's path, or [] for a question without one")
+    if any(map(_HALVES.search, names)):
+        raise ValueError(f"image_path {cell} holds half a character (\\ud800 to \\udfff); no file is called so")
     names = [name.replace("\\", "/") for name in names]
     joined = (os.path.join(folder, name) for name in names)  # noqa: PTH118 - Path keeps the `..`
     return tuple(Path(os.path.normpath(name)) for name in joined), _stem(names[0]) if names else None

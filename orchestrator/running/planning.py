@@ -24,7 +24,9 @@ from orchestrator.running.snapshot import write_prompts, write_samples
 class Order:
     """What a person asked for: models x prompts over the first `limit` samples of a dataset, each `repeats` times.
 
-    `overrides` are parameters laid over those of every model; `run` names the run, None after the dataset.
+    `overrides` are parameters laid over those of every model; `run` names the run, None after the dataset. With `fresh`
+    earlier predictions are set aside and asked anew, with `retry_failed` those that are no answer. `max_failures` is the
+    number of failed requests with which a model is given up.
     """
 
     models: tuple[Model, ...]
@@ -34,6 +36,9 @@ class Order:
     repeats: int = 1
     limit: int | None = None
     run: str | None = None
+    retry_failed: bool = False
+    fresh: bool = False
+    max_failures: int | None = None
 
 
 def run_folder(workspace: Workspace, order: Order) -> Path:
@@ -55,7 +60,7 @@ def write_down(workspace: Workspace, order: Order, run: Path) -> tuple[Cell, ...
         )
     cells = merge_cells(before.cells if before else (), asked)
     with DigestCache(workspace.results / ".images.sqlite") as cache:
-        samples = write_samples(run, order.dataset, widest(cells, before), cache)
+        samples = write_samples(run, order.dataset, widest(cells, before), cache, workspace.image_folders)
     write_prompts(run, order.prompts)
     plan = RunPlan(
         name=run.name,

@@ -1,13 +1,14 @@
 """Freeze what a run asks: its samples, with the digests of their images, and its prompts."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
 
-from orchestrator.datasets.sample import Sample
+from orchestrator.datasets import Dataset, Sample
+from orchestrator.datasets.fence import make_fence
 from orchestrator.files import replacing
 from orchestrator.images import DigestCache, Probe
 from orchestrator.prompt import Prompt
@@ -18,14 +19,23 @@ from orchestrator.results.schema import PROMPTS, SAMPLES
 _SAMPLES_A_BATCH = 4096
 
 
-def write_samples(run: Path, samples: Iterable[Sample], limit: int | None, cache: DigestCache) -> int:
-    """Replace the run's samples by the first `limit` of `samples` (None: all); return how many those are.
+def write_samples(
+    run: Path, dataset: Dataset, limit: int | None, cache: DigestCache, image_folders: Sequence[Path] = ()
+) -> int:
+    """Replace the run's samples by the first `limit` of `dataset` (None: all); return how many those are.
 
-    Images are digested, which `cache` makes cheap the second time. A sample whose image is missing or unreadable is
-    kept with a `defect`. Samples are streamed: memory does not grow with them.
+    Images are digested, which `cache` makes cheap the second time. A sample whose image is missing, unreadable, or
+    neither in the dataset's folder nor in one of `image_folders` is kept with a `defect`; the last is not even opened.
+    Samples are streamed: memory does not grow with them.
     """
+    refuse = make_fence(dataset.folder, image_folders)
+
+    def look(image: Path) -> Probe:
+        sentence = refuse(image)
+        return Probe(None, None, None, sentence) if sentence else cache.probe(image)
+
     with replacing(run / SAMPLES_NAME) as temporary:
-        return write_table(temporary, SAMPLES, _batches(islice(samples, limit), cache))
+        return write_table(temporary, SAMPLES, _batches(islice(dataset, limit), look))
 
 
 def write_prompts(run: Path, prompts: Sequence[Prompt]) -> None:
@@ -41,9 +51,9 @@ def write_prompts(run: Path, prompts: Sequence[Prompt]) -> None:
             write_table(temporary, PROMPTS, iter([pa.RecordBatch.from_pylist(list(rows.values()), PROMPTS)]))
 
 
-def _batches(samples: Iterator[Sample], cache: DigestCache) -> Iterator[pa.RecordBatch]:
+def _batches(samples: Iterator[Sample], look: Callable[[Path], Probe]) -> Iterator[pa.RecordBatch]:
     while rows := list(islice(samples, _SAMPLES_A_BATCH)):
-        probes = [[cache.probe(path) for path in sample.images] for sample in rows]
+        probes = [[look(path) for path in sample.images] for sample in rows]
         columns = {
             "id": [sample.id for sample in rows],
             "images": [_images(sample, seen) for sample, seen in zip(rows, probes, strict=True)],
