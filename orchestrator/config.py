@@ -1,6 +1,8 @@
 """The workspace: where it is, its settings, and the models that it knows."""
 
 import os
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,9 @@ from orchestrator.parsing import Frozen, read_toml
 
 CONFIG_NAME = "bakeoff.toml"
 _PACKAGE = Path(__file__).resolve().parent
+_SECRET = re.compile(r"(.*_)?((api|access|secret|private)_?key|token|secret|password|passwd|authorization)")
+_SPECIAL_TOKEN = re.compile(r"(image|video|audio|text|bos|eos|pad|unk|sep|cls|mask|start|end|stop)_token")
+_SECRET_CHARACTERS = 8
 BUILTIN = _PACKAGE / "builtin" if (_PACKAGE / "builtin").is_dir() else _PACKAGE.parent
 
 
@@ -120,9 +125,13 @@ def list_models(workspace: Workspace) -> dict[str, Model]:
 
 
 def get_model(workspace: Workspace, name: str) -> Model:
-    """Return the model called `name`; raise UsageError with the nearest name, or with the runner's defect."""
+    """Return the model called `name`.
+
+    Raises UsageError with the nearest name, or with the runner's defect, or where a parameter holds a secret.
+    """
     models = list_models(workspace)
     if name in models:
+        refuse_secrets(models[name].params, f"model {name}")
         return models[name]
     if name in workspace.discovery.defects:
         raise UsageError(f"model '{name}' cannot be used: {workspace.discovery.defects[name]}")
@@ -132,6 +141,34 @@ def get_model(workspace: Workspace, name: str) -> Model:
         reason = workspace.discovery.defects.get(runner, f"there is no runner '{runner}'{nearest(runner, known)}")
         raise UsageError(f"{workspace.root / CONFIG_NAME}: model '{name}': {reason}")
     raise UsageError(f"there is no model '{name}'{nearest(name, models)} (`bakeoff list models` shows all)")
+
+
+def refuse_secrets(params: Mapping[str, Any], where: str) -> None:
+    """Raise UsageError, beginning with `where`, for a parameter that by its name and length is a secret.
+
+    Parameters are written to `run.json`, to every row and into reports; nested ones too.
+    """
+    name = next(_secret_names(params), None)
+    if name is not None:
+        raise UsageError(
+            f"{where}: put the value of '{name}' into an environment variable and name it in the runner's `env`; "
+            "what stands here would land in every result"
+        )
+
+
+def _secret_names(params: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    for name, value in params.items():
+        if isinstance(value, Mapping):
+            yield from _secret_names(value, f"{above}{name}.")
+        elif isinstance(value, str) and len(value) >= _SECRET_CHARACTERS and _is_secret(name, value):
+            yield f"{above}{name}"
+
+
+def _is_secret(name: str, value: str) -> bool:
+    plain = name.casefold().replace("-", "_")
+    if plain.endswith("_token") and (_SPECIAL_TOKEN.fullmatch(plain) or value[0] in "<["):
+        return False  # a word of the model's vocabulary, such as image_token = "<|image_pad|>"
+    return _SECRET.fullmatch(plain) is not None
 
 
 def get_runner(workspace: Workspace, name: str) -> Runner:

@@ -8,6 +8,7 @@ from orchestrator.config import (
     get_runner,
     list_models,
     open_workspace,
+    refuse_secrets,
     resource_path,
 )
 from orchestrator.errors import BakeoffError, UsageError
@@ -26,6 +27,7 @@ def root(tmp_path):
 def test_every_setting_has_a_default(root):
     settings = open_workspace(root).settings
     assert (settings.launcher, settings.item_timeout_s, settings.load_timeout_s) == ((), 120, 1800)
+    assert (settings.disk_floor_mb, settings.image_folders) == (200, ())
 
 
 def test_the_nearest_workspace_upwards_is_found(root, monkeypatch):
@@ -49,6 +51,8 @@ def test_no_workspace_is_a_sentence_with_a_remedy(tmp_path):
         ("[setings]", "unknown key 'setings'; did you mean 'settings'?"),
         ("[settings]\nitem_timeout = 5", "unknown key 'settings.item_timeout'; did you mean 'item_timeout_s'?"),
         ("[settings]\nitem_timeout_s = -1", "key 'settings.item_timeout_s' should be greater than 0, got -1"),
+        ("[settings]\ndisk_floor_mb = -1", "key 'settings.disk_floor_mb' should be greater than or equal to 0, got -1"),
+        ('[settings]\nimage_folders = "/data"', "key 'settings.image_folders' should be a valid tuple, got '/data'"),
         ('[settings]\nlauncher = "srun"', "key 'settings.launcher' should be a valid tuple, got 'srun'"),
         ("[models.mine]\nsize = 1", "key 'models': model 'mine' must say which runner it is of"),
         ("[models.mine]\nrunner = 1", "key 'models': model 'mine' must say which runner it is of"),
@@ -83,6 +87,64 @@ def test_a_model_of_the_workspace_overlays_and_wins(root):
     models = list_models(open_workspace(root))
     assert models["huge"].params == {"size": 99, "colour": True}
     assert models["small"].params == {"size": 0, "colour": True}
+
+
+def test_image_folders_are_absolute_or_of_the_workspace(root, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    (root / "bakeoff.toml").write_text('[settings]\nimage_folders = ["/data/scans", "scans", "../up", "~/mine"]\n')
+    folders = open_workspace(root).image_folders
+    assert [str(folder) for folder in folders] == ["/data/scans", f"{root}/scans", f"{root}/../up", "/home/me/mine"]
+
+
+@pytest.mark.parametrize("place", ["bakeoff.toml", "defaults", "models.small"])
+def test_a_secret_in_the_configuration_is_refused_when_the_model_is_used(root, place):
+    if place == "bakeoff.toml":
+        (root / place).write_text('[models.small]\nrunner = "mine"\napi_key = "sk-0123456789"\n')
+    else:
+        text = f'[{place}]\napi_key = "sk-0123456789"\n' + ("[models.small]\n" if place == "defaults" else "")
+        (root / "runners/mine/runner.toml").write_text(text)
+    workspace = open_workspace(root)
+    assert "small" in list_models(workspace)
+    with pytest.raises(UsageError) as caught:
+        get_model(workspace, "small")
+    assert str(caught.value) == (
+        "model small: put the value of 'api_key' into an environment variable and name it in the runner's `env`; "
+        "what stands here would land in every result"
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("api_key", "apikey", "API_KEY", "api-key", "openai_api_key", "token", "hf_token", "HF_TOKEN", "access_token"),
+        *("secret", "client_secret", "password", "db_password", "authorization", "Authorization", "secret_access_key"),
+    ],
+)
+def test_a_parameter_is_a_secret_by_its_name(name):
+    with pytest.raises(UsageError, match=f"--param: put the value of '{name}' into an environment variable"):
+        refuse_secrets({"size": 1, name: "12345678"}, "--param")
+    with pytest.raises(UsageError, match=rf"put the value of 'headers\.{name}' into"):
+        refuse_secrets({"headers": {name: "12345678"}}, "--param")
+    refuse_secrets({name: "1234567"}, "--param")
+    refuse_secrets({name: 12345678, "a": {name: None}}, "--param")
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {
+            "max_new_tokens": "12345678",
+            "tokens": "a lot of them",
+            "token_count": "12345678",
+            "tokenizer": "a/tokenizer",
+        },
+        {"image_token": "IMG_CONTEXT", "eos_token": "</s></s>", "pad_token_id": "12345678", "plan_token": "<|plan|>"},
+        {"key": "12345678", "api_key_env": "OPENAI_API_KEY", "secretary": "12345678", "monkey": "12345678"},
+        {"token": "", "password": None},
+    ],
+)
+def test_other_parameters_are_no_secrets(params):
+    refuse_secrets(params, "--param")
 
 
 def test_an_unknown_model_is_told_with_the_nearest(root):
