@@ -21,6 +21,7 @@ if __name__ == "__main__":
     os.dup2(2, 1)
 
 import contextlib
+import functools
 import hashlib
 import importlib.util
 import inspect
@@ -37,10 +38,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Optional  # noqa: UP035 - Python 3.8 needs the old names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 PROTOCOL = 1
 LINE_BYTES = 4 << 20
+ERROR_START = b'{"type":"error"'
 MESSAGE_CHARS = 2000
 TRACEBACK_CHARS = 16_000
 COUNT_MAX = (1 << 63) - 1
@@ -317,15 +319,26 @@ def _count(answer: Message, name: str) -> int | None:
     return value
 
 
+def cancelled_line(identity: str) -> bytes:
+    """Return the answer to a request that the parent has taken back."""
+    return encode({"type": "error", "id": identity, "kind": "transient", "message": "cancelled"})
+
+
 class Inbox:
-    """What the reader thread hands to the main thread: requests in order, None at the end."""
+    """What the reader thread hands to the main thread: requests in order, None at the end.
+
+    `_waiting` has the ids of those that are neither begun nor taken back. Whoever removes an id decides which of the
+    two it is, so a request has one answer, and a late `cancel` leaves no trace.
+    """
 
     def __init__(self, wire: Wire, messages: Iterator[Message]) -> None:
         """Begin empty; `read_forever` fills it."""
         self._wire, self._messages = wire, messages
         self.requests: queue.SimpleQueue[Optional[Message]] = queue.SimpleQueue()  # noqa: UP045 - Python 3.8
         self.is_shut_down = False
-        self._cancelled: set[str] = set()
+        self.batch_limit = COUNT_MAX
+        self.cancel_begun: Callable[[str], None] = lambda _: None
+        self._waiting: set[str] = set()
 
     def read_forever(self) -> None:
         """Read until the parent goes away; answer pings; leave the process at once if nobody said goodbye."""
@@ -340,11 +353,14 @@ class Inbox:
     def _take(self, message: Message) -> None:
         kind = message.get("type")
         if kind == "request":
+            self._waiting.add(message["id"])
             self.requests.put(message)
         elif kind == "ping":
             self._wire.send(type="pong", seq=message.get("seq"))
         elif kind == "cancel":
-            self._cancelled.add(message["id"])
+            self._cancel(message["id"])
+        elif kind == "limit":
+            self.batch_limit = max(1, int(message["batch_max"]))
         elif kind == "shutdown":
             self.is_shut_down = True
             self.requests.put(None)
@@ -354,12 +370,22 @@ class Inbox:
         request = self.requests.get()
         return None if self.is_shut_down else request
 
-    def is_cancelled(self, request: Message) -> bool:
-        """Tell whether the parent has taken `request` back."""
-        if self._cancelled and request["id"] in self._cancelled:
-            self._cancelled.discard(request["id"])
-            return True
-        return False
+    def begin(self, request: Message) -> bool:
+        """Claim `request`; False where the parent has taken it back, and has its answer."""
+        return self._claim(request["id"])
+
+    def _cancel(self, identity: str) -> None:
+        if self._claim(identity):
+            self._wire.send_line(cancelled_line(identity))
+        else:
+            self.cancel_begun(identity)
+
+    def _claim(self, identity: str) -> bool:
+        try:
+            self._waiting.remove(identity)
+        except KeyError:
+            return False
+        return True
 
 
 def serve_single(server: Server, inbox: Inbox, wire: Wire) -> None:
@@ -370,7 +396,7 @@ def serve_single(server: Server, inbox: Inbox, wire: Wire) -> None:
         request = inbox.next()
         if request is None:
             return wire.release()
-        if inbox.is_cancelled(request):
+        if not inbox.begin(request):
             continue
         wire.send_line(b'{"type":"started","ids":["%b"]}\n' % request["id"].encode("ascii"))
         line = server.answer_one(request)
@@ -380,20 +406,20 @@ def serve_single(server: Server, inbox: Inbox, wire: Wire) -> None:
 
 def leave_if_lost(line: bytes, wire: Wire) -> None:
     """End this process where `line` says that the device is lost: all that followed would be errors."""
-    if line.startswith(b'{"type":"error"') and b'"kind":"device_lost"' in line:
+    if line.startswith(ERROR_START) and b'"kind":"device_lost"' in line:
         wire.release()
         os._exit(_LOST_EXIT)
 
 
 def serve_batches(server: Server, inbox: Inbox, wire: Wire, batch_max: int) -> None:
-    """Answer as many requests at a time as wait, up to `batch_max`."""
+    """Answer as many requests at a time as wait, up to `batch_max` and to what the parent has limited it to."""
     while not inbox.is_shut_down:
         batch: list[Message] = []
-        while len(batch) < batch_max and (not batch or not inbox.requests.empty()):
+        while len(batch) < min(batch_max, inbox.batch_limit) and (not batch or not inbox.requests.empty()):
             request = inbox.next()
             if request is None:
                 break
-            if not inbox.is_cancelled(request):
+            if inbox.begin(request):
                 batch.append(request)
         if batch:
             wire.send(type="started", ids=[request["id"] for request in batch])
@@ -409,27 +435,42 @@ async def serve_async(server: Server, inbox: Inbox, wire: Wire, concurrency: int
 
     slots = asyncio.Semaphore(concurrency)
     waiter = ThreadPoolExecutor(1)
-    tasks = set()
+    loop = asyncio.get_running_loop()
+    tasks: dict[str, asyncio.Task[bytes]] = {}
+    cancelled: set[str] = set()
 
-    async def answer(request: Message) -> None:
-        wire.send(type="started", ids=[request["id"]])
-        line = await server.answer_async(request)
+    def cancel(identity: str) -> None:
+        if identity in tasks:  # else it is finished
+            cancelled.add(identity)
+            tasks[identity].cancel()
+
+    def cancel_soon(identity: str) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(cancel, identity)
+
+    def finish(identity: str, task: asyncio.Task[bytes]) -> None:
+        tasks.pop(identity, None)
+        line = None if task.cancelled() else task.result()  # one that never ran is cancelled, others end with a line
+        if line is None or (identity in cancelled and line.startswith(ERROR_START)):
+            line = cancelled_line(identity)
+        cancelled.discard(identity)
         wire.send_line(line)
         leave_if_lost(line, wire)
         slots.release()
 
+    inbox.cancel_begun = cancel_soon
     while True:
         await slots.acquire()
-        request = await asyncio.get_running_loop().run_in_executor(waiter, inbox.next)
+        request = await loop.run_in_executor(waiter, inbox.next)
         if request is None:
             break
-        if inbox.is_cancelled(request):
+        if not inbox.begin(request):
             slots.release()
             continue
-        task = asyncio.ensure_future(answer(request))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-    await asyncio.gather(*tasks)
+        wire.send(type="started", ids=[request["id"]])
+        task = tasks[request["id"]] = loop.create_task(server.answer_async(request))
+        task.add_done_callback(functools.partial(finish, request["id"]))
+    await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
 def guard_group() -> None:

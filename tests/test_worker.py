@@ -203,12 +203,99 @@ def test_an_error_that_fails_to_tell_itself_is_still_an_answer(workspace):
     assert (gone.cause, gone.error.kind) == ("load_failed", "bug")
 
 
-def test_a_cancelled_request_is_not_begun(workspace):
-    with Session(spec_of(workspace, "slow", {"seconds": 0.3, "only": "first"})) as session:
+def test_a_request_taken_back_in_time_is_answered_at_once_and_not_begun(workspace, tmp_path):
+    oracle = tmp_path / "oracle"
+    with Session(spec_of(workspace, "slow", {"seconds": 0.3, "only": "first", "oracle": str(oracle)})) as session:
         load(session)
         send(session, "first", "second", "third")
         session.cancel("second")
-        assert [event.id for event in receive(session, 2)] == ["first", "third"]
+        second, first, third = receive(session, 3)
+        assert (second.id, second.kind, second.message) == ("second", "transient", "cancelled")
+        assert [first.id, third.id] == ["first", "third"]
+    assert oracle.read_text().split() == ["first", "third"]
+
+
+PATIENT = """
+import asyncio
+
+def load(params):
+    return None
+
+async def generate(state, request):
+    if request["prompt"].startswith("busy"):
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            if request["prompt"] == "busy and stubborn":
+                return {"text": "all the same"}
+            if request["prompt"] == "busy and angry":
+                raise RuntimeError("never cancel me") from None
+            raise
+    return {"text": request["prompt"]}
+"""
+
+
+def test_an_asynchronous_runner_is_stopped_in_the_middle_of_a_request_taken_back(workspace):
+    (workspace.root / "runners" / "asynchronous" / "runner.py").write_text(PATIENT)
+    busy = ["busy", "busy and angry", "busy and stubborn", *(f"busy {number}" for number in range(5))]
+    with Session(spec_of(workspace, "asynchronous")) as session:
+        load(session)
+        send(session, *busy, "a")  # eight fill every slot
+        while None in [session._flights[identity] for identity in busy]:
+            assert session.poll(0.1) == []
+        for identity in busy:
+            session.cancel(identity)
+        answers = {event.id: event for event in receive(session, 9)}
+        assert answers.pop("a").text == "a"
+        assert answers.pop("busy and stubborn").text == "all the same"
+        assert {(a.kind, a.message) for a in answers.values()} == {("transient", "cancelled")}
+        assert len(answers) == 7
+        assert [event.cause for event in close(session)] == ["closed"]
+
+
+def test_a_request_taken_back_before_its_first_step_has_one_answer(workspace):
+    with Session(spec_of(workspace, "asynchronous")) as session:
+        load(session)
+        prompts = [str(number) for number in range(200)]
+        for prompt in prompts:
+            send(session, prompt)
+            session.cancel(prompt)
+        answers = [event.id for event in receive(session, 200)]
+        assert sorted(answers) == sorted(prompts)
+        assert session.poll(0.2) == []
+        assert ask(session, "a")["a"].text == "a"
+
+
+def test_cancels_that_come_too_late_are_not_remembered(workspace):
+    (workspace.root / "runners" / "echo" / "runner.py").write_text(COUNTING)
+    with Session(spec_of(workspace, "echo")) as session:
+        load(session)
+        before = int(ask(session, "a")["a"].text)
+        for number in range(20_000):
+            session.cancel(f"{number}" * 20)
+        assert int(ask(session, "b")["b"].text) < before + 1000
+
+
+COUNTING = """
+import sys
+
+def load(params):
+    return None
+
+def generate(state, request):
+    return {"text": str(sys.getallocatedblocks())}
+"""
+
+
+def test_a_limit_holds_for_the_batches_after_it_and_can_be_lifted(workspace):
+    with Session(spec_of(workspace, "batch")) as session:
+        load(session)
+        sizes = []
+        for limit in (2, 1, 100):
+            session._say({"type": "limit", "batch_max": limit})
+            answers = ask(session, *(f"{limit} {number}" for number in range(9)))
+            sizes.append(max(answer.batch_size for answer in answers.values()))
+        assert sizes == [2, 1, 4]
 
 
 def test_shutdown_drops_what_was_not_begun(workspace):
