@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -81,14 +82,14 @@ class Trial:
 
 @contextmanager
 def trial(folder: Path, name: object) -> Iterator[Trial]:
-    """Yield a new trial; its folder goes afterwards unless something was wrong."""
+    """Yield a new trial; its folder goes afterwards unless something was wrong, which an exception is."""
     found = Trial(folder / str(name))
     found.folder.mkdir(parents=True)
     try:
         yield found
     except Exception as error:
         found.defects.append(f"{found.folder}: {type(error).__name__}: {error}")
-        raise
+        (found.folder / "traceback").write_text(traceback.format_exc())
     if not found.defects:
         shutil.rmtree(found.folder, ignore_errors=True)
 
