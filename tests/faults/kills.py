@@ -281,6 +281,7 @@ def _break_workers(found: Trial, envs: Path, chance: random.Random, kills: int, 
             figures["kills"] += 1
             figures[f"kills_at_batch_{scene.batch_max}"] += 1
             scene.excess += len(batch)
+            scene.ledger.look()
             if len(batch) == 1:
                 scene.under_way[batch[0].label, batch[0].name] += 1
         with suppress(TimeoutError):
