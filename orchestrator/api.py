@@ -52,11 +52,16 @@ def run(
     params: Mapping[str, Any] | None = None,
     limit: int | None = None,
     name: str | None = None,
+    retry_failed: bool = False,
+    fresh: bool = False,
+    max_failures: int | None = None,
     workspace: Place = None,
     notify: Notify | None = None,
 ) -> RunOutcome:
     """Ask `models` every question of `dataset` that they have not answered yet, with each of `prompts`.
 
+    With `retry_failed` also what finally failed before, with `fresh` everything anew (earlier predictions are set aside
+    in the run's folder `old`). A model is given up with `max_failures` failed requests.
     A model that fails is told in the outcome; raises BakeoffError for what does not exist or does not fit.
     """
     opened = _open(workspace)
@@ -68,6 +73,9 @@ def run(
         repeats=repeat,
         limit=limit,
         run=name,
+        retry_failed=retry_failed,
+        fresh=fresh,
+        max_failures=max_failures,
     )
     return carry_out(opened, order, notify or _ignore)
 

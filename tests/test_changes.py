@@ -65,8 +65,8 @@ def test_a_broken_device_makes_no_verdict_final_and_all_is_asked_once_it_is_mend
     switch.touch()
     write_words(workspace.root, [f"w{n}" for n in range(12)])
     broken = ask(workspace, "flaky").models[0]
-    assert broken.error.startswith("5 requests in a row")
-    assert broken.statuses == {"crashed": 5}
+    assert broken.error.startswith("a request that it has answered before ends its worker now, too")
+    assert broken.statuses == {"crashed": 2}, "and the model, not they, is to blame"
     switch.unlink()
     mended = ask(workspace, "flaky").models[0]
     assert (mended.error, mended.answered, mended.total) == (None, 12, 12)
@@ -237,14 +237,11 @@ def test_a_device_that_stays_lost_is_given_up_and_no_other_request_is_blamed(wor
     assert sum(model.statuses.values()) < 20
 
 
-def test_a_verdict_without_an_answer_after_it_is_not_final(workspace):
+def test_a_verdict_is_final_once_the_model_has_shown_that_it_still_answers(workspace):
     write_words(workspace.root, ["fine", "poison"])
     make_runner(
         workspace,
         "fragile",
         SAYS.replace("    return {", "    'poison' in request['prompt'] and __import__('os').abort()\n    return {"),
     )
-    first = ask(workspace, "fragile").models[0]
-    assert first.statuses == {"ok": 1, "crashed": 1}
-    write_words(workspace.root, ["fine", "poison", "later"])
     assert ask(workspace, "fragile").models[0].statuses == {"ok": 1, "quarantined": 1}

@@ -114,9 +114,11 @@ def test_samples_that_crash_their_worker_twice_are_quarantined_and_the_others_ar
     outcome = ask("crashing", words=words, oracle=oracle)
     assert outcome.models[0].error is None
     assert statuses(outcome.folder, "crashing") == {w: "quarantined" if w in poison else "ok" for w in words}
-    assert executed(oracle) == {w: 2 if w in poison else 1 for w in words}
+    counts = executed(oracle)
+    assert {w: counts[w] for w in poison} == dict.fromkeys(poison, 2)
+    assert sum(counts.values()) <= 2 * len(poison) + 4 + 2, "of the others few are asked again, as a proof"
     ask("crashing", words=words, oracle=oracle)
-    assert sum(executed(oracle).values()) == 2 * len(poison) + 4, "what is quarantined is final"
+    assert executed(oracle) == counts, "what is quarantined is final"
     message = rows(outcome.folder, "crashing")["segv"]["error_message"]
     assert message.startswith("it crashed with SIGSEGV; its last words: ")
 
@@ -244,7 +246,8 @@ def test_a_killed_orchestrator_loses_doubles_and_repeats_nothing_acknowledged(as
         with running_elsewhere(workspace, oracle, 0.02) as process:
             process.kill()
             process.wait()
-        acknowledged = {row["text"] for batch in read_predictions(run, "slow") for row in batch.to_pylist()}
+        seen = [row for batch in read_predictions(run, "slow") for row in batch.to_pylist()]
+        acknowledged = {row["text"] for row in seen if row["status"] == "ok"}
         assert acknowledged
         before = executed(oracle)
     outcome = ask("slow", oracle=oracle, params={"seconds": 0.02})
@@ -293,4 +296,5 @@ def test_a_second_ctrl_c_stops_at_once(workspace, oracle):
         process.send_signal(signal.SIGINT)
         assert wait_until_gone(process.pid, 3)
         assert process.stdout.read().split()[-1] == "interrupted"
-    assert set(statuses(workspace.results / "words", "slow")) == {"one", "two", "three"}
+    found = statuses(workspace.results / "words", "slow")
+    assert found == {"one": "ok", "two": "ok", "three": "ok", "hang": "cancelled"}

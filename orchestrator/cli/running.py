@@ -24,6 +24,11 @@ _INTERRUPTED = 130
 @click.option("--param", "params", multiple=True, metavar="K=V", help="A parameter for every model.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N samples.")
 @click.option("--run", "name", metavar="NAME", help="The run's name; default: the dataset's.")
+@click.option("--retry-failed", is_flag=True, help="Also ask again what was refused as bad input or quarantined.")
+@click.option("--fresh", is_flag=True, help="Ask everything anew; earlier predictions are set aside in the run's old/.")
+@click.option(
+    "--max-failures", type=click.IntRange(min=1), metavar="N", help="Give a model up after N failed requests."
+)
 def run(
     models: tuple[str, ...],
     dataset: str,
@@ -32,10 +37,14 @@ def run(
     params: tuple[str, ...],
     limit: int | None,
     name: str | None,
+    retry_failed: bool,
+    fresh: bool,
+    max_failures: int | None,
 ) -> int:
     """Ask models every question of a dataset that they have not answered yet.
 
-    The same command again goes on where it was left: what is answered is never asked twice.
+    The same command again goes on where it was left: what is answered is never asked twice, what failed by an error, a
+    crash or a timeout is asked again.
 
     \b
     Example:
@@ -53,6 +62,9 @@ def run(
             params=parse_params(params),
             limit=limit,
             name=name,
+            retry_failed=retry_failed,
+            fresh=fresh,
+            max_failures=max_failures,
             workspace=current_workspace(),
             notify=lambda event: _show(display, event),
         )

@@ -3,7 +3,7 @@
 import gc
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,17 +12,20 @@ from orchestrator.config import Model, Workspace
 from orchestrator.env import ensure_env, lock_digest, use_env
 from orchestrator.errors import BakeoffError, DiskError, nearest
 from orchestrator.identity import canonical, digest_runner
-from orchestrator.results.expected import read_prompt
+from orchestrator.results import keysets
+from orchestrator.results.expected import iter_keys, read_prompt
 from orchestrator.results.journal import CellColumns, Journal
 from orchestrator.results.layout import journal_folder, remove_leftovers
 from orchestrator.results.plan import Cell
+from orchestrator.results.set_aside import set_aside
 from orchestrator.results.view import compact
 from orchestrator.running.events import Advance, ModelOutcome, Note, Notify
 from orchestrator.running.interrupt import Interrupt, catching_interrupts
 from orchestrator.running.lock import holding
 from orchestrator.running.missing import Missing, find_missing
 from orchestrator.running.planning import Order, record_answers, record_env, run_folder, write_down
-from orchestrator.running.supervise import Work, answer_all
+from orchestrator.running.supervise import answer_all
+from orchestrator.running.work import Work
 from orchestrator.running.worker_spec import make_spec
 from orchestrator.session import Session, require_posix
 
@@ -44,9 +47,19 @@ class _Kitchen:
 
     workspace: Workspace
     run: Path
+    order: Order
     interrupt: Interrupt
     notify: Notify
     began_ns: int  # when images were digested: what is younger was changed since
+
+    @property
+    def disk_floor_bytes(self) -> int:
+        """How much of the disk is left to others."""
+        return int(self.workspace.settings.disk_floor_mb * 1e6)
+
+    def tell(self, model: str, text: str) -> None:
+        """Tell the person who waits a sentence about `model`."""
+        self.notify(Note(f"{model}: {text}"))
 
 
 def carry_out(workspace: Workspace, order: Order, notify: Notify) -> RunOutcome:
@@ -60,7 +73,7 @@ def carry_out(workspace: Workspace, order: Order, notify: Notify) -> RunOutcome:
     outcomes: list[ModelOutcome] = []
     with holding(run), _collecting_rarely(), catching_interrupts(notify) as interrupt:
         remove_leftovers(run)
-        kitchen = _Kitchen(workspace, run, interrupt, notify, time.time_ns())
+        kitchen = _Kitchen(workspace, run, order, interrupt, notify, time.time_ns())
         for text in _doubts(order):
             notify(Note(text))
         asked = write_down(workspace, order, run)
@@ -99,7 +112,9 @@ def _run_model(kitchen: _Kitchen, model: Model, cells: tuple[Cell, ...]) -> Mode
         _compact(kitchen, model.name)
         if kitchen.interrupt.level:
             return outcome
-        missing = find_missing(kitchen.run, cells)
+        if kitchen.order.fresh:
+            _set_aside(kitchen, model.name, cells)
+        missing = find_missing(kitchen.run, cells, retry_failed=kitchen.order.retry_failed)
         outcome = replace(outcome, answers=missing.answers, total=missing.total, before=missing.before)
         if missing.count:
             try:
@@ -123,8 +138,18 @@ def _compact(kitchen: _Kitchen, model: str) -> None:
         done = compact(kitchen.run, model)
     if done.damaged:
         kept = f"; see {', '.join(map(str, done.kept))}" if done.kept else ""
-        text = f"{model}: {done.damaged} records of its journal were damaged; what they answered is asked again{kept}"
-        kitchen.notify(Note(text))
+        kitchen.tell(
+            model, f"{done.damaged} records of its journal were damaged; what they answered is asked again{kept}"
+        )
+
+
+def _set_aside(kitchen: _Kitchen, model: str, cells: Sequence[Cell]) -> None:
+    """Put away what the model answered before to what `cells` ask, and tell where it is."""
+    keys = (keysets.from_texts(batch) for cell in cells for batch in iter_keys(kitchen.run, cell))
+    with kitchen.interrupt.deferred():
+        n = set_aside(kitchen.run, model, keys)
+    if n:
+        kitchen.tell(model, f"{n} predictions were set aside in {kitchen.run / 'old'}; all of them are asked anew")
 
 
 def _ask(kitchen: _Kitchen, model: Model, missing: Missing, outcome: ModelOutcome) -> str | None:
@@ -134,7 +159,16 @@ def _ask(kitchen: _Kitchen, model: Model, missing: Missing, outcome: ModelOutcom
     columns = [CellColumns(c.model, c.runner, canonical(c.params), c.prompt) for c in missing.cells]
     with (
         Journal(journal_folder(run, model.name), columns) as journal,
-        Work(missing, journal, run, kitchen.began_ns, outcome.statuses, reasons=outcome.reasons) as work,
+        Work(
+            missing,
+            journal,
+            run,
+            kitchen.began_ns,
+            outcome.statuses,
+            note=lambda text: kitchen.tell(model.name, text),
+            failures_max=kitchen.order.max_failures,
+            reasons=outcome.reasons,
+        ) as work,
     ):
         if not work.has_more():
             return None
@@ -161,7 +195,7 @@ def _prepare(kitchen: _Kitchen, model: Model, cell: Cell) -> Iterator[Callable[[
             is_same = False
         if not is_same:
             raise BakeoffError(f"{model.runner.folder} was edited while the run went on; run the same command again")
-        return Session(spec, note)
+        return Session(spec, note, is_supervised=True)
 
     with use_env(env):
         yield start

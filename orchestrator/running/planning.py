@@ -24,9 +24,9 @@ from orchestrator.running.snapshot import write_prompts, write_samples
 class Order:
     """What a person asked for: models x prompts over the first `limit` samples of a dataset, each `repeats` times.
 
-    `overrides` are parameters laid over those of every model; `run` names the run, None after the dataset. With `fresh`
-    earlier predictions are set aside and asked anew, with `retry_failed` those that are no answer. `max_failures` is the
-    number of failed requests with which a model is given up.
+    `overrides` are parameters laid over those of every model; `run` names the run, None after the dataset. With
+    `fresh` earlier predictions are set aside and asked anew, with `retry_failed` those that are no answer. With
+    `max_failures` failed requests a model is given up.
     """
 
     models: tuple[Model, ...]

@@ -43,6 +43,12 @@ def status_row(task: Task, status: str, message: str) -> Row:
     return {**_row(task, status), "error_message": message}
 
 
+def begun_row(task: Task) -> Row:
+    """Return the row that stands for a request while it is under way, and for good where we end before it does."""
+    message = "no answer was recorded: bakeoff ended while this was under way"
+    return {**_row(task, "lost"), "losses": task.losses + 1, "error_message": message}
+
+
 def defect_row(task: Task) -> Row:
     """Return the row of a sample that cannot be asked."""
     return {**_row(task, "bad_input"), "error_kind": "bad_input", "error_message": task.expected.defect}
@@ -50,7 +56,7 @@ def defect_row(task: Task) -> Row:
 
 def _row(task: Task, status: str) -> Row:
     expected = task.expected
-    return {
+    row = {
         "cell": task.cell,
         "key": expected.key,
         "sample_id": expected.sample_id,
@@ -59,3 +65,8 @@ def _row(task: Task, status: str) -> Row:
         "attempts": task.attempts + 1,
         "time": time.time_ns() // 1000,
     }
+    if task.crashes:
+        row["crashes"] = task.crashes
+    if task.losses:
+        row["losses"] = task.losses
+    return row

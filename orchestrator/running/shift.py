@@ -1,0 +1,230 @@
+"""One worker's part of the work: keep its window full, take what it answers, notice what it was doing when it went."""
+
+import hashlib
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator.images import probe
+from orchestrator.protocol import Failure, ProtocolError, Response
+from orchestrator.results.layout import spill_folder
+from orchestrator.running.interrupt import Interrupt
+from orchestrator.running.missing import Task
+from orchestrator.running.rows import Row, failure_row, response_row, status_row
+from orchestrator.running.work import Work
+from orchestrator.session import GRACE_S, Session
+from orchestrator.worker_life import Begun, Event, Gone, Ready
+
+DRAIN_S = 30.0
+POLL_S = 0.5
+PROBE_ID = "probe"
+_PASSING = {"transient", "rate_limited"}
+
+
+@dataclass(slots=True)
+class Shift:
+    """What one worker has in hand. `failure` says why the model is given up though this worker lives."""
+
+    work: Work
+    session: Session
+    interrupt: Interrupt
+    on_progress: Callable[[], None]
+    system: tuple[str | None, ...]
+    in_flight: dict[str, Task] = field(default_factory=dict)
+    on_trial: deque[Task] | None = None
+    is_probing: bool = False
+    lost_device: str | None = None
+    failure: str | None = None
+    is_done: bool = False
+    _ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    _seen: dict[str, int] = field(default_factory=dict)
+
+    def serve(self) -> Gone | None:
+        """Send and receive until the worker is gone, or nothing is left to do or somebody said stop (None)."""
+        while True:
+            for event in self._receive(self.session.poll(POLL_S)):
+                if isinstance(event, Gone):
+                    return event
+            self.on_progress()
+            self.work.journal.sync_if_due()
+            if self.lost_device:
+                return self.session.abandon(f"its device was lost: {self.lost_device}")
+            self.failure = self.failure or self.work.find_end()
+            if self.interrupt.level or self.failure:
+                return None
+            if self.session.window and not self._top_up():
+                return None
+
+    def hand_back(self, identities: tuple[str, ...]) -> list[Task]:
+        """Return the tasks of requests that are no longer in flight."""
+        return [self.in_flight.pop(identity) for identity in identities if identity in self.in_flight]
+
+    def hand_back_unsent(self) -> list[Task]:
+        """Return the tasks of a trial that were not sent."""
+        unsent, self.on_trial = list(self.on_trial or ()), None
+        return unsent
+
+    def receive_last(self) -> None:
+        """Let the worker end by itself, which finishes what it began, and keep what it still answers."""
+        for events in self.session.close(DRAIN_S if self.interrupt.level else GRACE_S):
+            self._receive(events)
+            if self.interrupt.level > 1:
+                return
+
+    def cancel_rest(self) -> None:
+        """Write down what we stopped before it was answered."""
+        begun = [task for task in self.in_flight.values() if task.expected.key in self.work.open]
+        self.work.record([status_row(task, "cancelled", "stopped before it was answered") for task in begun])
+
+    def _receive(self, events: list[Event]) -> list[Event]:
+        rows: list[Row] = []
+        for event in events:
+            if isinstance(event, Response):
+                if event.id == PROBE_ID:
+                    self._end_probe(None)
+                else:
+                    rows.append(self._to_row(self.in_flight.pop(event.id), event))
+            elif not isinstance(event, Gone):
+                self._receive_other(event, rows)
+        if rows:
+            self.work.record_answers(rows)
+        return events[-1:]
+
+    def _receive_other(self, event: Failure | Begun | Ready, rows: list[Row]) -> None:
+        match event:
+            case Ready():
+                self.work.was_loaded = True
+                self.work.at_once = event.batch_max * event.concurrency
+                if self.work.batch_limit:
+                    self.session.limit(self.work.batch_limit)
+            case Failure() if event.id == PROBE_ID:
+                self._end_probe(event)
+            case Failure() if event.id is not None:
+                rows.append(failure_row(self.in_flight.pop(event.id), event))
+                if event.kind == "device_lost":
+                    self.lost_device = event.message
+            case Begun():
+                self.work.note_begun([self.in_flight[i] for i in event.ids if i in self.in_flight])
+
+    def _to_row(self, task: Task, response: Response) -> Row:
+        if response.text_sha256 is None:
+            return response_row(task, response, response.text)
+        data = _read_spilled(spill_folder(self.work.run) / f"{response.id}-{response.text_sha256}.txt")
+        if data is None:
+            return status_row(task, "lost", "the spilled text is missing or damaged")
+        return response_row(task, response, data.decode("utf-8", "replace"))
+
+    def _top_up(self) -> bool:
+        """Fill the window; where there are suspects, with those of one trial at a time and nothing else.
+
+        Of a model that has never answered the others are asked first: perhaps it is the model. Return whether anything
+        is to be waited for.
+        """
+        work = self.work
+        if self.is_probing:
+            return True
+        if work.is_in_doubt and (self.in_flight or self._begin_probe()):
+            return True
+        if self.on_trial is not None:
+            return self._go_on_with_trial() or self._top_up()
+        if work.suspects.trials and (work.is_proven or self.is_done):
+            if not self.in_flight:
+                self.on_trial = deque(work.suspects.begin())
+                self._go_on_with_trial()
+            return True
+        self._fill()
+        if self.in_flight or not self.is_done or work.suspects.trials:
+            return True
+        return bool(work.guilty) and self._begin_probe()
+
+    def _fill(self) -> None:
+        for _ in range(self.session.free):
+            task = self.work.next_task()
+            if task is None:
+                self.is_done = True
+                break
+            self._send(task)
+        self.session.flush()
+
+    def _go_on_with_trial(self) -> bool:
+        """Send what is left of the trial, or end it once all of it is answered; tell whether it goes on."""
+        while self.on_trial and self.session.free > 0:
+            self._send(self.on_trial.popleft())
+        self.session.flush()
+        if self.in_flight or self.on_trial:
+            return True
+        self.on_trial = None
+        if size := self.work.suspects.clear():
+            self.work.halve_batches(size)
+            self.session.limit(self.work.batch_limit or 1)
+        self.work.suspects.end()
+        return False
+
+    def _begin_probe(self) -> bool:
+        """Ask something that the model has answered before; tell whether there is such a thing."""
+        good = self.work.find_good()
+        if good is None:
+            return False
+        self.session.send(self._request(PROBE_ID, good))
+        self.session.flush()
+        self.is_probing = True
+        return True
+
+    def _end_probe(self, failure: Failure | None) -> None:
+        self.is_probing = False
+        if failure is None or failure.kind in _PASSING:
+            self.work.clear_model()
+        else:
+            self._fail_probe(failure.message)
+
+    def _fail_probe(self, reason: str) -> None:
+        self.work.condemn("crashed", is_forgiven=True)
+        self.failure = f"it no longer answers what it has answered before: {reason}"
+
+    def _send(self, task: Task) -> None:
+        if task.expected.images and (change := self._find_change(task)):
+            self.work.record([status_row(task, "error", change)])
+            return
+        identity = str(next(self._ids))
+        try:
+            self.session.send(self._request(identity, task))
+        except ProtocolError as error:
+            self.work.record([status_row(task, "bad_input", f"the prompt cannot be sent: {error}")])
+            return
+        self.in_flight[identity] = task
+
+    def _request(self, identity: str, task: Task) -> dict[str, Any]:
+        expected = task.expected
+        request: dict[str, Any] = {"type": "request", "id": identity, "prompt": expected.prompt}
+        if (system := self.system[task.cell]) is not None:
+            request["system"] = system
+        if expected.images:
+            request["images"] = [{"path": path, "sha256": digest} for path, digest in expected.images]
+        return request
+
+    def _find_change(self, task: Task) -> str | None:
+        """Say which image is not what it was when the run began and images were digested."""
+        for path, sha256 in task.expected.images:
+            try:
+                mtime_ns = Path(path).stat().st_mtime_ns
+            except OSError as error:
+                return f"{path}: cannot be read any more: {error.strerror}"
+            if mtime_ns <= self.work.began_ns or self._seen.get(path) == mtime_ns:
+                continue
+            if probe(Path(path)).sha256 != sha256:
+                return f"{path}: was changed since the run began; the next run asks about what it is then"
+            self._seen[path] = mtime_ns
+        return None
+
+
+def _read_spilled(path: Path) -> bytes | None:
+    """Take a spilled text from its file, whose name ends in its digest; None where they do not agree."""
+    try:
+        data = path.read_bytes()
+        path.unlink()
+    except OSError:
+        return None
+    return data if path.stem.endswith(hashlib.sha256(data).hexdigest()) else None
