@@ -26,6 +26,7 @@ LEVELS = {
     "report": 4,
     "reporting": 4,
     "export": 4,
+    "inspection": 4,
     "api": 4,
     "doctor": 4,
     "scaffold": 4,

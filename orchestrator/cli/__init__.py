@@ -23,6 +23,7 @@ _COMMANDS = {
     "run": "orchestrator.cli.running:run",
     "score": "orchestrator.cli.scoring:score",
     "report": "orchestrator.cli.scoring:report",
+    "runs": "orchestrator.cli.runs:runs",
 }
 
 

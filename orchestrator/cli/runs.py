@@ -1,0 +1,132 @@
+"""The commands about runs: `runs list`, `show`, `verify` and `gc`."""
+
+from pathlib import Path
+
+import click
+
+from orchestrator import console
+from orchestrator.cli.common import current_workspace, shown_path
+from orchestrator.errors import BakeoffError
+
+
+@click.group()
+def runs() -> None:
+    """List runs, show what one lacks and why, verify their files, and delete what nobody needs.
+
+    \b
+    Example:
+      bakeoff runs show tiny-docs
+    """
+
+
+@runs.command("list")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+def listing(as_json: bool) -> None:
+    """Show every run: what was asked, how far it came, and who works on it.
+
+    \b
+    Example:
+      bakeoff runs list
+    """
+    from orchestrator.inspection import list_runs  # noqa: PLC0415 - brings pyarrow in, which --help does without
+    from orchestrator.inspection.tables import runs_table, to_json  # noqa: PLC0415 - as above
+
+    found = list_runs(current_workspace())
+    if as_json:
+        click.echo(to_json(found))
+    elif found:
+        console.print_table(runs_table(found, console.table_width()))
+    else:
+        console.status("there are no runs here yet")
+
+
+@runs.command()
+@click.argument("run")
+@click.option("--all", "everything", is_flag=True, help="Name every sample without an answer, not three of a kind.")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of tables.")
+def show(run: str, everything: bool, as_json: bool) -> None:
+    """Show what RUN, a name or a path, was asked, what it has no answer for, and why.
+
+    It may be going on meanwhile. "without" counts requests that have no answer.
+
+    \b
+    Example:
+      bakeoff runs show tiny-docs
+    """
+    from orchestrator.inspection import find_run, show_run  # noqa: PLC0415 - see list
+    from orchestrator.inspection.show import SAMPLES_SHOWN  # noqa: PLC0415 - see list
+    from orchestrator.inspection.tables import state_tables, to_json  # noqa: PLC0415 - see list
+
+    state = show_run(find_run(run, current_workspace().results), None if everything else SAMPLES_SHOWN)
+    if as_json:
+        click.echo(to_json(state))
+        return
+    for table in state_tables(state):
+        console.print_table(table)
+
+
+@runs.command()
+@click.argument("runs", nargs=-1, metavar="[RUN]…")
+def verify(runs: tuple[str, ...]) -> int:
+    """Read every byte of RUNs, or of all, and say what is damaged; nothing is written. Exit code 1: damage.
+
+    \b
+    Example:
+      bakeoff runs verify tiny-docs
+    """
+    from orchestrator.inspection import verify_run  # noqa: PLC0415 - see list
+
+    is_sound = True
+    for run in _chosen(runs):
+        checks = verify_run(run)
+        damaged = [check for check in checks if check.damage]
+        is_sound = is_sound and not damaged
+        files = f"{len(checks)} file{'s' * (len(checks) != 1)}"
+        click.echo(
+            f"!!  {run.name}: {len(damaged)} of {files} damaged" if damaged else f"ok  {run.name}: {files} sound"
+        )
+        for check in checks:
+            if said := check.damage or check.note:
+                mark = "damaged" if check.damage else "note"
+                click.echo(f"      {mark}: {console.printable(f'{check.path.relative_to(run)}: {said}')}")
+    return 0 if is_sound else BakeoffError.exit_code
+
+
+@runs.command()
+@click.argument("runs", nargs=-1, metavar="[RUN]…")
+@click.option("--all", "everything", is_flag=True, help="Also predictions that were set aside and damaged journals.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be deleted.")
+def gc(runs: tuple[str, ...], everything: bool, dry_run: bool) -> None:
+    """Delete what nobody needs of RUNs, or of all: what killed processes left, and old logs; never an answer.
+
+    \b
+    Example:
+      bakeoff runs gc --dry-run
+    """
+    from orchestrator.inspection import clean_run  # noqa: PLC0415 - see list
+    from orchestrator.inspection.folders import size_text  # noqa: PLC0415 - see list
+
+    for run in _chosen(runs):
+        done = clean_run(run, everything=everything, dry_run=dry_run)
+        if done.skipped:
+            console.status(done.skipped)
+            continue
+        verb = "would delete" if dry_run else "deleted"
+        told = ", ".join(f"{kind} {size_text(size)}" for kind, size in done.deleted.items())
+        click.echo(f"{run.name}: {verb} {told or 'nothing'}")
+        if done.kept:
+            kept = ", ".join(f"{kind} {size_text(size)}" for kind, size in done.kept.items())
+            console.status(f"{run.name}: kept {kept}; --all deletes them too")
+
+
+def _chosen(names: tuple[str, ...]) -> list[Path]:
+    """Return the runs called `names`, each once, or all."""
+    from orchestrator.inspection import find_run, list_run_folders  # noqa: PLC0415 - see list
+
+    results = current_workspace().results
+    if names:
+        return list(dict.fromkeys(find_run(name, results) for name in names))
+    found = list_run_folders(results)
+    if not found:
+        console.status(f"there are no runs in {shown_path(results)} yet")
+    return found

@@ -1,0 +1,160 @@
+"""What a cell of a run has answers for, and why the rest has none: keys expected against keys there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from orchestrator.results import keysets
+from orchestrator.results.expected import iter_expected
+from orchestrator.results.plan import Cell
+from orchestrator.results.schema import ANSWER_STATUSES, FINAL_STATUSES, PREDICTIONS
+from orchestrator.results.view import read_predictions
+
+NOT_ASKED = "missing"
+_READ = ("key", "status", "error_message", "sample_id", "prompt_id", "params", "repeat")
+_ENCODED = {"status", "prompt_id", "params"}
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Requests of a cell that have no answer for one reason: a status, or `missing` where none was ever made.
+
+    `message` is the commonest of `messages` different ones; `sample_ids` are the first samples that make them.
+    """
+
+    status: str
+    requests: int
+    message: str | None
+    messages: int
+    sample_ids: tuple[str, ...]
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the same command leaves it as it is."""
+        return self.status in FINAL_STATUSES
+
+
+@dataclass(frozen=True, slots=True)
+class CellState:
+    """How far a cell came. `answers` counts samples times repeats, `requests` the distinct ones that these make.
+
+    `ok` and `refused` are None where the model's predictions cannot be read.
+    """
+
+    cell: Cell
+    answers: int
+    requests: int
+    ok: int | None
+    refused: int | None
+    gaps: tuple[Gap, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a model's predictions say, but for the texts: their keys, and a table in the same order."""
+
+    keys: keysets.Keys
+    table: pa.Table
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The distinct requests of a cell in the order of their keys, and the first sample that makes each of them.
+
+    `places` says how early that sample comes.
+    """
+
+    cell: Cell
+    answers: int
+    keys: keysets.Keys
+    places: NDArray[np.int64]
+    sample_ids: pa.Array
+
+
+def read_rows(run: Path, model: str) -> Rows:
+    """Read the predictions of `model`; raise BakeoffError where they cannot be read."""
+    keys: list[keysets.Keys] = []
+    batches: list[pa.Table] = []
+    for batch in read_predictions(run, model, _READ):
+        keys.append(keysets.from_arrow(batch["key"]))
+        batches.append(pa.table([_encoded(batch, name) for name in _READ[1:]], names=_READ[1:]))
+    return Rows(keysets.joined(keys), pa.concat_tables(batches).unify_dictionaries() if batches else _no_rows())
+
+
+def read_wanted(run: Path, cell: Cell) -> Wanted:
+    """Compute which requests `cell` makes."""
+    keys: list[keysets.Keys] = []
+    ids: list[pa.Array] = [pa.array([], pa.string())]
+    for batch in iter_expected(run, cell, with_references=False):
+        keys.append(keysets.from_texts([row.key for row in batch]))
+        ids.append(pa.array([row.sample_id for row in batch], pa.string()))
+    joined = keysets.joined(keys)
+    distinct, places = np.unique(joined, return_index=True)
+    return Wanted(cell, len(joined), distinct, places, pa.concat_arrays(ids).take(pa.array(places)))
+
+
+def compare(wanted: Wanted, rows: Rows, samples_max: int | None) -> CellState:
+    """Find the requests of a cell among the predictions; each gap names at most `samples_max` samples."""
+    found = _find(wanted.keys, rows.keys)
+    is_there = found >= 0
+    statuses = rows.table["status"].combine_chunks().take(pa.array(found[is_there]))
+    counts = {each["values"]: each["counts"] for each in pc.value_counts(statuses).to_pylist()}
+    gaps = [_gap(wanted, rows, NOT_ASKED, found, ~is_there, samples_max)]
+    for status in sorted(set(counts) - ANSWER_STATUSES, key=lambda status: (status in FINAL_STATUSES, status or "")):
+        mask = np.zeros(len(found), bool)
+        mask[is_there] = pc.equal(statuses.cast(pa.string()), status).to_numpy(zero_copy_only=False)
+        gaps.append(_gap(wanted, rows, status, found, mask, samples_max))
+    ok, refused = counts.get("ok", 0), counts.get("refused", 0)
+    shown = tuple(gap for gap in gaps if gap.requests)
+    return CellState(wanted.cell, wanted.answers, len(wanted.keys), ok, refused, shown)
+
+
+def count_answered(run: Path, cells: Sequence[Cell]) -> tuple[int, int]:
+    """Return how many distinct requests `cells`, all of one model, have an answer for, and how many they make."""
+    wanted = np.unique(keysets.joined([read_wanted(run, cell).keys for cell in cells]))
+    of_answers = pa.array(sorted(ANSWER_STATUSES))
+    answered = keysets.joined(
+        keysets.from_arrow(batch["key"].filter(pc.is_in(batch["status"], value_set=of_answers)))
+        for batch in read_predictions(run, cells[0].model, ("key", "status"))
+    )
+    return int(np.isin(wanted, answered).sum()), len(wanted)
+
+
+def _find(wanted: keysets.Keys, there: keysets.Keys) -> NDArray[np.int64]:
+    """Return the row of each wanted key, -1 where there is none."""
+    if not len(there):
+        return np.full(len(wanted), -1)
+    order = np.argsort(there, kind="stable")
+    places = order[np.minimum(np.searchsorted(there, wanted, sorter=order), len(there) - 1)]
+    return np.where(there[places] == wanted, places, -1)
+
+
+def _gap(
+    wanted: Wanted, rows: Rows, status: str, found: NDArray[np.int64], mask: NDArray[np.bool_], samples_max: int | None
+) -> Gap:
+    requests = int(mask.sum())
+    if not requests:
+        return Gap(status, 0, None, 0, ())
+    which = np.flatnonzero(mask)
+    earliest = which[np.argsort(wanted.places[which])]
+    taken = earliest if samples_max is None else earliest[: 64 * samples_max]  # repeats of a sample follow it
+    ids = tuple(dict.fromkeys(wanted.sample_ids.take(pa.array(taken)).to_pylist()))[:samples_max]
+    if status == NOT_ASKED:
+        return Gap(status, requests, None, 0, ids)
+    told = pc.value_counts(rows.table["error_message"].combine_chunks().take(pa.array(found[which]))).to_pylist()
+    messages = {each["values"]: each["counts"] for each in told if each["values"]}
+    return Gap(status, requests, max(messages, key=messages.__getitem__, default=None), len(messages), ids)
+
+
+def _encoded(batch: pa.RecordBatch, name: str) -> pa.Array:
+    return batch[name].dictionary_encode() if name in _ENCODED else batch[name]
+
+
+def _no_rows() -> pa.Table:
+    empty = pa.RecordBatch.from_pylist([], pa.schema([PREDICTIONS.field(name) for name in _READ]))
+    return pa.table([_encoded(empty, name) for name in _READ[1:]], names=_READ[1:])

@@ -1,0 +1,66 @@
+"""Whether what a run was asked is sound: its plan, its samples and its prompts."""
+
+import hashlib
+from collections import Counter
+from pathlib import Path
+
+from orchestrator.errors import BakeoffError
+from orchestrator.identity import canonical
+from orchestrator.inspection.sound_rows import Check
+from orchestrator.results.layout import PLAN_NAME, PROMPTS_NAME, SAMPLES_NAME
+from orchestrator.results.parquet import ParquetReader, read_rows
+from orchestrator.results.plan import RunPlan, read_plan
+from orchestrator.results.schema import PROMPTS, SAMPLES, SCHEMA_VERSION
+
+_PLAN_REMEDY = "move it away and give the run's commands again: what is answered is not asked again"
+_SAMPLES_REMEDY = "move it away, and the same `bakeoff run` writes it anew"
+
+
+def check_plan(run: Path) -> tuple[RunPlan | None, Check]:
+    """Read `run.json`, which must be of a version that we know."""
+    path = run / PLAN_NAME
+    if not path.is_file():
+        return None, Check(path, "missing", f"is not there; restore it, or {_PLAN_REMEDY.partition('and ')[2]}")
+    try:
+        plan = read_plan(run)
+    except BakeoffError as error:
+        return None, Check(path, "damaged", f"{str(error).removeprefix(f'{path}: ')}; {_PLAN_REMEDY}")
+    if plan.schema_version > SCHEMA_VERSION:
+        return None, Check(path, "newer", "was written by a newer bakeoff; upgrade to read it")
+    return plan, Check(path, f"{len(plan.cells)} cells")
+
+
+def check_samples(run: Path, plan: RunPlan | None) -> Check:
+    """Read all of the samples: each is there once, and as many as `plan` (None: not known) says."""
+    path = run / SAMPLES_NAME
+    ids: Counter[str | None] = Counter()
+    try:
+        with ParquetReader(path, SAMPLES, _SAMPLES_REMEDY) as file:
+            for batch in file.batches():
+                ids.update(batch["id"].to_pylist())
+    except BakeoffError as error:
+        return Check(path, "damaged", str(error).removeprefix(f"{path}: "))
+    state = f"{ids.total()} samples"
+    if None in ids:
+        return Check(path, state, f"has samples without an id; {_SAMPLES_REMEDY}")
+    if len(ids) < ids.total():
+        return Check(path, state, f"has {ids.total() - len(ids)} samples twice; {_SAMPLES_REMEDY}")
+    if plan and plan.samples != ids.total():
+        return Check(path, state, f"has {ids.total()} samples, the plan says {plan.samples}; {_SAMPLES_REMEDY}")
+    return Check(path, state)
+
+
+def check_prompts(run: Path, plan: RunPlan | None) -> Check:
+    """Read all prompts, digest each again, and look whether those of the plan are there."""
+    path = run / PROMPTS_NAME
+    try:
+        rows = read_rows(path, PROMPTS)
+    except BakeoffError as error:
+        return Check(path, "damaged", str(error).removeprefix(f"{path}: "))
+    for row in rows:
+        if hashlib.sha256(canonical([row["text"], row["system"]]).encode()).hexdigest() != row["sha256"]:
+            return Check(path, "damaged", f"the text of prompt '{row['id']}' is not what was asked; move it away")
+    there = {row["sha256"] for row in rows}
+    lost = [cell.prompt for cell in plan.cells if cell.prompt_sha256 not in there] if plan else []
+    damage = f"lacks the prompt '{lost[0]}' of the plan; run again" if lost else None
+    return Check(path, f"{len(rows)} prompts", damage)

@@ -1,0 +1,198 @@
+"""What was found about runs, as tables of plain strings and as JSON."""
+
+import dataclasses
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from orchestrator.identity import canonical
+from orchestrator.inspection.completeness import NOT_ASKED, CellState, Gap
+from orchestrator.inspection.folders import size_text
+from orchestrator.inspection.overview import RunLine
+from orchestrator.inspection.show import RunState
+from orchestrator.inspection.stale import REASONS
+from orchestrator.reporting.notes import params_text
+from orchestrator.reporting.table import Table
+from orchestrator.results.plan import Cell
+
+_NARROW = 80
+
+
+def runs_table(runs: Sequence[RunLine], width: int) -> Table:
+    """Return a row for each run; on a narrow terminal without its samples, models and size."""
+    names = ["run", "dataset", "samples", "models", "answered", "updated", "size", "state"]
+    left_out = {"samples", "models", "size"} if width < _NARROW else set[str]()
+    shown = [number for number, name in enumerate(names) if name not in left_out]
+    rows = [_run_row(run) for run in runs]
+    header = tuple(names[number] for number in shown)
+    notes = ("rows: too many to compare with the plan here; `bakeoff runs show RUN` counts what is answered.",)
+    is_large = any(run.damage is None and run.answered is None for run in runs)
+    title = f"{len(runs)} run{'s' * (len(runs) != 1)}"
+    cells = tuple(tuple(row[number] for number in shown) for row in rows)
+    return Table(title, header, cells, len(header), notes if is_large else ())
+
+
+def state_tables(state: RunState) -> list[Table]:
+    """Return what was asked and answered, then what is missing and why, what is stale, and the environments."""
+    tables = [_asked_table(state), _missing_table(state), _stale_table(state), _envs_table(state)]
+    return [table for table in tables if table.rows or table.notes]
+
+
+def to_json(found: Any) -> str:
+    """Return dataclasses and plans as indented JSON."""
+    return json.dumps(found, indent=1, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value.model_dump(mode="json")
+
+
+def _run_row(run: RunLine) -> tuple[str, ...]:
+    unknown = "-"
+    return (
+        run.name,
+        run.dataset or unknown,
+        unknown if run.samples is None else str(run.samples),
+        ", ".join(run.models) or unknown,
+        _answered(run),
+        f"{run.updated:%Y-%m-%d %H:%M}" if run.updated else unknown,
+        size_text(run.size_bytes),
+        _state(run),
+    )
+
+
+def _answered(run: RunLine) -> str:
+    if run.answered is not None:
+        return f"{run.answered} of {run.expected}"
+    return f"{run.rows} rows" if run.rows is not None and run.damage is None else "-"
+
+
+def _state(run: RunLine) -> str:
+    if run.damage:
+        return "damaged: " + run.damage.removeprefix(f"{run.folder}/").removeprefix(f"{run.folder}: ")
+    if run.holder:
+        return f"{run.holder} works on it"
+    if run.is_unfolded:
+        return "interrupted"
+    return "complete" if run.answered is not None and run.answered == run.expected else ""
+
+
+def _asked_table(state: RunState) -> Table:
+    header = ("model", "params", "prompt", "samples", "repeats", "requests", "ok", "refused", "without")
+    rows = [_cell_row(state, each) for each in state.cells]
+    return _without_empty(Table(_title(state), header, tuple(rows), 3, tuple(_notes(state))), "params", "refused")
+
+
+def _title(state: RunState) -> str:
+    plan = state.plan
+    return f"Run {plan.name}: {plan.samples} samples of {plan.dataset}"
+
+
+def _cell_row(state: RunState, each: CellState) -> tuple[str, ...]:
+    cell = each.cell
+    samples = state.plan.samples if cell.limit is None else min(cell.limit, state.plan.samples)
+    counts = ("?", "?", "?")
+    if each.ok is not None and each.refused is not None:
+        counts = (str(each.ok), str(each.refused or ""), str(each.requests - each.ok - each.refused))
+    return (*_cell_name(cell), str(samples), str(cell.repeats), str(each.requests), *counts)
+
+
+def _cell_name(cell: Cell) -> tuple[str, str, str]:
+    return cell.model, params_text(canonical(cell.overrides)), cell.prompt
+
+
+def _notes(state: RunState) -> Iterator[str]:
+    """Yield what there is to know about the run as a whole."""
+    plan = state.plan
+    commit = f", git {plan.git_commit[:12]}" if plan.git_commit else ""
+    yield f"created {_time(plan.created)}, updated {_time(plan.updated)}, bakeoff {plan.bakeoff_version}{commit}"
+    if state.holder:
+        yield f"{state.holder} works on it now: what is missing may be on its way"
+    for defect in state.defects.values():
+        yield f"damaged: {defect}"
+    shared = [each for each in state.cells if each.requests < each.answers]
+    if shared:
+        yield (
+            "requests: fewer than samples x repeats where samples ask the very same thing of the same images; these "
+            "are asked once and share the answer"
+            + (". A model that ignores the prompt is asked once an image" if _any_deaf(shared) else "")
+        )
+    if state.journals and not state.holder:
+        yield f"{_count(state.journals, 'journal')} not folded into Parquet yet: counted here; the next run does it"
+    if state.bent_journals:
+        yield f"{_count(state.bent_journals, 'journal')} with damaged lines put aside: {_names(state.bent_journals)}"
+    if state.set_aside:
+        yield f"{_count(state.set_aside, 'file')} of older predictions set aside in old/: they count nowhere"
+
+
+def _any_deaf(cells: Sequence[CellState]) -> bool:
+    return any(each.cell.ignores_prompt for each in cells)
+
+
+def _missing_table(state: RunState) -> Table:
+    header = ("model", "params", "prompt", "status", "requests", "samples", "commonest message")
+    rows = [(*_cell_name(each.cell), *_gap_row(gap)) for each in state.cells for gap in each.gaps]
+    notes = []
+    gaps = [gap for each in state.cells for gap in each.gaps]
+    if again := dict.fromkeys(_word(gap) for gap in gaps if not gap.is_final):
+        notes.append(f"{', '.join(again)}: asked again by the same command")
+    if final := dict.fromkeys(_word(gap) for gap in gaps if gap.is_final):
+        notes.append(f"{', '.join(final)}: final; `bakeoff run … --retry-failed` asks again")
+    title = "What is missing, and why"
+    return _without_empty(Table(title, header, tuple(rows), len(header), tuple(notes)), "params", "commonest message")
+
+
+def _gap_row(gap: Gap) -> tuple[str, ...]:
+    others = f" (and {gap.messages - 1} other messages)" if gap.messages > 1 else ""
+    return _word(gap), str(gap.requests), ", ".join(gap.sample_ids), (gap.message or "") + others
+
+
+def _word(gap: Gap) -> str:
+    return "not asked yet" if gap.status == NOT_ASKED else gap.status
+
+
+def _stale_table(state: RunState) -> Table:
+    rows = tuple((each.model, str(each.rows), REASONS[each.why]) for each in state.stale)
+    notes = ("They stay in the file and count nowhere.",) if rows else ()
+    return Table("Stale: answers that nothing asks for any more", ("model", "predictions", "why"), rows, 3, notes)
+
+
+def _envs_table(state: RunState) -> Table:
+    header = ("runner", "python", "packages", "locked")
+    rows = tuple(
+        (name, env.python, str(len(env.packages)), "yes" if env.locked else "no")
+        for name, env in state.plan.envs.items()
+    )
+    return Table("Environments", header, rows, len(header))
+
+
+def _without_empty(table: Table, *optional: str) -> Table:
+    """Leave out those of the `optional` columns that are empty."""
+    gone = {n for n, name in enumerate(table.header) if name in optional and not any(row[n] for row in table.rows)}
+    kept = [n for n in range(len(table.header)) if n not in gone]
+    return dataclasses.replace(
+        table,
+        header=tuple(table.header[n] for n in kept),
+        rows=tuple(tuple(row[n] for n in kept) for row in table.rows),
+        labels=table.labels - len([n for n in gone if n < table.labels]),
+    )
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def _count(things: Sequence[object], word: str) -> str:
+    return f"{len(things)} {word}{'s' * (len(things) != 1)}"
+
+
+def _names(paths: Sequence[Path]) -> str:
+    return ", ".join(str(Path(*path.parts[-3:])) for path in paths)
