@@ -181,7 +181,7 @@ class Shift:
             self._fail_probe(failure.message)
 
     def _fail_probe(self, reason: str) -> None:
-        self.work.condemn("crashed", is_forgiven=True)
+        self.work.put_off(is_forgiven=True)
         self.failure = f"it no longer answers what it has answered before: {reason}"
 
     def _send(self, task: Task) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from orchestrator.running.interrupt import Interrupt
 from orchestrator.running.shift import Shift
-from orchestrator.running.work import Work, tried_again
+from orchestrator.running.work import Fault, Work, tried_again
 from orchestrator.session import Session
 from orchestrator.worker_life import Gone
 
@@ -23,7 +23,8 @@ def answer_all(
 ) -> str | None:
     """Do `work` with workers from `start`, one after the other; return why the model failed, or None.
 
-    A request that twice was alone under way when a worker died is quarantined; what was not begun is asked again.
+    A request that twice was alone under way when a worker died, or had to be ended because it took too long, is
+    quarantined; what was not begun is asked again.
     The model fails where it says that it cannot be loaded, where its workers are lost more often than `Budget` allows,
     or where it no longer answers what it has answered before.
     """
@@ -60,7 +61,7 @@ def _wait(losses: int, interrupt: Interrupt) -> None:
 def _find_final(work: Work, shift: Shift, gone: Gone) -> str | None:
     """Say why another worker would end as this one did, or None."""
     if shift.is_probing:
-        work.condemn("crashed", is_forgiven=True)
+        work.put_off(is_forgiven=True)
         return f"a request that it has answered before ends its worker now, too: {gone.reason}"
     if gone.cause == "load_timeout" or (gone.cause == "load_failed" and gone.error and not work.was_loaded):
         return gone.reason
@@ -73,19 +74,18 @@ def _sort_out(work: Work, shift: Shift, gone: Gone) -> bool:
     Of what took too long, or else of what was begun, several are asked again with nothing else under way. The rest is
     just asked again. Nobody is to blame while the model has never answered, or where the device was lost.
     """
+    fault = Fault("timeout" if gone.timed_out else "crashed", gone.reason)
     suspects = shift.hand_back(gone.timed_out or gone.suspects)
     waiting = [*shift.hand_back((*gone.suspects, *gone.waiting)), *shift.hand_back_unsent()]
     if shift.lost_device:
-        work.note_fault(suspects, "crashed", gone.reason)
+        work.note_fault(suspects, fault)
         waiting, suspects = [*map(tried_again, suspects), *waiting], []
     if not work.suspects.put_back(waiting):
         work.again.extend(waiting)
     if len(suspects) > 1:
-        work.note_fault(suspects, "timeout" if gone.timed_out else "crashed", gone.reason)
+        work.note_fault(suspects, fault)
         work.suspects.accuse([tried_again(task) for task in suspects])
-    elif suspects and gone.timed_out:
-        work.give_up_on(suspects[0], gone.reason)
     elif suspects:
-        work.charge(suspects[0], gone.reason)
+        work.charge(suspects[0], fault)
     work.suspects.end()
     return bool(suspects) and work.is_proven

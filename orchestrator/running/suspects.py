@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from orchestrator.running.missing import Task
 
 SINGLES_MAX = 32  # more suspects than these are halved first
-CRASHES_ALONE = 2
 
 
 @dataclass(slots=True)
@@ -31,8 +30,8 @@ class Trial:
 class Suspects:
     """The trials to hold, and what came of those that were.
 
-    A request that was once the only one under way when its worker died is tried alone again; with the second such
-    death it is guilty. Where all of a group come through, it is the group's size that does the harm.
+    A request that was the only one under way when its worker died is tried alone again; whoever counts says when it is
+    guilty. Where all of a group come through, it is the group's size that does the harm.
     """
 
     trials: deque[Trial] = field(default_factory=deque)

@@ -4,16 +4,24 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from orchestrator.results.journal import Journal
 from orchestrator.running.budget import Budget
 from orchestrator.running.missing import Missing, Task
 from orchestrator.running.rows import Row, begun_row, defect_row, status_row
-from orchestrator.running.suspects import CRASHES_ALONE, Suspects
+from orchestrator.running.suspects import Suspects
 
-LOSSES_ALONE, LOSSES_MAX = 2, 4
+LOSSES_ALONE = 2  # workers that a request may cost, alone under way
+ENDS_ALONE, ENDS_MAX = 2, 4  # how often we may end with a request under way until it is asked alone, not at all
 COSTS_MAX, COSTS_UNPROVEN = 2, 10
+
+
+class Fault(NamedTuple):
+    """How a worker was lost: `crashed` or `timeout`, and the sentence on it."""
+
+    status: str
+    reason: str
 
 
 @dataclass(slots=True)
@@ -36,7 +44,7 @@ class Work:
     failures_max: int | None = None
     again: deque[Task] = field(default_factory=deque)
     suspects: Suspects = field(default_factory=Suspects)
-    guilty: list[tuple[Task, str]] = field(default_factory=list)
+    guilty: list[tuple[Task, Fault]] = field(default_factory=list)
     costs: int = 0
     reasons: dict[str, str] = field(default_factory=dict)
     budget: Budget = field(init=False)
@@ -45,7 +53,7 @@ class Work:
     at_once: int = 1
     open: dict[str, str] = field(default_factory=dict)
     good: Task | None = None
-    _answers_at_crash: dict[str, int] = field(default_factory=dict)
+    _answers_at_loss: dict[str, int] = field(default_factory=dict)
     _tasks: Iterator[Task] = field(init=False)
 
     def __enter__(self) -> Self:
@@ -56,7 +64,7 @@ class Work:
 
     def __exit__(self, *_: object) -> None:
         """Let the next run ask again whoever is guilty with no answer since: perhaps it was the model."""
-        self.condemn("crashed")
+        self.put_off()
         for status, n in Counter(self.open.values()).items():
             self.statuses[status] = self.statuses.get(status, 0) + n
 
@@ -89,11 +97,11 @@ class Work:
         for task in self._tasks:
             if task.expected.defect is not None:
                 self.record([defect_row(task)])
-            elif task.losses >= LOSSES_MAX and task.status == "lost":
+            elif task.losses >= ENDS_MAX and task.status == "lost":
                 self.record(
                     [status_row(task, "quarantined", f"bakeoff ended {task.losses} times while it was under way")]
                 )
-            elif task.crashes or (task.losses >= LOSSES_ALONE and task.status == "lost"):
+            elif task.crashes or (task.losses >= ENDS_ALONE and task.status == "lost"):
                 self.suspects.add(task)
             else:
                 return task
@@ -109,9 +117,9 @@ class Work:
         """Write down that `tasks` are under way, so that the next run knows if we do not come to write the outcome."""
         self._write_open([begun_row(task) for task in tasks])
 
-    def note_fault(self, tasks: Iterable[Task], status: str, reason: str) -> None:
+    def note_fault(self, tasks: Iterable[Task], fault: Fault) -> None:
         """Write down that a worker was lost while `tasks` were under way; they are asked again."""
-        self._write_open([status_row(task, status, reason) for task in tasks])
+        self._write_open([status_row(task, *fault) for task in tasks])
 
     def record(self, rows: list[Row]) -> None:
         """Write `rows`, each the last word on its request in this run, and count them."""
@@ -133,38 +141,37 @@ class Work:
     def clear_model(self) -> None:
         """Note that the model has just answered: whoever was found guilty before is, and the model is not."""
         self.costs = 0
-        self.condemn("quarantined")
+        guilty, self.guilty = self.guilty, []
+        if guilty:
+            self.record([status_row(task, "quarantined", _sentence(fault)) for task, fault in guilty])
 
-    def charge(self, task: Task, reason: str) -> None:
-        """Count a crash of which `task` is the one suspect: it is tried again alone, or after the second guilty."""
+    def put_off(self, *, is_forgiven: bool = False) -> None:
+        """Let the next run ask whoever is guilty again; forgiven, as if they had never cost a worker."""
+        guilty, self.guilty = self.guilty, []
+        tasks = [(task._replace(crashes=0) if is_forgiven else task, fault) for task, fault in guilty]
+        if tasks:
+            self.record([status_row(task, *fault) for task, fault in tasks])
+
+    def charge(self, task: Task, fault: Fault) -> None:
+        """Count a lost worker of which `task` is the one suspect: it is tried alone again, or with the second guilty."""
         struck = task._replace(crashes=task.crashes + 1)
         key = task.expected.key
-        self._answers_at_crash.setdefault(key, self.statuses.get("ok", 0))
-        self.note_fault([struck], "crashed", reason)
-        if struck.crashes < CRASHES_ALONE or not self.is_proven:
+        self._answers_at_loss.setdefault(key, self.statuses.get("ok", 0))
+        self.note_fault([struck], fault)
+        if struck.crashes < LOSSES_ALONE or not self.is_proven:
             self.suspects.strike(tried_again(struck))
             return
         self.costs += 1
         self.suspects.condemn(task)
-        self.guilty.append((struck, reason))
-        if self._answers_at_crash[key] < self.statuses.get("ok", 0):
-            self.condemn("quarantined")
+        self.guilty.append((struck, fault))
+        if self._answers_at_loss[key] < self.statuses.get("ok", 0):
+            self.clear_model()
 
     def give_up_on(self, task: Task, reason: str) -> None:
-        """Write down that `task` took too long and cost a worker."""
+        """Write down that `task` took too long, though its worker goes on."""
         self.costs += 1
         self.suspects.condemn(task)
         self.record([status_row(task, "timeout", reason)])
-
-    def condemn(self, status: str, *, is_forgiven: bool = False) -> None:
-        """Write the verdict on those found guilty: `quarantined` is final, `crashed` is asked again by the next run.
-
-        Forgiven, they begin there as if they had never ended a worker.
-        """
-        guilty, self.guilty = self.guilty, []
-        rows = [status_row(task._replace(crashes=0) if is_forgiven else task, status, why) for task, why in guilty]
-        if rows:
-            self.record(rows)
 
     def halve_batches(self, size: int) -> None:
         """Ask at most half of `size` at a time: so many together ended a worker, and each alone does no harm."""
@@ -185,6 +192,11 @@ class Work:
     def _write_open(self, rows: list[Row]) -> None:
         self.journal.append(rows)
         self.open.update((row["key"], row["status"]) for row in rows)
+
+
+def _sentence(fault: Fault) -> str:
+    remedy = "; to give it longer, raise item_timeout_s and run again with --retry-failed"
+    return fault.reason + (remedy if fault.status == "timeout" else "")
 
 
 def tried_again(task: Task) -> Task:

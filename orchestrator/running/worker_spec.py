@@ -6,6 +6,7 @@ from pathlib import Path
 from orchestrator.config import Model, Workspace
 from orchestrator.env import Env
 from orchestrator.files import disk_errors
+from orchestrator.redaction import is_secret_name
 from orchestrator.results.layout import log_path, spill_folder
 from orchestrator.worker_life import WorkerSpec
 
@@ -45,6 +46,7 @@ def make_spec(workspace: Workspace, model: Model, env: Env, run: Path) -> Worker
         load_timeout_s=manifest.load_timeout_s or settings.load_timeout_s,
         item_timeout_s=manifest.item_timeout_s or settings.item_timeout_s,
         device="cuda:0" if manifest.accelerator == "cuda" else None,
+        secrets={name: os.environ[name] for name in manifest.env if name in os.environ and is_secret_name(name)},
     )
 
 
