@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,7 +12,10 @@ from pathlib import Path
 
 from orchestrator.errors import BakeoffError, DiskError
 
+DISK_FLOOR_BYTES = 200 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_BROKEN = {errno.EIO, errno.ENXIO, errno.ESTALE}
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 
@@ -36,6 +40,18 @@ def write_atomically(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def check_space(folder: Path, floor_bytes: int = DISK_FLOOR_BYTES) -> None:
+    """Raise DiskError where less than `floor_bytes` are free for us on the disk that `folder` is or will be on."""
+    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    with disk_errors(folder):
+        disk = shutil.disk_usage(there)
+    if disk.total and disk.free < floor_bytes:  # some network file systems know no sizes and say 0 of 0
+        raise DiskError(
+            f"{folder}: its disk has {disk.free >> 20} MiB free, and bakeoff stops below {floor_bytes >> 20} MiB; "
+            "free some space and run the same command again"
+        )
+
+
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Turn what an operating system says about a full or closed disk into one sentence about `path`."""
@@ -46,8 +62,11 @@ def disk_errors(path: Path) -> Iterator[None]:
             raise
         if error.errno in _FULL:
             raise DiskError(f"{path}: the disk is full; free some space and run the same command again") from error
-        if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-            raise DiskError(f"{path}: cannot be written: {error.strerror}") from error
+        if error.errno in _CLOSED:
+            remedy = "make it writable for you, or work in another folder"
+            raise DiskError(f"{path}: cannot be written: {error.strerror}; {remedy}") from error
+        if error.errno in _BROKEN:
+            raise DiskError(f"{path}: cannot be written: {error.strerror}; look to the disk and run again") from error
         raise BakeoffError(f"{path}: {error.strerror or error}") from error
 
 

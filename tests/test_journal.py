@@ -1,9 +1,15 @@
 """A journal keeps every row whole or not at all, whatever tears or bends it."""
 
+import errno
 import hashlib
+import json
 import os
 import resource
+import tempfile
 import time
+import zlib
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -66,11 +72,40 @@ def test_a_tail_torn_at_any_byte_costs_that_row_alone(tmp_path):
     path = write(tmp_path, [row(number) for number in range(5)])
     whole = path.read_bytes()
     start = whole.rindex(b"\n", 0, -1) + 1
-    for end in range(start, len(whole)):
+    for end in range(start, len(whole) - 1):
         path.write_bytes(whole[:end])
         rows, damaged = read(path)
         assert [each["sample_id"] for each in rows] == ["s0", "s1", "s2", "s3"]
         assert damaged == (end > start)
+
+
+def test_a_record_that_lacks_its_newline_alone_is_a_record(tmp_path):
+    path = write(tmp_path, [row(number) for number in range(3)])
+    whole = path.read_bytes()
+    for last in (b"", b"\x0b"):
+        path.write_bytes(whole[:-1] + last)
+        rows, damaged = read(path)
+        assert ([each["sample_id"] for each in rows], damaged) == (["s0", "s1", "s2"], 0)
+
+
+def test_a_bent_newline_costs_neither_of_the_rows_beside_it(tmp_path):
+    path = write(tmp_path, [row(number) for number in range(3)])
+    whole = bytearray(path.read_bytes())
+    places = [place for place, byte in enumerate(whole) if byte == ord("\n")]
+    for place in places:
+        bent = bytearray(whole)
+        bent[place] ^= 4
+        path.write_bytes(bent)
+        rows, damaged = read(path)
+        assert ([each["sample_id"] for each in rows], damaged) == (["s0", "s1", "s2"], 0)
+
+
+def test_a_line_torn_to_one_zero_is_damage(tmp_path):
+    path = write(tmp_path, [row(0)])
+    with path.open("ab") as file:
+        file.write(b"0\n")
+    rows, damaged = read(path)
+    assert (len(rows), damaged) == (1, 1)
 
 
 def test_a_flipped_bit_costs_that_row_alone(tmp_path):
@@ -159,20 +194,128 @@ def test_a_journal_that_cannot_be_read_is_named(tmp_path):
         read(tmp_path / "folder.jsonl")
 
 
-def append_with_room_for(journal, size, rows):
-    """Append where a file may grow by `size` bytes only, as on a disk that is nearly full."""
+@contextmanager
+def room_for(size, path=None):
+    """Let files grow to `size` bytes, or `path` by that many, as on a disk that is nearly full."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (journal.path.stat().st_size + size, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + (path.stat().st_size if path else 0), hard))
     try:
-        journal.append(rows)
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_full_disk_is_one_sentence_and_what_was_written_stays(tmp_path):
+def test_a_full_disk_is_one_sentence_and_what_was_written_stays_without_a_torn_line(tmp_path):
     with Journal(tmp_path, CELLS) as journal:
         journal.append([row(number) for number in range(5)])
-        with pytest.raises(DiskError, match="the disk is full; free some space"):
-            append_with_room_for(journal, 100, [row(9)])
+        for size in (0, 1, 100):
+            with pytest.raises(DiskError, match="the disk is full; free some space"), room_for(size, journal.path):
+                journal.append([row(9)])
+        assert read(journal.path)[0][-1]["sample_id"] == "s4"
+        journal.append([row(5)])
     rows, damaged = read(journal.path)
-    assert (len(rows), damaged) == (5, 1)
+    assert (len(rows), damaged) == (6, 0)
+
+
+def test_of_rows_that_the_disk_cut_short_the_whole_ones_stay(tmp_path):
+    with Journal(tmp_path, CELLS) as journal:
+        with pytest.raises(DiskError), room_for(700, journal.path):
+            journal.append([row(number) for number in range(5)])
+        journal.append([row(9)])
+    rows, damaged = read(journal.path)
+    assert ([each["sample_id"] for each in rows], damaged) == (["s0", "s1", "s9"], 0)
+
+
+def test_a_torn_line_that_cannot_be_taken_back_costs_no_later_row(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with Journal(tmp_path, CELLS) as journal:
+        journal.append([row(0)])
+        monkeypatch.setattr(os, "ftruncate", fail)
+        with pytest.raises(DiskError), room_for(100, journal.path):
+            journal.append([row(1)])
+        journal.append([row(2)])
+        journal.append([row(3)])
+    rows, damaged = read(journal.path)
+    assert ([each["sample_id"] for each in rows], damaged) == (["s0", "s2", "s3"], 1)
+
+
+def test_a_failing_disk_is_an_error_of_the_disk(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with Journal(tmp_path, CELLS) as journal:
+        for number in range(2):  # the first is synced at once
+            journal.append([row(number)])
+        monkeypatch.setattr(os, "fsync", fail)
+        with pytest.raises(DiskError, match=r"jsonl: cannot be written: Input/output error; look to the disk"):
+            journal.sync()
+        monkeypatch.undo()
+
+
+@pytest.mark.parametrize("size", [0, 1, 300])
+def test_a_journal_that_cannot_be_begun_leaves_no_file(tmp_path, size):
+    with pytest.raises(DiskError, match="the disk is full"), room_for(size), Journal(tmp_path, CELLS):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_journal_is_not_begun_below_the_floor(tmp_path):
+    match = r"new: its disk has \d+ MiB free, and bakeoff stops below 1099511627776 MiB; free some space"
+    with pytest.raises(DiskError, match=match), Journal(tmp_path / "new", CELLS, 1 << 60):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_room_left_is_looked_at_once_a_second(tmp_path, monkeypatch):
+    with Journal(tmp_path, CELLS) as journal:
+        journal.append([row(0)])
+        journal.floor_bytes = 1 << 60
+        journal.sync_if_due()
+        now = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: now + 2)
+        journal.append([row(1)])
+        with pytest.raises(DiskError, match="MiB free"):
+            journal.sync_if_due()
+        journal.sync_if_due()
+    assert len(read(journal.path)[0]) == 2
+
+
+@contextmanager
+def unprivileged():
+    """Be a user who may not write everywhere, where the tests are run by root."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_what_to_do():
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o555)
+        match = r"cannot be written: Permission denied; make it writable for you, or work in another folder"
+        with unprivileged(), pytest.raises(DiskError, match=match), Journal(Path(folder) / "m", CELLS):
+            pass
+
+
+def seal(body):
+    return b"%08x %b\n" % (zlib.crc32(body), body)
+
+
+@pytest.mark.parametrize("version", [99, "2.0", None])
+def test_a_journal_of_a_newer_bakeoff_is_refused_and_one_without_versions_is_read(tmp_path, version):
+    path = write(tmp_path, [row(0)])
+    opening, _, record = path.read_bytes().splitlines(keepends=True)
+    body = json.loads(opening[9:])
+    body["version"] = version
+    path.write_bytes(seal(json.dumps(body, separators=(",", ":")).encode()) + record)
+    with pytest.raises(BakeoffError, match=r"jsonl: was written by a newer bakeoff \(schema .*\); upgrade to read it"):
+        read(path)
+    del body["version"]
+    path.write_bytes(seal(json.dumps(body, separators=(",", ":")).encode()) + record)
+    assert len(read(path)[0]) == 1

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import secrets
 import time
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Self
@@ -14,12 +16,15 @@ import pyarrow as pa
 import pyarrow.json as pj
 from pydantic_core import to_json
 
-from orchestrator.files import disk_errors, read_errors, sync_folder
-from orchestrator.results.schema import PREDICTIONS
+from orchestrator.errors import BakeoffError
+from orchestrator.files import DISK_FLOOR_BYTES, check_space, disk_errors, read_errors, sync_folder
+from orchestrator.results.schema import PREDICTIONS, SCHEMA_VERSION
 
 SYNC_EVERY_S = 1.0
 BLOCK_BYTES = 2 << 20
 _RESULT = b'{"t":"result",'
+_ANY = b'{"t":"'  # a line torn to "0" has the checksum of nothing
+_RECORD_START = re.compile(rb'(?=[0-9a-f]{8} \{"t":")')
 _PER_CELL = ("model", "runner", "params", "prompt_id")
 _PER_ROW = [f for f in PREDICTIONS if f.name not in _PER_CELL]
 _JSON_SCHEMA = pa.schema(
@@ -43,18 +48,24 @@ class Journal:
 
     `append` returns when the lines are with the operating system, so a killed process loses none of them. They are
     forced to the disk by the first `append` or `sync_if_due` that comes `SYNC_EVERY_S` after the last sync, or at the
-    end; who waits for answers calls `sync_if_due` meanwhile.
+    end; who waits for answers calls `sync_if_due` meanwhile. As often it looks whether `floor_bytes` are still free.
+    Raises DiskError where they are not, or where a write fails; the whole lines written until then stay.
     """
 
     folder: Path
     cells: Sequence[CellColumns]
+    floor_bytes: int = DISK_FLOOR_BYTES
     path: Path = field(init=False)
     _descriptor: int = field(init=False)
+    _is_torn: bool = field(init=False, default=False)
     _synced: float = field(init=False, default=0.0)
+    _looked: float = field(init=False, default=0.0)
     _dirty: bool = field(init=False, default=False)
 
     def __enter__(self) -> Self:
         """Create the file and write its opening record."""
+        check_space(self.folder, self.floor_bytes)
+        self._looked = time.monotonic()
         self.path = self.folder / f"{time.time_ns() // 1_000_000}-{secrets.token_hex(4)}.jsonl"
         cells = [{name: getattr(cell, name) for name in _PER_CELL} for cell in self.cells]
         with disk_errors(self.path):
@@ -62,15 +73,20 @@ class Journal:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
             self._descriptor = os.open(self.path, flags, 0o644)
             sync_folder(self.folder)
-        opening = _line(to_json({"t": "open", "version": 1, "pid": os.getpid(), "cells": cells}))
-        self._write(opening + opening)  # every row needs it
+        opening = _line(to_json({"t": "open", "version": SCHEMA_VERSION, "pid": os.getpid(), "cells": cells}))
+        try:
+            self._write(opening + opening)  # every row needs it
+        except BakeoffError:
+            os.close(self._descriptor)
+            with suppress(OSError):
+                self.path.unlink()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         """Force everything to the disk and close the file."""
         try:
-            with disk_errors(self.path):
-                self.sync()
+            self.sync()
         finally:
             os.close(self._descriptor)
 
@@ -81,23 +97,43 @@ class Journal:
     def sync(self) -> None:
         """Force what was written to the disk."""
         if self._dirty:
-            os.fsync(self._descriptor)
+            with disk_errors(self.path):
+                os.fsync(self._descriptor)
             self._dirty = False
         self._synced = time.monotonic()
 
     def sync_if_due(self) -> None:
-        """Force what was written to the disk where that was last done `SYNC_EVERY_S` ago; cheap where nothing was."""
+        """Sync where that was last done `SYNC_EVERY_S` ago, and look as often for the room left; cheap otherwise."""
+        self._sync_if_old()
+        now = time.monotonic()
+        if now - self._looked >= SYNC_EVERY_S:
+            self._looked = now
+            check_space(self.folder, self.floor_bytes)
+
+    def _sync_if_old(self) -> None:
         if self._dirty and time.monotonic() - self._synced >= SYNC_EVERY_S:
-            with disk_errors(self.path):
-                self.sync()
+            self.sync()
 
     def _write(self, data: bytes) -> None:
-        with disk_errors(self.path):
-            view = memoryview(data)
-            while view:
-                view = view[os.write(self._descriptor, view) :]
-                self._dirty = True
-        self.sync_if_due()
+        whole = b"\n" + data if self._is_torn else data
+        written = 0
+        try:
+            with disk_errors(self.path):
+                while written < len(whole):
+                    written += os.write(self._descriptor, memoryview(whole)[written:])
+                    self._dirty = True
+        except BakeoffError:
+            self._cut_back(written - whole.rfind(b"\n", 0, written) - 1)
+            raise
+        self._is_torn = False
+        self._sync_if_old()
+
+    def _cut_back(self, torn: int) -> None:
+        """Take off the `torn` last bytes after a failed write; where that fails too, the next write begins a line."""
+        try:
+            os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - torn)
+        except OSError:
+            self._is_torn = True
 
 
 def _line(body: bytes) -> bytes:
@@ -135,20 +171,38 @@ class JournalReader:
         self.damaged = 0
         cells: list[dict[str, str]] = []
         for lines in self._blocks():
-            bodies = [body for body in map(_checked, lines) if body is not None]
-            self.damaged += len(lines) - len(bodies)
+            bodies: list[bytes] = []
+            for line in lines:
+                bodies += self._bodies(line)
             results = [body for body in bodies if body.startswith(_RESULT)]
             if len(results) < len(bodies):
                 for body in bodies:
                     if not body.startswith(_RESULT):
-                        cells = json.loads(body).get("cells", cells)
+                        cells = self._opened(json.loads(body))
             if results and cells:
                 yield _to_batch(results, cells, columns)
             elif results:  # the opening record is lost, and with it what they answer
                 self.damaged += len(results)
 
+    def _bodies(self, line: bytes) -> Sequence[bytes]:
+        """Return the records of a line: one, or the two that a bent newline joined; count what is none."""
+        if (body := _checked(line)) is not None:
+            return (body,)
+        parts = [part for part in _RECORD_START.split(line) if part]
+        bodies = [body for part in parts for body in (_checked(part), _checked(part[:-1])) if body is not None]
+        self.damaged += max(len(parts), 1) - len(bodies)
+        return bodies
+
+    def _opened(self, record: dict[str, Any]) -> list[dict[str, str]]:
+        """Return the cells of an opening record; raise BakeoffError where it is newer than us."""
+        version = record.get("version", 1)
+        if not isinstance(version, int) or version > SCHEMA_VERSION:
+            raise BakeoffError(f"{self.path}: was written by a newer bakeoff (schema {version}); upgrade to read it")
+        cells: list[dict[str, str]] = record["cells"]
+        return cells
+
     def _blocks(self) -> Iterator[list[bytes]]:
-        """Yield lists of whole lines; what follows the last newline is a torn line and counts as damaged."""
+        """Yield lists of lines; what follows the last newline was torn off, unless its checksum fits."""
         self._file.seek(0)
         left, rest = self._size, b""
         while left:
@@ -160,14 +214,15 @@ class JournalReader:
             *lines, rest = (rest + chunk).split(b"\n")
             yield lines
         self.is_torn = bool(rest)
-        self.damaged += self.is_torn
+        if rest:
+            yield [rest]
 
 
 def _checked(line: bytes) -> bytes | None:
-    """Return the record of `line`, or None where its checksum does not fit."""
+    """Return the record of `line`, or None where it is none or its checksum does not fit."""
     body = line[9:]
     try:
-        return body if int(line[:8], 16) == zlib.crc32(body) else None
+        return body if int(line[:8], 16) == zlib.crc32(body) and body.startswith(_ANY) else None
     except ValueError:
         return None
 

@@ -5,11 +5,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from orchestrator.errors import BakeoffError
 from orchestrator.files import write_atomically
 from orchestrator.identity import canonical
 from orchestrator.parsing import Frozen, read_json
 from orchestrator.results.layout import PLAN_NAME
+from orchestrator.results.schema import SCHEMA_VERSION
 
 
 class Cell(Frozen):
@@ -45,10 +48,16 @@ class EnvRecord(Frozen):
     packages: dict[str, str]
 
 
+class _Version(BaseModel):
+    """What every `run.json` has, of whatever version."""
+
+    schema_version: int = 1
+
+
 class RunPlan(Frozen):
     """The content of `run.json`."""
 
-    schema_version: int = 1
+    schema_version: int = SCHEMA_VERSION
     name: str
     created: datetime
     updated: datetime
@@ -66,12 +75,16 @@ def read_plan(run: Path) -> RunPlan:
     path = run / PLAN_NAME
     if not path.is_file():
         raise BakeoffError(f"{run}: is not a run, it has no {PLAN_NAME}; `bakeoff list runs` shows the runs")
+    version = read_json(path, _Version).schema_version
+    if version > SCHEMA_VERSION:
+        raise BakeoffError(f"{path}: was written by a newer bakeoff (schema {version}); upgrade to read it")
     return read_json(path, RunPlan)
 
 
 def write_plan(run: Path, plan: RunPlan) -> None:
     """Replace the plan of the run directory `run` atomically."""
-    write_atomically(run / PLAN_NAME, (plan.model_dump_json(indent=1) + "\n").encode())
+    current = plan.model_copy(update={"schema_version": SCHEMA_VERSION})
+    write_atomically(run / PLAN_NAME, (current.model_dump_json(indent=1) + "\n").encode())
 
 
 def merge_cells(old: tuple[Cell, ...], new: tuple[Cell, ...]) -> tuple[Cell, ...]:
