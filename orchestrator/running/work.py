@@ -153,7 +153,7 @@ class Work:
             self.record([status_row(task, *fault) for task, fault in tasks])
 
     def charge(self, task: Task, fault: Fault) -> None:
-        """Count a lost worker of which `task` is the one suspect: it is tried alone again, or with the second guilty."""
+        """Count a lost worker of which `task` is the one suspect: it is tried alone again, then guilty."""
         struck = task._replace(crashes=task.crashes + 1)
         key = task.expected.key
         self._answers_at_loss.setdefault(key, self.statuses.get("ok", 0))
