@@ -6,6 +6,7 @@ import pytest
 
 from orchestrator.errors import BakeoffError
 from orchestrator.results.plan import Cell, RunPlan, merge_cells, now, read_plan, widest, write_plan
+from orchestrator.results.schema import SCHEMA_VERSION
 
 
 def cell(**changes):
@@ -119,3 +120,14 @@ def test_a_plan_of_a_newer_bakeoff_is_not_misread(tmp_path):
     (tmp_path / "run.json").write_text(json.dumps({**data, "of_the_future": 1}))
     with pytest.raises(BakeoffError, match="unknown key 'of_the_future'"):
         read_plan(tmp_path)
+
+
+def test_a_plan_of_a_newer_bakeoff_is_refused_and_an_older_one_is_read(tmp_path):
+    write_plan(tmp_path, plan(cell()).model_copy(update={"schema_version": 1}))
+    content = json.loads((tmp_path / "run.json").read_text())
+    assert content["schema_version"] == SCHEMA_VERSION
+    (tmp_path / "run.json").write_text(json.dumps({**content, "schema_version": 99, "mood": "new"}))
+    with pytest.raises(BakeoffError, match=r"run\.json: was written by a newer bakeoff \(schema 99\); upgrade to read"):
+        read_plan(tmp_path)
+    (tmp_path / "run.json").write_text(json.dumps({**content, "schema_version": 1}))
+    assert read_plan(tmp_path).cells == (cell(),)

@@ -13,14 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings, strategies
 
-from orchestrator.errors import BakeoffError
-from orchestrator.results import view
+from orchestrator.errors import BakeoffError, DiskError
+from orchestrator.results import journal, view
 from orchestrator.results.journal import Journal, JournalReader
 from orchestrator.results.layout import journal_folder, predictions_path, remove_leftovers, spill_folder
 from orchestrator.results.parquet import write_table
 from orchestrator.results.schema import PREDICTIONS
 from orchestrator.results.view import compact, read_predictions
-from tests.test_journal import CELLS, key, row
+from tests.test_journal import CELLS, key, room_for, row
 
 ROOT = Path(__file__).parent.parent
 
@@ -339,6 +339,34 @@ def test_journals_stay_where_the_new_file_cannot_be_read_back(tmp_path, monkeypa
     with pytest.raises(BakeoffError, match=r"is not a readable Parquet file .*; the journals are kept"):
         compact(tmp_path, "m")
     assert journal.exists()
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, 4000])
+def test_a_compaction_on_a_full_disk_keeps_journals_and_view_and_leaves_nothing_else(tmp_path, size):
+    write(tmp_path, *(row(number) for number in range(20)))
+    compact(tmp_path, "m")
+    before = predictions_path(tmp_path, "m").read_bytes()
+    journal = write(tmp_path, *(row(number) for number in range(20, 40)))
+    with pytest.raises(DiskError, match=r"m\.parquet: the disk is full; free some space"), room_for(size):
+        compact(tmp_path, "m")
+    assert journal.exists()
+    assert [path.read_bytes() for path in (tmp_path / "predictions").iterdir()] == [before]
+    assert compact(tmp_path, "m").rows == 40
+
+
+def test_a_journal_of_a_newer_bakeoff_is_never_compacted_away(tmp_path, monkeypatch):
+    write(tmp_path, row(1))
+    compact(tmp_path, "m")
+    before = predictions_path(tmp_path, "m").read_bytes()
+    monkeypatch.setattr(journal, "SCHEMA_VERSION", 99)
+    newer = write(tmp_path, row(2))
+    monkeypatch.undo()
+    content = newer.read_bytes()
+    for use in (read, lambda run: compact(run, "m")):
+        with pytest.raises(BakeoffError, match=r"was written by a newer bakeoff \(schema 99\)"):
+            use(tmp_path)
+    assert newer.read_bytes() == content
+    assert predictions_path(tmp_path, "m").read_bytes() == before
 
 
 def test_leftovers_of_killed_processes_are_removed_and_nothing_else(tmp_path):
