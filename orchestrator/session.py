@@ -13,14 +13,17 @@ from orchestrator import protocol
 from orchestrator.errors import BakeoffError
 from orchestrator.process import Child, spawn
 from orchestrator.protocol import Bye, Failure, Hello, LineSplitter, Loaded, Log, Message, Response, Started
+from orchestrator.redaction import Redactor
 from orchestrator.stderr_log import StderrLog
-from orchestrator.worker_life import Begun, Cause, Event, Gone, Ready, WorkerSpec, describe_exit
+from orchestrator.worker_life import Begun, Cause, Event, Gone, Ready, TimedOut, WorkerSpec, describe_exit
 
 CHUNK_BYTES = 1 << 20
 NOISE_LINES, NOISE_BYTES = 200, 64 << 10
 WINDOW_MIN, WINDOW_MAX = 256, 1024
 GRACE_S, TERM_S, KILL_S = 5.0, 5.0, 2.0
 DRAIN_S = 1.0
+CANCEL_S = 10.0
+LOAD_HARD_S = 6 * 3600.0
 LAST_CHUNKS = 16
 UNKNOWN_IDS_MAX = 10
 _CLOCK_EVERY_S = 0.2
@@ -33,16 +36,18 @@ class Session:
 
     Only the main thread may enter it: the worker dies with the thread that started it. `poll` gives what happened,
     `send` takes a request while `free` is positive; requests leave with the next `flush` or `poll`. `_flights` holds
-    what was sent and not answered, with its deadline once the worker has said that it began.
+    what was sent and not answered, with its deadline once the worker has said that it began. `redactor` has taken the
+    secrets out of all that comes from here, but a spilled text.
 
     Whoever goes on after the loss of a request says `is_supervised`, and is told of each what became of it: only then
-    does `poll` give `Begun`.
+    does `poll` give `Begun` and `TimedOut`.
     """
 
     spec: WorkerSpec
     notify: Callable[[str], None] = lambda _: None
     is_supervised: bool = False
     window: int = field(init=False, default=0)
+    redactor: Redactor = field(init=False)
     _child: Child = field(init=False)
     _selector: selectors.BaseSelector = field(init=False, default_factory=selectors.DefaultSelector)
     _log: StderrLog = field(init=False)
@@ -53,6 +58,8 @@ class Session:
     _state: Literal["hello", "loading", "ready", "closing", "gone"] = field(init=False, default="hello")
     _born: float = field(init=False, default_factory=time.monotonic)
     _clock: float = field(init=False, default=0.0)
+    _load_since: float = field(init=False, default_factory=time.monotonic)
+    _cancelled: dict[str, float] = field(init=False, default_factory=dict)
     _noise: list[bytes] = field(init=False, default_factory=list)
     _unknown: int = field(init=False, default=0)
     _idle_since: float = field(init=False, default_factory=time.monotonic)
@@ -62,7 +69,8 @@ class Session:
 
     def __enter__(self) -> Self:
         """Start the worker and say hello."""
-        self._log = StderrLog(self.spec.log)
+        self.redactor = Redactor(self.spec.secrets)
+        self._log = StderrLog(self.spec.log, self.redactor)
         with ExitStack() as on_failure:
             on_failure.callback(self._selector.close)
             on_failure.enter_context(self._log)
@@ -70,15 +78,7 @@ class Session:
             on_failure.pop_all()
         for name in ("stdout", "stderr"):
             self._selector.register(getattr(self._child, name), selectors.EVENT_READ, name)
-        self._say(
-            {
-                "type": "hello",
-                "protocol": protocol.PROTOCOL,
-                "nonce": self._nonce,
-                "parent_pid": os.getpid(),
-                "spill_folder": str(self.spec.spill),
-            }
-        )
+        self._say(self.spec.hello(self._nonce))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -96,7 +96,7 @@ class Session:
     @property
     def free(self) -> int:
         """How many more requests the window takes now."""
-        return self.window - len(self._flights) if self._state == "ready" else 0
+        return self.window - len(self._flights) - len(self._cancelled) if self._state == "ready" else 0
 
     @property
     def in_flight(self) -> int:
@@ -235,7 +235,7 @@ class Session:
             elif self._state == "hello":
                 self._take_hello(line)
             else:
-                self._take_message(protocol.decode(line), events)
+                self._take_message(protocol.decode(self.redactor.redact_json(line)), events)
 
     def _take_hello(self, line: bytes) -> None:
         """Wait for the line with our nonce; what a launcher or a site's start-up files print before it is noise."""
@@ -244,7 +244,7 @@ class Session:
         except protocol.ProtocolError:
             message = None
         if not isinstance(message, Hello) or message.nonce != self._nonce:
-            self._log.write(line + b"\n")
+            self._log.note(line + b"\n")
             self._noise.append(line)
             if len(self._noise) > NOISE_LINES or sum(map(len, self._noise)) > NOISE_BYTES:
                 raise protocol.ProtocolError("it printed much, but never the hello of a worker")
@@ -252,17 +252,7 @@ class Session:
         if message.protocol != protocol.PROTOCOL:
             raise protocol.ProtocolError(f"it speaks protocol {message.protocol}, we speak {protocol.PROTOCOL}")
         self._state = "loading"
-        spec = self.spec
-        self._say(
-            {
-                "type": "load",
-                "model": spec.model,
-                "params": spec.params,
-                "device": spec.device,
-                "batch_max": spec.batch_max,
-                "concurrency": spec.concurrency,
-            }
-        )
+        self._say(self.spec.load())
 
     def _take_message(self, message: Message, events: list[Event]) -> None:
         if type(message) is Response:  # these two are all but a few of the messages
@@ -283,22 +273,23 @@ class Session:
                     self._apply_limit(self._limit)
                 events.append(Ready(time.monotonic() - self._born, message.batch_max, message.concurrency))
             case Log():
-                self._log.write(f"[{message.level}] {message.message}\n".encode())
+                self._log.note(f"[{message.level}] {message.message}\n".encode())
             case protocol.Progress():
+                self._load_since = time.monotonic()
                 self.notify(f"{self.spec.model}: {message.phase}")
             case Bye() | protocol.Pong() | Hello() | Loaded():
                 pass
 
     def _take_failure(self, message: Failure, events: list[Event]) -> None:
         if message.traceback:
-            self._log.write(message.traceback.encode())
+            self._log.note(message.traceback.encode())
         if message.id is not None:
             if self._land(message.id):
                 events.append(message)
         elif self._state == "loading":
             events.append(self._lost("load_failed", message.message, message))
         else:
-            self._log.write(f"[{message.kind}] {message.message}\n".encode())
+            self._log.note(f"[{message.kind}] {message.message}\n".encode())
 
     def _start(self, identities: list[str]) -> None:
         """Set the deadline of what is begun; saying so again moves none, or a worker could put it off for ever."""
@@ -314,8 +305,11 @@ class Session:
         if self._flights.pop(identity, _UNKNOWN) is not _UNKNOWN:
             self._idle_since = time.monotonic()
             return True
+        if self._cancelled.pop(identity, None) is not None:  # too late: it was given back as timed out
+            self._idle_since = time.monotonic()
+            return False
         self._unknown += 1
-        self._log.write(f"[bakeoff] dropped an answer to the unknown request {identity!r}\n".encode())
+        self._log.note(f"[bakeoff] dropped an answer to the unknown request {identity!r}\n".encode())
         if self._unknown > UNKNOWN_IDS_MAX:
             raise protocol.ProtocolError(f"it answered {self._unknown} requests that were not asked")
         return False
@@ -328,20 +322,42 @@ class Session:
         spec = self.spec
         if self._state == "hello" and now - self._born > spec.hello_timeout_s:
             events.append(self._lost("load_timeout", f"it did not say hello within {spec.hello_timeout_s:g} s"))
-        elif self._state == "loading" and now - self._born > spec.load_timeout_s:
+        elif self._state == "loading" and now > self._load_deadline():
             events.append(self._lost("load_timeout", f"it was not loaded within {spec.load_timeout_s:g} s"))
         elif late := tuple(i for i, deadline in self._flights.items() if deadline is not None and deadline < now):
-            reason = f"no answer within {spec.item_timeout_s:g} s"
-            events.append(self._lost("timeout", reason, timed_out=late))
+            self._time_out(late, events)
+        elif stuck := tuple(i for i, deadline in self._cancelled.items() if deadline < now):
+            reason = f"no answer within {spec.item_timeout_s:g} s, and {CANCEL_S:g} s after it was cancelled it went on"
+            events.append(self._lost("timeout", reason, timed_out=stuck))
         elif self._is_stalled(now):
             reason = f"it began none of {len(self._flights)} requests within {spec.item_timeout_s:g} s"
             events.append(self._lost("timeout", reason))
         elif self._child.has_exited() and not self.is_gone:
             self._drain(events)
 
+    def _load_deadline(self) -> float:
+        """Return when loading has to be done: news put it off, but not for ever."""
+        limit_s = self.spec.load_timeout_s
+        return min(self._load_since + limit_s, self._born + max(limit_s, LOAD_HARD_S))
+
+    def _time_out(self, late: tuple[str, ...], events: list[Event]) -> None:
+        """Give `late` back alone where the worker does several at a time and hears a cancel meanwhile.
+
+        One that does a request or a batch at a time is busy in a call, often a native one, that no message ends.
+        """
+        reason = f"no answer within {self.spec.item_timeout_s:g} s"
+        if self._concurrency == 1 or not self.is_supervised:
+            events.append(self._lost("timeout", reason, timed_out=late))
+            return
+        for identity in late:
+            self.cancel(identity)
+            del self._flights[identity]
+            self._cancelled[identity] = time.monotonic() + CANCEL_S
+            events.append(TimedOut(identity, reason))
+
     def _is_stalled(self, now: float) -> bool:
         """Tell whether requests wait and the worker, which works on none, has not begun one for too long."""
-        if not self._flights or now - self._idle_since < self.spec.item_timeout_s:
+        if not self._flights or self._cancelled or now - self._idle_since < self.spec.item_timeout_s:
             return False
         return all(deadline is None for deadline in self._flights.values())
 
@@ -387,6 +403,7 @@ class Session:
         with suppress(OSError):
             for _ in range(LAST_CHUNKS):  # a descendant that got away may go on talking
                 self._log.write(os.read(self._child.stderr, CHUNK_BYTES))
+        self._log.finish()
 
 
 def require_posix() -> None:

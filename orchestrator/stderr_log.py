@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from orchestrator.files import disk_errors
+from orchestrator.redaction import RedactedStream, Redactor
 
 CAP_BYTES = 16 << 20
 TAIL_CHUNKS_BYTES = 16 << 10
@@ -16,15 +17,17 @@ TAIL_CHUNKS_BYTES = 16 << 10
 
 @dataclass(slots=True)
 class StderrLog:
-    """A log that stops growing at `CAP_BYTES` and always knows the last words.
+    """A log that stops growing at `CAP_BYTES` and always knows the last words, both without secrets.
 
     Sessions follow one another in it; one that finds it half full begins anew and keeps the old one beside it.
     """
 
     path: Path
+    redactor: Redactor
     _file: RawIOBase = field(init=False)
     _left: int = field(init=False)
     _tail: bytes = field(init=False, default=b"")
+    _stream: RedactedStream = field(init=False)
 
     def __enter__(self) -> Self:
         """Open the file at its end and head the new session with the time."""
@@ -34,22 +37,37 @@ class StderrLog:
                 self.path.replace(self.path.with_suffix(".old.log"))
         self._file = self.path.open("ab", buffering=0)
         self._left = CAP_BYTES - self._file.tell()
+        self._stream = RedactedStream(self.redactor)
         self._put(f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n".encode())
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the file."""
+        """Write what is held back and close the file."""
+        self.finish()
         self._file.close()
 
     def write(self, chunk: bytes) -> None:
-        """Keep `chunk`; past the cap only the last words are."""
-        self._tail = (self._tail + chunk)[-TAIL_CHUNKS_BYTES:]
-        self._put(chunk)
+        """Keep `chunk`, the next piece of stderr; past the cap only the last words are."""
+        self._keep(self._stream.feed(chunk))
+
+    def note(self, text: bytes) -> None:
+        """Keep `text`, which is whole and comes from elsewhere."""
+        stream = RedactedStream(self.redactor)
+        self._keep(stream.feed(text) + stream.finish())
+
+    def finish(self) -> None:
+        """Keep what was held back of stderr, of which nothing more is to come."""
+        self._keep(self._stream.finish())
 
     def last_line(self) -> str:
         """Return the last line with something on it, at most 300 characters, or nothing."""
         lines = deque((line for line in self._tail.decode("utf-8", "replace").splitlines() if line.strip()), 1)
         return lines[0].strip()[:300] if lines else ""
+
+    def _keep(self, chunk: bytes) -> None:
+        if chunk:
+            self._tail = (self._tail + chunk)[-TAIL_CHUNKS_BYTES:]
+            self._put(chunk)
 
     def _put(self, chunk: bytes) -> None:
         if self._left <= 0:

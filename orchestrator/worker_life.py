@@ -1,23 +1,27 @@
 """What a worker is started with, and what can become of it."""
 
+import os
 import signal
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from orchestrator.protocol import Failure, Response
+from orchestrator.protocol import PROTOCOL, Failure, Response
 
 Cause = Literal["load_failed", "load_timeout", "timeout", "crashed", "protocol", "closed"]
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
-    """How a worker is started, in which `folder`, and what it is told to load; times are in seconds."""
+    """How a worker is started, in which `folder`, and what it is told to load; times are in seconds.
+
+    `secrets` are the variables, by name, whose values it must not let slip.
+    """
 
     runner: str
     argv: tuple[str, ...]
-    environment: dict[str, str]
+    environment: dict[str, str] = field(repr=False)
     folder: Path
     log: Path
     spill: Path
@@ -29,6 +33,17 @@ class WorkerSpec:
     load_timeout_s: float = 1800.0
     item_timeout_s: float = 120.0
     device: str | None = None
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def hello(self, nonce: str) -> dict[str, Any]:
+        """Return the first message to the worker."""
+        parent, spill = os.getpid(), str(self.spill)
+        return {"type": "hello", "protocol": PROTOCOL, "nonce": nonce, "parent_pid": parent, "spill_folder": spill}
+
+    def load(self) -> dict[str, Any]:
+        """Return the message that tells the worker what to load."""
+        names = ("model", "params", "device", "batch_max", "concurrency")
+        return {"type": "load"} | {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +63,22 @@ class Begun:
 
 
 @dataclass(frozen=True, slots=True)
+class TimedOut:
+    """A request took too long and is given back; the worker goes on with others, of which it does several at a time.
+
+    It is told to end the request. Where it does not, a `Gone` follows that names the request among its `timed_out`.
+    """
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Gone:
     """The worker is no more.
 
     `suspects` are the requests it was working on, `timed_out` those of them that took too long, `waiting` those that
-    it had not begun.
+    it had not begun. Where `timed_out` holds requests that are no suspects, each was given back as a `TimedOut` before.
     """
 
     reason: str
@@ -63,7 +89,7 @@ class Gone:
     error: Failure | None = None
 
 
-Event = Ready | Begun | Response | Failure | Gone
+Event = Ready | Begun | Response | Failure | TimedOut | Gone
 
 
 def describe_exit(status: int | None) -> str:
