@@ -2,14 +2,17 @@
 
 import contextlib
 import os
+import secrets
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.errors import BakeoffError
+
+MARK = "BAKEOFF_WORKER"  # the variable that tells what a worker started, wherever it went
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,8 @@ class Child:
     """A worker's process, leader of a process group of its own, with three non-blocking pipes."""
 
     _process: subprocess.Popen[bytes]
+    _token: str
+    _born: int
     stdin: int
     stdout: int
     stderr: int
@@ -90,13 +95,22 @@ class Child:
         _kill_group(self._process.pid, signal.SIGTERM)
 
     def kill(self, timeout_s: float) -> None:
-        """Kill the whole group, descendants included, and reap the leader within `timeout_s`; once is enough."""
+        """Kill the worker and its descendants, and reap it, within `timeout_s`; once is enough.
+
+        On Linux those who left its group die, too. They are the first: what guards the group in the worker's own
+        name is a member of it, and would finish the work if we died in the middle. Elsewhere it is the group alone.
+        """
         if self._is_killed:  # by now another process may have the number
             return
         self._is_killed = True
-        _kill_group(self._process.pid, signal.SIGKILL)
         deadline = time.monotonic() + timeout_s
-        while not self.has_exited() and time.monotonic() < deadline:
+        leader = self._process.pid
+        _kill_each(_find_left(self._token, leader, self._born))
+        _kill_group(leader, signal.SIGKILL)
+        while (left := _find_left(self._token, leader, self._born)) or not self.has_exited():
+            _kill_each(left)
+            if time.monotonic() > deadline:
+                return
             time.sleep(0.005)
 
     def close_stdin(self) -> None:
@@ -116,12 +130,14 @@ class Child:
 def spawn(argv: Sequence[str], environment: Mapping[str, str], folder: Path) -> Child:
     """Start a worker with pipes on all three descriptors; raise BakeoffError where it cannot be started.
 
+    It and all that it starts carry a random token in their environment, by which `Child.kill` finds them.
     To be called from the main thread: a worker is told to die with the thread that started it.
     """
+    token = secrets.token_hex(16)
     try:
         process = subprocess.Popen(
             argv,
-            env=environment,
+            env={**environment, MARK: token},
             cwd=folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -138,10 +154,61 @@ def spawn(argv: Sequence[str], environment: Mapping[str, str], folder: Path) -> 
         pipe.close()
         os.set_blocking(descriptors[-1], False)
     process.stdin = process.stdout = process.stderr = None
-    return Child(process, *descriptors)
+    return Child(process, token, _read_birth(process.pid), *descriptors)
 
 
 def _kill_group(leader: int, number: signal.Signals) -> None:
     """Signal a group by its leader's pid, which stays the group's id when the leader is reaped already."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, number)
+
+
+def _kill_each(pids: Sequence[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _read_birth(pid: int) -> int:
+    """Return when a process was started, in ticks since the machine was; 0 where there is no /proc."""
+    try:
+        return int(_read_stat(Path(f"/proc/{pid}"))[19])
+    except OSError:
+        return 0
+
+
+def _read_stat(folder: Path) -> list[bytes]:
+    """Return what follows a process's name: state, parent, group, session and so on."""
+    return (folder / "stat").read_bytes().rpartition(b")")[2].split()
+
+
+def _find_left(token: str, leader: int, born: int) -> list[int]:
+    """Return the pids of what lives of a worker, those outside the group of its `leader` first.
+
+    It is who carries exactly this token (another worker's, such as one around us, is no match), and who shares a
+    session with one: a server that changes its title, as Ray's do, may overwrite its environment. Empty where there
+    is no /proc. The worker looks in the same way, with a copy of this function: it can import nothing of ours.
+    """
+    mark = f"{MARK}={token}".encode()
+    rows = list(_read_processes(mark, born))
+    sessions = {leader, *(session for _, _, session, is_marked in rows if is_marked)}
+    if os.getsid(0) != leader:
+        sessions.discard(os.getsid(0))
+    left = [(group == leader, pid) for pid, group, session, is_marked in rows if is_marked or session in sessions]
+    return [pid for _, pid in sorted(left) if pid != os.getpid()]
+
+
+def _read_processes(mark: bytes, born: int) -> Iterator[tuple[int, int, int, bool]]:
+    """Yield pid, group, session of each process that lives, and whether `mark` is in its environment.
+
+    Those older than `born` are left out: to read the environment of one that is stuck in the kernel can take forever.
+    """
+    for folder in Path("/proc").glob("[1-9]*"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile, or hides itself
+            stat = _read_stat(folder)
+            if stat[0] in b"ZX" or int(stat[19]) < born:
+                continue
+            environment = b""
+            with contextlib.suppress(PermissionError):  # another user's
+                environment = (folder / "environ").read_bytes()
+            yield int(folder.name), int(stat[2]), int(stat[3]), mark in environment.split(b"\0")

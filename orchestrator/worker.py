@@ -29,6 +29,7 @@ import json
 import os
 import platform
 import queue
+import select
 import signal
 import sys
 import threading
@@ -60,6 +61,8 @@ _EOF_EXIT = 3
 _LOST_EXIT = 70
 _PARENT_POLL_S = 1.0
 _GUARD_POLL_S = 0.25
+_GUARD_S = 2.0
+_MARK = "BAKEOFF_WORKER"
 
 Message = Dict[str, Any]  # noqa: UP006 - evaluated, by Python 3.8 too
 
@@ -474,28 +477,130 @@ async def serve_async(server: Server, inbox: Inbox, wire: Wire, concurrency: int
 
 
 def guard_group() -> None:
-    """Start a process that waits for us to be gone, however we went, and then kills what is left of our group.
+    """Start a process that waits for us or our parent to be gone, and then kills all that we are and have started.
 
-    A worker that is killed, or that holds the interpreter lock, can't do so itself. Behind a launcher the group
-    need not be ours, and stays as it is. To be called before there is a thread, or anything that a fork may not share.
+    A worker that is killed, stopped, or that holds the interpreter lock, can't do so itself. Behind a launcher the
+    group need not be ours, and stays as it is; the first process of a container takes all others with it anyway.
+    To be called before there is a thread, or anything that a fork may not share.
     """
-    worker = os.getpid()
-    if os.getpgrp() != worker or os.fork() != 0:
+    worker, parent = os.getpid(), os.getppid()
+    if os.getpgrp() != worker or worker == 1:
         return
+    watched = (worker, parent) if parent > 1 else (worker,)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # the group is asked to end, it is not
+    descriptors = open_processes(watched)
+    lives = [read_life(pid) for pid in watched]
+    if os.getppid() != parent:
+        leave()
+    fork_away(lambda: guard(watched, descriptors, lives))
+    for descriptor in descriptors:
+        os.close(descriptor)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def fork_away(act: Callable[[], None]) -> None:
+    """Let a process `act` that is nobody's child: a runner's own `os.wait` must neither reap it nor wait for it."""
+    middle = os.fork()
+    if middle:
+        with contextlib.suppress(ChildProcessError):  # where SIGCHLD is ignored nobody is left to be waited for
+            if os.waitpid(middle, 0)[1]:
+                raise OSError("the process that guards this worker's group cannot be started")
+        return
+    status = 1
     try:
-        os.closerange(0, 4096)  # the orchestrator waits for the end of each
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # the group is asked to end, we are not
-        while os.getppid() == worker:
-            time.sleep(_GUARD_POLL_S)
-        os.killpg(0, signal.SIGKILL)
+        if os.fork() == 0:
+            act()
+        status = 0
     finally:
-        os._exit(0)
+        os._exit(status)
+
+
+def open_processes(pids: tuple[int, ...]) -> list[int]:
+    """Return a descriptor for each process that is readable once it has ended; nothing where that is unknown.
+
+    They are pidfds (Linux 5.3, Python 3.9). A pipe would tell nothing: what the runner forks holds its end, too.
+    Nor would `getppid`: the guard is not our child.
+    """
+    descriptors: list[int] = []
+    try:
+        for pid in pids:
+            descriptors.append(os.pidfd_open(pid))  # noqa: PERF401 - those opened before one fails must be closed
+    except (AttributeError, OSError):
+        for descriptor in descriptors:
+            os.close(descriptor)
+        return []
+    return descriptors
+
+
+def read_life(pid: int) -> int | None:
+    """Return what tells a living process from a later one of the same number; None where it has ended."""
+    try:
+        stat = read_stat(Path(f"/proc/{pid}"))
+        return None if stat[0] in b"ZX" else int(stat[19])  # the time of its start
+    except OSError:  # there is no /proc, and numbers are not given out again within a poll's time
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return None
+        except PermissionError:
+            pass
+        return 0
+
+
+def read_stat(folder: Path) -> list[bytes]:
+    """Return what follows a process's name: state, parent, group, session and so on."""
+    return (folder / "stat").read_bytes().rpartition(b")")[2].split()
+
+
+def guard(watched: tuple[int, ...], descriptors: list[int], lives: list[int | None]) -> None:
+    """Wait for the first of `watched` to end, kill what is left of the worker, and end with it."""
+    low = 0
+    for descriptor in (*sorted(descriptors), 4096):  # the orchestrator waits for the end of each of the others
+        os.closerange(low, descriptor)
+        low = descriptor + 1
+    if descriptors:
+        poll = select.poll()
+        for descriptor in descriptors:
+            poll.register(descriptor, select.POLLIN)
+        poll.poll()
+    while not descriptors and [read_life(pid) for pid in watched] == lives:
+        time.sleep(_GUARD_POLL_S)
+    token, deadline = os.environ.get(_MARK), time.monotonic() + _GUARD_S
+    while token and (left := find_left(token, watched[0], lives[0] or 0)) and time.monotonic() < deadline:
+        for pid in left:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
+    os.killpg(0, signal.SIGKILL)  # and this process
+
+
+def find_left(token: str, leader: int, born: int) -> list[int]:
+    """Return the pids of what lives of a worker; process.py says how, and has the same function."""
+    mark = f"{_MARK}={token}".encode()
+    rows = list(_read_processes(mark, born))
+    sessions = {leader, *(session for _, _, session, is_marked in rows if is_marked)}
+    if os.getsid(0) != leader:
+        sessions.discard(os.getsid(0))
+    left = [(group == leader, pid) for pid, group, session, is_marked in rows if is_marked or session in sessions]
+    return [pid for _, pid in sorted(left) if pid != os.getpid()]
+
+
+def _read_processes(mark: bytes, born: int) -> Iterator[tuple[int, int, int, bool]]:
+    for folder in Path("/proc").glob("[1-9]*"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile, or hides itself
+            stat = read_stat(folder)
+            if stat[0] in b"ZX" or int(stat[19]) < born:
+                continue
+            environment = b""
+            with contextlib.suppress(PermissionError):  # another user's
+                environment = (folder / "environ").read_bytes()
+            yield int(folder.name), int(stat[2]), int(stat[3]), mark in environment.split(b"\0")
 
 
 def leave() -> None:
-    """End at once because the parent is gone, and with us all that we started, where the group is ours."""
+    """End at once because the parent is gone; where the group is ours, what guards it ends all that we started."""
     if os.getpgrp() == os.getpid():
-        os.killpg(0, signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
     os._exit(_EOF_EXIT)  # a container's first process does not die of its own SIGKILL
 
 
