@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from dataclasses import asdict
 
 from orchestrator import api
@@ -16,11 +17,12 @@ def tell(kind: str, **what: object) -> None:
 
 
 def main(order: str) -> int:
-    """Run `order`, the arguments of `api.run` as JSON; return the exit status of the command line."""
+    """Run `order`, the arguments of `api.run` as JSON, not before its `moment`; return the exit status."""
     options = json.loads(order)
     if (backoff_s := options.pop("backoff_s", None)) is not None:
         supervise.BACKOFF_S = (backoff_s,)
-    tell("Began")
+    time.sleep(max(0.0, options.pop("moment", 0.0) - time.time()))
+    tell("Began", time_s=time.time())
     try:
         outcome = api.run(**options, notify=lambda event: tell(type(event).__name__, **asdict(event)))
     except BakeoffError as error:

@@ -185,7 +185,8 @@ def running_elsewhere(
 ) -> Iterator[Elsewhere]:
     """Start `api.run` over the dataset `words` in another process and kill it at the end if it still runs.
 
-    `options` are those of `api.run`; `backoff_s` besides is the pause before every start of a worker.
+    `options` are those of `api.run`; besides, `backoff_s` is the pause before every start of a worker, and
+    `moment` (of `time.time`) when to begin.
     """
     order = json.dumps({"models": list(models), "dataset": DATASET, "workspace": str(workspace.root), **options})
     argv = [sys.executable, "-m", "tests.faults.driver", order]
