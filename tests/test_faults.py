@@ -1,13 +1,29 @@
 """The campaigns of tests/faults find nothing, and the runner that they use does what its script says."""
 
+import sys
+from types import SimpleNamespace
+
 import pytest
+from click.testing import CliRunner
 
 from orchestrator.protocol import Failure, Response
+from orchestrator.results.layout import predictions_path
 from orchestrator.session import Gone, Session
-from tests.faults.harness import CAMPAIGNS, carry_out, read_oracle
+from tests.faults.__main__ import main
+from tests.faults.harness import (
+    CAMPAIGNS,
+    Verdict,
+    carry_out,
+    read_oracle,
+    running_elsewhere,
+    trial,
+    workspace_at,
+)
+from tests.faults.ledger import Ledger
 from tests.workers import ask, load, spec_of
 
 SEED = 20260729
+SLOW = {"mutants", "poison", "soak"}
 
 
 @pytest.fixture
@@ -23,10 +39,49 @@ def chaos(workspace, tmp_path):
     return chaos
 
 
-@pytest.mark.parametrize("name", CAMPAIGNS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in CAMPAIGNS])
 def test_a_campaign_finds_nothing(name, tmp_path):
     verdict = carry_out(name, SEED, None, tmp_path)
     assert verdict.defects == ()
+
+
+def find_two_defects(seed, count, folder):
+    with trial(folder, "broken") as found:
+        found.expect(that=False, otherwise="an answer is lost")
+        raise RuntimeError("and then this")
+    return Verdict("wire", seed, count, {"answers": 3}, tuple(found.defects))
+
+
+def test_defects_are_shown_with_the_seed_kept_and_are_a_failure(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "tests.faults.wire", SimpleNamespace(run=find_two_defects))
+    result = CliRunner().invoke(main, ["--campaign", "wire", "--seed", "7", "--keep", str(tmp_path)])
+    place = tmp_path / "wire" / "broken"
+    assert result.exit_code == 1
+    assert f"DEFECT {place}: an answer is lost" in result.output
+    assert f"DEFECT {place}: RuntimeError: and then this" in result.output
+    assert f"wire: 2 defects, count {CAMPAIGNS['wire'].few}, seed 7" in result.output
+    assert "RuntimeError" in (place / "traceback").read_text()
+
+
+def test_an_answer_that_was_seen_and_is_gone_is_a_defect(tmp_path, built_envs):
+    with trial(tmp_path, "one") as found:
+        workspace = workspace_at(found.folder / "workspace", built_envs, ["w1", "w2;sleep=0.01"])
+        oracle = found.folder / "oracle"
+        with running_elsewhere(workspace, ["chaos"], found.folder / "told", params={"oracle": str(oracle)}) as run:
+            assert run.process.wait(30) == 0
+        ledger = Ledger(found, workspace.results / "words", ("chaos",))
+        ledger.look()
+        assert found.defects == []
+        assert {ack.text for ack in ledger.seen.values()} == {"answer w1", "answer w2"}
+        assert ledger.find_repeated(read_oracle(oracle)) == []
+        later = read_oracle(oracle)[0]._replace(time_ns=ledger.seen["chaos", "w1"].time_ns + 1)
+        assert ledger.find_repeated([later]) == [later]
+        predictions_path(workspace.results / "words", "chaos").unlink()
+        ledger.look()
+    assert [defect.split(": ", 1)[1] for defect in found.defects] == [
+        "chaos: the answer to w1 was seen and is now None",
+        "chaos: the answer to w2 was seen and is now None",
+    ]
 
 
 @pytest.mark.parametrize(
