@@ -46,6 +46,10 @@ class Budget:
             return f"its worker died {len(self._times)} times in {WHILE_S:g} s, and no request explains it"
         return None
 
+    def recover(self) -> None:
+        """Forget a row of losses: they came before the model's first answer, and now there is one."""
+        self.in_a_row = 0
+
     def judge(self, quarantined: int) -> str | None:
         """Say why `quarantined` requests are too many for it to be their fault, or None."""
         allowed = max(QUARANTINED_MIN, int(QUARANTINED_SHARE * self.total))

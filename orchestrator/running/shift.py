@@ -120,8 +120,8 @@ class Shift:
     def _top_up(self) -> bool:
         """Fill the window; where there are suspects, with those of one trial at a time and nothing else.
 
-        Of a model that has never answered the others are asked first: perhaps it is the model. Return whether anything
-        is to be waited for.
+        Of a model that has never answered, others are asked before one that ended it alone: perhaps it is the model.
+        Return whether anything is to be waited for.
         """
         work = self.work
         if self.is_probing:
@@ -130,7 +130,7 @@ class Shift:
             return True
         if self.on_trial is not None:
             return self._go_on_with_trial() or self._top_up()
-        if work.suspects.trials and (work.is_proven or self.is_done):
+        if work.suspects.trials and (work.is_proven or self.is_done or not work.suspects.trials[0].tasks[0].crashes):
             if not self.in_flight:
                 self.on_trial = deque(work.suspects.begin())
                 self._go_on_with_trial()

@@ -134,9 +134,12 @@ class Work:
 
     def record_answers(self, rows: list[Row]) -> None:
         """Write what a worker answered; an answer clears the model and so condemns those found guilty before."""
+        was_proven = self.is_proven
         self.record(rows)
         if any(row["status"] == "ok" for row in rows):
             self.clear_model()
+            if not was_proven:
+                self.budget.recover()
 
     def clear_model(self) -> None:
         """Note that the model has just answered: whoever was found guilty before is, and the model is not."""
@@ -184,7 +187,7 @@ class Work:
         failed = self.finished - self.statuses.get("ok", 0) - self.statuses.get("refused", 0)
         if self.failures_max is not None and failed >= self.failures_max:
             reason = next((why for status, why in self.reasons.items() if status != "refused"), "")
-            return f"{failed} requests failed, which are as many as allowed; the first because: {reason}"
+            return f"{failed} requests failed (--max-failures {self.failures_max}), the first because: {reason}"
         if not self.is_proven and self.costs > max(COSTS_UNPROVEN, 2 * self.at_once):
             return f"{self.costs} requests in a row took too long, and it has never answered"
         return self.budget.judge(self.statuses.get("quarantined", 0))

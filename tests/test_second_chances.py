@@ -1,0 +1,138 @@
+"""What is asked again, when, and in whose company; and what it takes to give a request or a model up."""
+
+from collections import Counter
+
+import pytest
+
+from orchestrator import api
+from orchestrator.running import supervise
+from orchestrator.running.events import Note
+from tests.faults.harness import read_final, read_oracle, read_rows, running_elsewhere, set_manifest
+from tests.workers import write_words
+
+
+@pytest.fixture(autouse=True)
+def _no_backoff(monkeypatch):
+    monkeypatch.setattr(supervise, "BACKOFF_S", (0.0,))
+
+
+@pytest.fixture
+def chaos(workspace, tmp_path):
+    """Return what asks the chaos runner a script; `manifest` are top-level keys of its manifest."""
+
+    def ask(script, manifest=None, **options):
+        write_words(workspace.root, script)
+        opened = set_manifest(workspace, "chaos", **(manifest or {}))
+        params = {"oracle": str(tmp_path / "oracle"), **options.pop("params", {})}
+        return api.run(models=["chaos"], dataset="words", workspace=opened, params=params, **options)
+
+    ask.oracle = tmp_path / "oracle"
+    return ask
+
+
+def executed(oracle):
+    return Counter(execution.name for execution in read_oracle(oracle))
+
+
+def rows(outcome):
+    return {row["name"]: row for row in read_final(outcome.folder, "chaos")}
+
+
+def statuses(outcome):
+    return {name: row["status"] for name, row in rows(outcome).items()}
+
+
+def test_a_batch_that_is_too_large_is_halved_and_nobody_is_blamed(chaos):
+    notes = []
+    script = ["w0", "w1", *(f"w{n};batchonly" for n in range(2, 10))]
+    outcome = chaos(script, {"batch_max": 4}, notify=notes.append)
+    assert set(statuses(outcome).values()) == {"ok"}
+    told = [note.text for note in notes if isinstance(note, Note)]
+    assert any("4 requests at a time ended its worker, each alone does not; going on with 2" in text for text in told)
+    assert outcome.models[0].error is None
+    sizes = {execution.batch_size for execution in read_oracle(chaos.oracle)}
+    assert sizes == {4, 2, 1}, "two at a time were too many as well"
+
+
+def test_poison_side_by_side_is_found_since_the_model_shows_that_it_still_answers(chaos):
+    script = [f"w{n};abort" if 5 <= n < 12 else f"w{n}" for n in range(20)]
+    outcome = chaos(script)
+    assert outcome.models[0].error is None
+    assert Counter(statuses(outcome).values()) == {"ok": 13, "quarantined": 7}
+    counts = executed(chaos.oracle)
+    assert all(counts[f"w{n}"] == 2 for n in range(5, 12))
+
+
+def test_a_row_tells_how_many_workers_its_request_cost(chaos):
+    found = rows(chaos(["w0", "w1;abort", "w2;segv;times=1"]))
+    assert [(found[n]["status"], found[n]["crashes"], found[n]["attempts"]) for n in ("w0", "w1", "w2")] == [
+        ("ok", None, 1),
+        ("quarantined", 2, 2),
+        ("ok", 1, 2),
+    ]
+
+
+def test_what_is_quarantined_is_asked_again_only_on_demand(chaos):
+    script = ["w0", "w1;abort;times=2", "w2;raise"]
+    first = chaos(script)
+    assert statuses(first) == {"w0": "ok", "w1": "quarantined", "w2": "error"}
+    assert statuses(chaos(script))["w1"] == "quarantined"
+    again = chaos(script, retry_failed=True)
+    assert statuses(again) == {"w0": "ok", "w1": "ok", "w2": "error"}
+    assert executed(chaos.oracle)["w0"] <= 2, "an answer is asked again as a proof at most"
+
+
+def test_a_fresh_run_asks_everything_again_and_keeps_what_was(chaos):
+    chaos(["w0", "w1"])
+    outcome = chaos(["w0", "w1"], fresh=True)
+    assert executed(chaos.oracle) == {"w0": 2, "w1": 2}
+    assert len(list((outcome.folder / "old").glob("chaos-*.parquet"))) == 1
+    assert statuses(outcome) == {"w0": "ok", "w1": "ok"}
+
+
+def test_a_fresh_run_of_one_prompt_leaves_the_other_alone(chaos, workspace):
+    (workspace.root / "prompts" / "other.txt").write_text("{question};noise\n")
+    chaos(["w0", "w1"], prompts=["question", "other"])
+    chaos(["w0", "w1"], fresh=True, prompts=["other"])
+    assert executed(chaos.oracle) == {"w0": 3, "w1": 3}
+
+
+def test_a_model_is_given_up_with_as_many_failures_as_allowed(chaos):
+    script = [f"w{n};raise" for n in range(400)]
+    outcome = chaos(["good", *script], max_failures=3)
+    (model,) = outcome.models
+    assert "requests failed (--max-failures 3), the first because: ValueError: the script says so" in model.error
+    assert 3 <= model.statuses["error"] < 400
+    again = chaos(["good", *script], max_failures=1000)
+    assert (again.models[0].answered, again.models[0].statuses["error"]) == (1, 400)
+
+
+def test_what_kills_us_too_is_asked_alone_then_not_at_all(chaos, workspace, tmp_path):
+    """A request that ends bakeoff itself has a bounded number of tries, however often the command is given."""
+    write_words(workspace.root, ["w0", "w1;sleep=30", "w2"])
+    opened = set_manifest(workspace, "chaos", item_timeout_s=60)
+    options = {"params": {"oracle": str(chaos.oracle), "label": "chaos"}}
+    for end in range(1, 5):
+        with running_elsewhere(opened, ["chaos"], tmp_path / "told", **options) as elsewhere:
+            while executed(chaos.oracle)["w1"] < end:
+                assert elsewhere.process.poll() is None
+            wait_for_row(workspace, end)
+            elsewhere.kill()
+    with running_elsewhere(opened, ["chaos"], tmp_path / "told", **options) as elsewhere:
+        assert elsewhere.process.wait(30) == 0
+    found = {row["name"]: row for row in read_final(workspace.results / "words", "chaos")}
+    assert {name: row["status"] for name, row in found.items()} == {"w0": "ok", "w1": "quarantined", "w2": "ok"}
+    assert found["w1"]["error_message"] == "bakeoff ended 4 times while it was under way"
+    assert executed(chaos.oracle)["w1"] == 4
+
+
+def wait_for_row(workspace, losses):
+    while not any(row["losses"] == losses for row in read_rows(workspace.results / "words", "chaos")):
+        pass
+
+
+def test_a_worker_that_dies_while_loading_is_started_again_but_not_for_ever(chaos):
+    outcome = chaos(["w0"], params={"load": "abort"})
+    assert outcome.models[0].error.startswith(
+        "its worker died 3 times in a row without an answer: it crashed with SIGABRT"
+    )
