@@ -59,11 +59,16 @@ CAMPAIGNS = {
 
 
 def carry_out(name: str, seed: int, count: int | None, folder: Path) -> Verdict:
-    """Run one campaign in `folder`, which is made; `count` None means its quick look."""
+    """Run one campaign in `folder`, which is made; `count` None means its quick look, an exception is a defect."""
     campaign = CAMPAIGNS[name]
-    run = getattr(importlib.import_module(f"tests.faults.{campaign.module}"), campaign.function)
+    count = campaign.few if count is None else count
     folder.mkdir(parents=True, exist_ok=True)
-    verdict: Verdict = run(seed, campaign.few if count is None else count, folder)
+    try:
+        run = getattr(importlib.import_module(f"tests.faults.{campaign.module}"), campaign.function)
+        verdict: Verdict = run(seed, count, folder)
+    except Exception as error:
+        (folder / "traceback").write_text(traceback.format_exc())
+        return Verdict(name, seed, count, {}, (f"the campaign broke off: {type(error).__name__}: {error}",))
     return verdict
 
 
