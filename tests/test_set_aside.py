@@ -105,7 +105,7 @@ for nth, run in enumerate(sys.argv[1:], 1):
 
 
 def test_a_kill_before_any_file_operation_loses_no_row(tmp_path):
-    runs = [tmp_path / str(nth) for nth in range(22)]
+    runs = [tmp_path / str(nth) for nth in range(28)]
     for run in runs:
         write(run, row(1), row(2))
         compact(run, "m")

@@ -1,7 +1,7 @@
 """The Parquet files of a run: written with checksums, read with these verified, later columns filled with nulls."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from orchestrator.errors import BakeoffError
 from orchestrator.results.schema import SCHEMA_VERSION, versioned
+from orchestrator.results.seal import check_chunks, check_seal, seal
 
 ROWS_A_GROUP = 16_384
 
@@ -27,6 +28,7 @@ def write_table(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch]
                 writer.write_table(pa.Table.from_batches(held, schema))
                 held, waiting = [], 0
         writer.write_table(pa.Table.from_batches(held, schema))
+    seal(path)
     return rows
 
 
@@ -40,20 +42,25 @@ class ParquetReader:
     path: Path
     schema: pa.Schema
     remedy: str = "move it away and run again"
+    _source: pa.NativeFile = field(init=False)
     _file: pq.ParquetFile = field(init=False)
+    _crcs: tuple[int, ...] | None = field(init=False)
 
     def __enter__(self) -> Self:
-        """Open the file and check its version and that it has the first column, by which rows are found."""
-        with self._reading():
-            self._file = pq.ParquetFile(self.path, page_checksum_verification=True, pre_buffer=False)
-        if reason := self._reason_against():
-            self._file.close()
-            raise BakeoffError(f"{self.path}: {reason}")
+        """Open the file and check its seal, its version and that it has the first column, by which rows are found."""
+        with ExitStack() as stack, self._reading():
+            self._source = stack.enter_context(pa.OSFile(str(self.path), "rb"))
+            self._crcs = check_seal(self._source)
+            self._file = pq.ParquetFile(self._source, page_checksum_verification=True, pre_buffer=False)
+            if reason := self._reason_against():
+                raise BakeoffError(f"{self.path}: {reason}")
+            stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Close the file."""
         self._file.close()
+        self._source.close()
 
     @property
     def columns(self) -> pa.Schema:
@@ -70,6 +77,8 @@ class ParquetReader:
         read = [name for name in wanted.names if name in there] or there[:1]
         with self._reading():
             for group in range(self._file.num_row_groups):  # read in one go, a file keeps all that it has decoded
+                if self._crcs is not None:
+                    check_chunks(self._source, self._file.metadata, group, read, self._crcs)
                 for batch in self._file.iter_batches(rows_max, row_groups=[group], columns=read):
                     yield _fitted(batch, wanted)
 
@@ -84,7 +93,7 @@ class ParquetReader:
     def _reading(self) -> Iterator[None]:
         try:
             yield
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
             told = " ".join(str(error).split())
             raise BakeoffError(f"{self.path}: is not a readable Parquet file ({told}); {self.remedy}") from error
 
