@@ -108,7 +108,8 @@ def follow(run, events):
 @settings(max_examples=40, deadline=None)
 @given(EVENTS)
 def test_the_rows_that_count_follow_the_rule_in_any_order_of_events(events):
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
         rows = follow(Path(folder), events)
         for _ in range(2):
             found = read(Path(folder))
