@@ -1,23 +1,19 @@
 """Images before a model is asked: their digest and size, or one sentence on why they cannot be used."""
 
 import hashlib
-import io
 import os
 import sqlite3
 import stat
 import time
-import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from orchestrator.errors import BakeoffError
+from orchestrator.image_headers import FORMATS, DamagedError, find_format, read_sizes
 
 MAX_BYTES = 50_000_000
 MAX_PIXELS = 64_000_000
-# The first four cost no more imports; Pillow's JPEG opens MPO too.
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
 _FLUSH_EVERY = 256
 _RECENT = 4096
 _SETTLED_NS = 2 * 10**9
@@ -30,7 +26,7 @@ _LOOKS = {
     b"PK\x03\x04": "a zip archive or office document",
     b"\x1f\x8b": "a gzip archive",
     b"version https://git-lfs": "a Git LFS pointer; fetch the file with `git lfs pull`",
-    b"\xff\xd8\xff": "a damaged JPEG",
+    b"\xff\xd8": "a damaged JPEG",
     b"\x89PNG": "a damaged PNG",
     b"<": "HTML or XML, perhaps an error page saved in the image's place",
     b"{": "JSON, perhaps an error message saved in the image's place",
@@ -169,30 +165,18 @@ def _wrong_file(status: os.stat_result) -> str | None:
 
 def _read_header(path: Path, data: bytes) -> Probe:
     sha256 = hashlib.sha256(data).hexdigest()
+    name = find_format(data)
+    if name is None:
+        return Probe(sha256, None, None, f"{path}: is not an image; it looks like {_look(data)}")
+    first = None
     try:
-        width, height = _size(data)
-    except BakeoffError as error:
-        return Probe(sha256, None, None, f"{path}: {error}")
-    if width * height > MAX_PIXELS:
-        return Probe(sha256, width, height, f"{path}: {_too_large(f'{width} x {height} pixels')}")
-    return Probe(sha256, width, height)
-
-
-def _size(data: bytes) -> tuple[int, int]:
-    from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 - text-only runs need no Pillow
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                return image.size
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise BakeoffError(_too_large("far too many pixels")) from error
-    except UnidentifiedImageError as error:
-        raise BakeoffError(f"is not an image; it looks like {_look(data)}") from error
-    except (OSError, ValueError, SyntaxError, EOFError, ArithmeticError, LookupError) as error:
-        raise BakeoffError(f"the image is damaged: {error}") from error
+        for width, height in read_sizes(name, data):
+            first = first or (width, height)
+            if width * height > MAX_PIXELS:
+                return Probe(sha256, width, height, f"{path}: {_too_large(f'{width} x {height} pixels')}")
+    except DamagedError as error:
+        return Probe(sha256, None, None, f"{path}: is a damaged {name}: {error}")
+    return Probe(sha256, *(first or (None, None)))
 
 
 def _too_large(size: str) -> str:
