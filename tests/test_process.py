@@ -1,6 +1,7 @@
 """Programs are started, waited for and stopped with all their descendants."""
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -8,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import BakeoffError
-from orchestrator.process import run
+from orchestrator.process import MARK, run, spawn
+from tests.workers import wait_until_gone
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows the environment of other processes")
 
 
 def test_both_outputs_and_the_status_come_back():
@@ -46,19 +50,101 @@ def test_past_its_time_a_program_is_killed_with_its_descendants(tmp_path):
     with pytest.raises(BakeoffError, match=r"took more than 0\.5 s"):
         run(["/bin/sh", "-c", script], timeout_s=0.5)
     assert time.monotonic() - started < 10
-    assert _is_gone(int(pid_file.read_text()))
+    assert wait_until_gone(int(pid_file.read_text()), 5)
 
 
-def _is_gone(pid: int) -> bool:
-    """Wait a little for whoever adopted the process to reap it."""
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        stat = Path(f"/proc/{pid}/stat")
-        if stat.is_file() and stat.read_text().rpartition(")")[2].split()[0] == "Z":
-            return True
-        time.sleep(0.02)
-    return False
+# Prints one pid a line: its own, and those of what it starts as its argument says.
+STARTS = """
+import os, subprocess, sys, time
+print(os.getpid(), flush=True)
+if sys.argv[1] == "daemon":
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            print(os.getpid(), flush=True)
+            time.sleep(60)
+        os._exit(0)
+    os.wait()
+elif sys.argv[1] == "nameless":
+    print(subprocess.Popen(["sleep", "60"], env={}, process_group=0).pid, flush=True)
+elif sys.argv[1] == "nested":
+    environment = {**os.environ, "BAKEOFF_WORKER": os.environ["BAKEOFF_WORKER"] + "0"}
+    print(subprocess.Popen(["sleep", "60"], env=environment, start_new_session=True).pid, flush=True)
+time.sleep(float(sys.argv[2]))
+"""
+
+
+def start(what, tmp_path, seconds=60):
+    """Start a worker that starts `what`, and return it with the two pids."""
+    child = spawn([sys.executable, "-c", STARTS, what, str(seconds)], dict(os.environ), tmp_path)
+    os.set_blocking(child.stdout, True)
+    said = b""
+    while said.count(b"\n") < 2:
+        said += os.read(child.stdout, 100)
+    return child, *map(int, said.split())
+
+
+@on_linux
+@pytest.mark.parametrize("what", ["daemon", "nameless"])
+@pytest.mark.parametrize("seconds", [60, 0])
+def test_what_left_the_group_of_a_worker_dies_with_it(what, seconds, tmp_path):
+    child, worker, other = start(what, tmp_path, seconds)
+    if not seconds:
+        assert child.wait(5) == 0
+    child.kill(2)
+    assert wait_until_gone(worker, 0)
+    assert wait_until_gone(other, 0)
+    child.close()
+
+
+def test_every_worker_carries_a_token_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setenv(MARK, "of a bakeoff around us")
+    tokens = set()
+    for _ in range(2):
+        child = spawn([sys.executable, "-c", f"import os; print(os.environ[{MARK!r}])"], dict(os.environ), tmp_path)
+        assert child.wait(10) == 0
+        tokens.add(os.read(child.stdout, 100))
+        child.kill(1)
+        child.close()
+    assert len(tokens) == 2
+    assert b"of a bakeoff around us\n" not in tokens
+
+
+@on_linux
+def test_a_token_must_be_the_same_to_the_last_character(tmp_path):
+    child, worker, other = start("nested", tmp_path)
+    child.kill(2)
+    child.close()
+    assert wait_until_gone(worker, 0)
+    assert not wait_until_gone(other, 0.1)
+    os.kill(other, 9)
+
+
+ENCLOSED = """
+import os, sys
+from pathlib import Path
+from orchestrator.process import spawn
+child = spawn(["sleep", "60"], dict(os.environ), Path.cwd())
+child.kill(2)
+print(child.wait(0), os.getppid() == int(sys.argv[1]))
+"""
+
+
+def test_a_bakeoff_inside_of_a_worker_kills_its_own_workers_alone(tmp_path):
+    environment = {**os.environ, MARK: "of the worker around it", "PYTHONPATH": str(Path(__file__).parent.parent)}
+    argv = [sys.executable, "-c", ENCLOSED, str(os.getpid())]
+    with subprocess.Popen(["sleep", "60"], env=environment, start_new_session=True) as sibling:
+        done = run(argv, env=environment, cwd=tmp_path)
+        assert done.stdout == "-9 True\n", done.stderr
+        assert sibling.poll() is None
+        sibling.kill()
+
+
+def test_to_kill_takes_no_longer_than_it_was_given(tmp_path, monkeypatch):
+    monkeypatch.setattr("orchestrator.process._find_left", lambda *_: [2**22 + 1])  # one that never ends
+    child = spawn(["sleep", "60"], dict(os.environ), tmp_path)
+    started = time.monotonic()
+    child.kill(0.2)
+    assert 0.2 <= time.monotonic() - started < 2
+    assert child.wait(0) == -9
+    child.close()

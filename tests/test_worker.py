@@ -1,16 +1,19 @@
 """The worker answers in three forms, keeps its wire clean, and survives what runners do."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from orchestrator.protocol import Failure, Response
 from orchestrator.session import Session
-from tests.workers import ask, close, load, receive, send, spec_of
+from tests.workers import ask, close, load, receive, send, spec_of, wait_until_gone
 
 WORKER = Path(__file__).parent.parent / "orchestrator" / "worker.py"
 
@@ -328,6 +331,74 @@ def test_a_runner_that_breaks_the_contract_is_told_so(workspace, code, message):
         (gone,) = receive(session)
         assert gone.cause == "load_failed"
         assert message in gone.reason
+
+
+WAITING = """
+import os
+
+def load(params):
+    return None
+
+def generate(state, request):
+    if os.fork() == 0:
+        os._exit(7)
+    status = os.wait()[1]
+    try:
+        os.waitpid(-1, 0)
+    except ChildProcessError:
+        return {"text": f"{status >> 8} and no other"}
+"""
+
+
+def test_a_runner_that_waits_for_its_children_finds_none_of_ours(workspace):
+    (workspace.root / "runners" / "echo" / "runner.py").write_text(WAITING)
+    with Session(spec_of(workspace, "echo")) as session:
+        load(session)
+        assert ask(session, "a")["a"].text == "7 and no other"
+
+
+DAEMONISING = """
+import os, time
+
+def load(params):
+    read, write = os.pipe()
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.write(write, str(os.getpid()).encode())
+            time.sleep(60)
+        os._exit(0)
+    os.wait()
+    return os.read(read, 20).decode()
+
+def generate(state, request):
+    return {"text": state}
+"""
+
+
+# As before Linux 5.3 and before Python 3.9.
+WITHOUT_PIDFD = """
+import os, runpy, sys
+del os.pidfd_open, sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows the environment of other processes")
+@pytest.mark.parametrize("has_pidfd", [True, False])
+def test_a_worker_that_is_killed_takes_with_it_what_left_its_group(workspace, has_pidfd):
+    (workspace.root / "runners" / "echo" / "runner.py").write_text(DAEMONISING)
+    spec = spec_of(workspace, "echo")
+    if not has_pidfd:
+        spec = replace(spec, argv=(sys.executable, "-c", WITHOUT_PIDFD, *spec.argv[-2:]))
+    with Session(spec) as session:
+        load(session)
+        daemon = int(ask(session, "a")["a"].text)
+        assert os.getsid(daemon) != session._child._process.pid
+        session._child._process.send_signal(signal.SIGKILL)
+        assert wait_until_gone(daemon, 3)  # without us, who are not told yet
+        (gone,) = receive(session)
+        assert gone.cause == "crashed"
 
 
 def find_python(version):
