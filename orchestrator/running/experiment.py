@@ -11,6 +11,7 @@ from pathlib import Path
 from orchestrator.config import Model, Workspace
 from orchestrator.env import ensure_env, lock_digest, use_env
 from orchestrator.errors import BakeoffError, DiskError, nearest
+from orchestrator.files import check_space
 from orchestrator.identity import canonical, digest_runner
 from orchestrator.results import keysets
 from orchestrator.results.expected import iter_keys, read_prompt
@@ -74,6 +75,7 @@ def carry_out(workspace: Workspace, order: Order, notify: Notify) -> RunOutcome:
     with holding(run), _collecting_rarely(), catching_interrupts(notify) as interrupt:
         remove_leftovers(run)
         kitchen = _Kitchen(workspace, run, order, interrupt, notify, time.time_ns())
+        check_space(run, kitchen.disk_floor_bytes)
         for text in _doubts(order):
             notify(Note(text))
         asked = write_down(workspace, order, run)
@@ -158,7 +160,7 @@ def _ask(kitchen: _Kitchen, model: Model, missing: Missing, outcome: ModelOutcom
     systems = tuple(read_prompt(run, cell).system for cell in missing.cells)
     columns = [CellColumns(c.model, c.runner, canonical(c.params), c.prompt) for c in missing.cells]
     with (
-        Journal(journal_folder(run, model.name), columns) as journal,
+        Journal(journal_folder(run, model.name), columns, kitchen.disk_floor_bytes) as journal,
         Work(
             missing,
             journal,

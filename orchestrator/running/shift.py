@@ -16,7 +16,7 @@ from orchestrator.running.missing import Task
 from orchestrator.running.rows import Row, failure_row, response_row, status_row
 from orchestrator.running.work import Work
 from orchestrator.session import GRACE_S, Session
-from orchestrator.worker_life import Begun, Event, Gone, Ready
+from orchestrator.worker_life import Begun, Event, Gone, Ready, TimedOut
 
 DRAIN_S = 30.0
 POLL_S = 0.5
@@ -93,7 +93,7 @@ class Shift:
             self.work.record_answers(rows)
         return events[-1:]
 
-    def _receive_other(self, event: Failure | Begun | Ready, rows: list[Row]) -> None:
+    def _receive_other(self, event: Failure | TimedOut | Begun | Ready, rows: list[Row]) -> None:
         match event:
             case Ready():
                 self.work.was_loaded = True
@@ -106,6 +106,11 @@ class Shift:
                 rows.append(failure_row(self.in_flight.pop(event.id), event))
                 if event.kind == "device_lost":
                     self.lost_device = event.message
+            case TimedOut() if event.id == PROBE_ID:
+                self.is_probing = False
+                self._fail_probe(event.reason)
+            case TimedOut():
+                self.work.give_up_on(self.in_flight.pop(event.id), event.reason)
             case Begun():
                 self.work.note_begun([self.in_flight[i] for i in event.ids if i in self.in_flight])
 
@@ -115,7 +120,7 @@ class Shift:
         data = _read_spilled(spill_folder(self.work.run) / f"{response.id}-{response.text_sha256}.txt")
         if data is None:
             return status_row(task, "lost", "the spilled text is missing or damaged")
-        return response_row(task, response, data.decode("utf-8", "replace"))
+        return response_row(task, response, self.session.redactor.redact(data).decode("utf-8", "replace"))
 
     def _top_up(self) -> bool:
         """Fill the window; where there are suspects, with those of one trial at a time and nothing else.

@@ -88,4 +88,4 @@ def _sort_out(work: Work, shift: Shift, gone: Gone) -> bool:
     elif suspects:
         work.charge(suspects[0], fault)
     work.suspects.end()
-    return bool(suspects) and work.is_proven
+    return bool(suspects or gone.timed_out) and work.is_proven
