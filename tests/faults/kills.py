@@ -210,11 +210,10 @@ def _await_moment(scene: Scene, elsewhere: Elsewhere, phase: str, begun_before: 
 def _compare_with_told(scene: Scene, elsewhere: Elsewhere) -> None:
     """Expect that at least as many answers can be read as the killed process had told of."""
     seen = Counter(label for label, _ in scene.ledger.seen)
-    for event in elsewhere.events():
-        if event["event"] == "Advance":
-            model, told = event["model"], event["ok"]
-            is_kept = seen[model] >= told
-            scene.trial.expect(that=is_kept, otherwise=f"{model}: told of {told} answers, {seen[model]} are there")
+    told = {event["model"]: event["ok"] for event in elsewhere.events() if event["event"] == "Advance"}
+    for model, ok in told.items():
+        is_kept = seen[model] >= ok
+        scene.trial.expect(that=is_kept, otherwise=f"{model}: told of {ok} answers, {seen[model]} are there")
 
 
 def _count_begun(scene: Scene, executions: list[Execution], figures: Counter[str]) -> None:

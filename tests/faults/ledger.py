@@ -39,11 +39,10 @@ class Ledger:
         found = {row["name"]: row for row in rows if row["status"] == "ok"}
         doubled = [key for key, n in Counter(row["key"] for row in rows).items() if n > 1]
         self.trial.expect(that=not doubled, otherwise=f"{model}: keys are there twice: {doubled}")
-        for (label, name), ack in self.seen.items():
-            if label == model:
-                row = found.get(name)
-                is_same = row is not None and (row["key"], row["text"]) == (ack.key, ack.text)
-                self.trial.expect(that=is_same, otherwise=f"{model}: the answer to {name} was seen and is now {row}")
+        lost = [
+            name for (label, name), ack in self.seen.items() if label == model and not _is_there(found.get(name), ack)
+        ]
+        self.trial.expect(that=not lost, otherwise=f"{model}: answers were seen and are gone or others: {lost}")
         fresh = {name: row for name, row in found.items() if (model, name) not in self.seen}
         time_ns = time.time_ns()
         with (self.trial.folder / "acks").open("a") as file:
@@ -57,6 +56,10 @@ class Ledger:
         """Return the executions that began after their answer had been seen."""
         late = (e for e in executions if (e.label, e.name) in self.seen)
         return [e for e in late if e.time_ns > self.seen[e.label, e.name].time_ns]
+
+
+def _is_there(row: dict[str, Any] | None, ack: Ack) -> bool:
+    return row is not None and (row["key"], row["text"]) == (ack.key, ack.text)
 
 
 def check_complete(trial: Trial, model: str, rows: list[dict[str, Any]], names: set[str], condemned: set[str]) -> None:
