@@ -144,6 +144,14 @@ def test_names_are_never_used_twice(tmp_path):
     assert len(paths) == len(list(tmp_path.iterdir())) == 50
 
 
+def test_journals_are_named_in_the_order_of_their_making_whatever_the_clock_does(tmp_path, monkeypatch):
+    paths = []
+    for now_s in (1_700_000_000, 1_600_000_000, 1_600_000_000, 1_700_000_001, 9):
+        monkeypatch.setattr(time, "time_ns", lambda now_s=now_s: now_s * 1_000_000_000)
+        paths.append(write(tmp_path, []))
+    assert sorted(paths) == paths
+
+
 def test_a_reader_sees_the_journal_as_long_as_it_was_when_opened(tmp_path):
     with Journal(tmp_path, CELLS) as journal:
         journal.append([row(0)])

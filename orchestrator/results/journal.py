@@ -66,7 +66,7 @@ class Journal:
         """Create the file and write its opening record."""
         check_space(self.folder, self.floor_bytes)
         self._looked = time.monotonic()
-        self.path = self.folder / f"{time.time_ns() // 1_000_000}-{secrets.token_hex(4)}.jsonl"
+        self.path = self.folder / f"{_next_ms(self.folder)}-{secrets.token_hex(4)}.jsonl"
         cells = [{name: getattr(cell, name) for name in _PER_CELL} for cell in self.cells]
         with disk_errors(self.path):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -134,6 +134,12 @@ class Journal:
             os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - torn)
         except OSError:
             self._is_torn = True
+
+
+def _next_ms(folder: Path) -> int:
+    """Return the time in ms, or more where a journal was named later: the last row counts, whatever a clock does."""
+    numbers = (path.name.partition("-")[0] for path in folder.glob("*.jsonl"))
+    return max([time.time_ns() // 1_000_000, *(int(number) + 1 for number in numbers if number.isdecimal())])
 
 
 def _line(body: bytes) -> bytes:
