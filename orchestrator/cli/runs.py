@@ -47,7 +47,7 @@ def listing(as_json: bool) -> None:
 def show(run: str, everything: bool, as_json: bool) -> None:
     """Show what RUN, a name or a path, was asked, what it has no answer for, and why.
 
-    It may be going on meanwhile. "without" counts requests that have no answer.
+    It may be going on meanwhile. Counted are distinct requests: samples that ask the very same thing share one.
 
     \b
     Example:
@@ -61,7 +61,7 @@ def show(run: str, everything: bool, as_json: bool) -> None:
     if as_json:
         click.echo(to_json(state))
         return
-    for table in state_tables(state):
+    for table in state_tables(state, console.table_width(), with_samples=everything):
         console.print_table(table)
 
 

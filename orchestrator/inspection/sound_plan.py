@@ -6,13 +6,13 @@ from pathlib import Path
 
 from orchestrator.errors import BakeoffError
 from orchestrator.identity import canonical
-from orchestrator.inspection.sound_rows import Check
+from orchestrator.inspection.sound_rows import Check, read_whole
 from orchestrator.results.layout import PLAN_NAME, PROMPTS_NAME, SAMPLES_NAME
-from orchestrator.results.parquet import ParquetReader, read_rows
 from orchestrator.results.plan import RunPlan, read_plan
 from orchestrator.results.schema import PROMPTS, SAMPLES, SCHEMA_VERSION
 
 _PLAN_REMEDY = "move it away and give the run's commands again: what is answered is not asked again"
+_PROMPTS_REMEDY = "restore it from a copy; or move it away and run again, which keeps the answers to the prompts of now"
 _SAMPLES_REMEDY = "move it away, and the same `bakeoff run` writes it anew"
 
 
@@ -35,9 +35,8 @@ def check_samples(run: Path, plan: RunPlan | None) -> Check:
     path = run / SAMPLES_NAME
     ids: Counter[str | None] = Counter()
     try:
-        with ParquetReader(path, SAMPLES, _SAMPLES_REMEDY) as file:
-            for batch in file.batches():
-                ids.update(batch["id"].to_pylist())
+        for batch in read_whole(path, SAMPLES, _SAMPLES_REMEDY):
+            ids.update(batch["id"].to_pylist())
     except BakeoffError as error:
         return Check(path, "damaged", str(error).removeprefix(f"{path}: "))
     state = f"{ids.total()} samples"
@@ -54,13 +53,15 @@ def check_prompts(run: Path, plan: RunPlan | None) -> Check:
     """Read all prompts, digest each again, and look whether those of the plan are there."""
     path = run / PROMPTS_NAME
     try:
-        rows = read_rows(path, PROMPTS)
+        rows = [row for batch in read_whole(path, PROMPTS, _PROMPTS_REMEDY) for row in batch.to_pylist()]
     except BakeoffError as error:
         return Check(path, "damaged", str(error).removeprefix(f"{path}: "))
     for row in rows:
         if hashlib.sha256(canonical([row["text"], row["system"]]).encode()).hexdigest() != row["sha256"]:
-            return Check(path, "damaged", f"the text of prompt '{row['id']}' is not what was asked; move it away")
+            return Check(
+                path, "damaged", f"the text of prompt '{row['id']}' is not what its digest says; {_PROMPTS_REMEDY}"
+            )
     there = {row["sha256"] for row in rows}
     lost = [cell.prompt for cell in plan.cells if cell.prompt_sha256 not in there] if plan else []
-    damage = f"lacks the prompt '{lost[0]}' of the plan; run again" if lost else None
+    damage = f"lacks the prompt '{lost[0]}' of the plan; {_PROMPTS_REMEDY}" if lost else None
     return Check(path, f"{len(rows)} prompts", damage)

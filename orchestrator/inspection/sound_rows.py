@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from orchestrator.errors import BakeoffError
 from orchestrator.results import keysets
@@ -36,17 +37,13 @@ class Check:
 def check_predictions(path: Path) -> Check:
     """Read the whole Parquet file of a model's predictions: its columns, and that each key is there once."""
     model = path.stem if path.parent.name == "predictions" else None
+    batches = read_whole(path, PREDICTIONS, _PREDICTIONS_REMEDY)
     try:
-        with ParquetReader(path, PREDICTIONS, _PREDICTIONS_REMEDY) as file:
-            if strange := _strange_columns(file.columns, PREDICTIONS):
-                return Check(path, "damaged", f"{strange}; {_PREDICTIONS_REMEDY}")
-            keys, rows, wrong = _read(file.batches(), lambda batch: _wrong_prediction(batch, model))
-    except FileNotFoundError:
-        return Check(path, "gone")
+        keys, rows, wrong = _read(batches, lambda batch: _wrong_prediction(batch, model))
     except BakeoffError as error:
         return Check(path, "damaged", str(error).removeprefix(f"{path}: "))
     if not wrong and not keysets.are_distinct(keys):
-        wrong = f"{rows - len(np.unique(keys))} of {rows} keys are there twice"
+        wrong = f"{rows - len(np.unique(keys))} of {rows} rows have a key that is there already"
     return Check(path, f"{rows} rows", f"{wrong}; {_PREDICTIONS_REMEDY}" if wrong else None, keys=keys)
 
 
@@ -72,18 +69,35 @@ def check_journal(path: Path, *, is_growing: bool) -> Check:
 
 def check_scores(path: Path, known: keysets.Keys | None, remedy: str) -> Check:
     """Read the whole Parquet file of a model's scores; `known` are the keys that its run knows (None: not known)."""
+    batches = read_whole(path, SCORES, remedy)
     try:
-        with ParquetReader(path, SCORES, remedy) as file:
-            if strange := _strange_columns(file.columns, SCORES):
-                return Check(path, "damaged", f"{strange}; {remedy}")
-            keys, rows, wrong = _read(file.batches(), lambda batch: _wrong_score(batch, path.stem))
-    except FileNotFoundError:
-        return Check(path, "gone")
+        keys, rows, wrong = _read(batches, lambda batch: _wrong_score(batch, path.stem))
     except BakeoffError as error:
         return Check(path, "damaged", str(error).removeprefix(f"{path}: "))
     if not wrong and known is not None and (strangers := int((~np.isin(keys, known)).sum())):
         wrong = f"{strangers} of {rows} rows have a key that the run does not know"
     return Check(path, f"{rows} rows", f"{wrong}; {remedy}" if wrong else None, keys=keys)
+
+
+def read_whole(path: Path, schema: pa.Schema, remedy: str) -> Iterator[pa.RecordBatch]:
+    """Yield every row of a Parquet file of `schema`; raise BakeoffError where anything is not as it was written.
+
+    A bit that flipped in a page's header can end a column early: the rows that come are counted against the footer.
+    """
+    rows = 0
+    try:
+        told = [pq.read_metadata(path).num_rows]
+        with ParquetReader(path, schema, remedy) as file:
+            if strange := _strange_columns(file.columns, schema):
+                raise BakeoffError(f"{path}: {strange}; {remedy}")
+            for batch in file.batches():
+                rows += batch.num_rows
+                yield batch
+        told.append(pq.read_metadata(path).num_rows)  # a run that goes on may have replaced it meanwhile
+    except (OSError, ValueError, pa.ArrowException) as error:  # names that are no text are a ValueError
+        raise BakeoffError(f"{path}: cannot be read ({error}); {remedy}") from error
+    if rows not in told:
+        raise BakeoffError(f"{path}: only {rows} of its {told[0]} rows can be read; {remedy}")
 
 
 def _read(
@@ -111,31 +125,31 @@ def _wrong_prediction(batch: pa.RecordBatch, model: str | None) -> str | None:
     statuses = batch["status"]
     for status in pc.unique(statuses).to_pylist():
         if status not in _STATUSES:
-            return f"it has rows of the unknown status '{status}'"
+            return f"has rows of the unknown status '{status}'"
     is_answer = pc.is_in(statuses, value_set=pa.array(sorted(ANSWER_STATUSES)))
     if pc.any(pc.xor(is_answer, pc.is_valid(batch["text"]))).as_py():
-        return "it has answers without a text, or texts that are no answers"
+        return "has answers without a text, or texts that are no answers"
     if batch["sample_id"].null_count:
-        return "it has rows without a sample"
+        return "has rows without a sample"
     return _wrong_model(batch, model)
 
 
 def _wrong_score(batch: pa.RecordBatch, model: str) -> str | None:
     if pc.any(pc.xor(pc.is_valid(batch["reason"]), pc.is_null(batch["score"]))).as_py():
-        return "it has rows with neither a score nor a reason, or with both"
+        return "has rows with neither a score nor a reason, or with both"
     return _wrong_model(batch, model)
 
 
 def _wrong_model(batch: pa.RecordBatch, model: str | None) -> str | None:
     strange = [name for name in pc.unique(batch["model"]).to_pylist() if name != model]
-    return f"it has rows of the model '{strange[0]}'" if model and strange else None
+    return f"has rows of the model '{strange[0]}'" if model and strange else None
 
 
 def _strange_columns(there: pa.Schema, ours: pa.Schema) -> str | None:
     """Say which column is none of ours or of another type; one that is missing is from before it was added."""
     for column in there:
         if column.name not in ours.names:
-            return f"it has the unknown column '{column.name}'"
+            return f"has the unknown column '{column.name}'"
         if column.type != ours.field(column.name).type:
-            return f"its column '{column.name}' is {column.type}, not {ours.field(column.name).type}"
+            return f"has its column '{column.name}' as {column.type}, not {ours.field(column.name).type}"
     return None

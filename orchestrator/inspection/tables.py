@@ -11,13 +11,14 @@ from orchestrator.identity import canonical
 from orchestrator.inspection.completeness import NOT_ASKED, CellState, Gap
 from orchestrator.inspection.folders import size_text
 from orchestrator.inspection.overview import RunLine
-from orchestrator.inspection.show import RunState
+from orchestrator.inspection.show import SAMPLES_SHOWN, RunState
 from orchestrator.inspection.stale import REASONS
 from orchestrator.reporting.notes import params_text
 from orchestrator.reporting.table import Table
 from orchestrator.results.plan import Cell
 
 _NARROW = 80
+_CHARS = 200
 
 
 def runs_table(runs: Sequence[RunLine], width: int) -> Table:
@@ -34,9 +35,14 @@ def runs_table(runs: Sequence[RunLine], width: int) -> Table:
     return Table(title, header, cells, len(header), notes if is_large else ())
 
 
-def state_tables(state: RunState) -> list[Table]:
-    """Return what was asked and answered, then what is missing and why, what is stale, and the environments."""
-    tables = [_asked_table(state), _missing_table(state), _stale_table(state), _envs_table(state)]
+def state_tables(state: RunState, width: int, *, with_samples: bool = False) -> list[Table]:
+    """Return what was asked and answered, then what is missing and why, what is stale, and the environments.
+
+    `with_samples` adds a table of all the samples that the state names.
+    """
+    tables = [_asked_table(state, width), _missing_table(state)]
+    tables += [_samples_table(state)] if with_samples else []
+    tables += [_stale_table(state), _envs_table(state)]
     return [table for table in tables if table.rows or table.notes]
 
 
@@ -85,15 +91,14 @@ def _state(run: RunLine) -> str:
     return "complete" if run.answered is not None and run.answered == run.expected else ""
 
 
-def _asked_table(state: RunState) -> Table:
-    header = ("model", "params", "prompt", "samples", "repeats", "requests", "ok", "refused", "without")
-    rows = [_cell_row(state, each) for each in state.cells]
-    return _without_empty(Table(_title(state), header, tuple(rows), 3, tuple(_notes(state))), "params", "refused")
-
-
-def _title(state: RunState) -> str:
-    plan = state.plan
-    return f"Run {plan.name}: {plan.samples} samples of {plan.dataset}"
+def _asked_table(state: RunState, width: int) -> Table:
+    header = ("model", "params", "prompt", "samples", "repeats", "requests", "ok", "refused", "missing")
+    rows = tuple(_cell_row(state, each) for each in state.cells)
+    title = f"Run {state.plan.name}: {state.plan.samples} samples of {state.plan.dataset}"
+    table = _without_empty(Table(title, header, rows, 3, tuple(_notes(state))), "params", "refused")
+    if _width(table) > width:
+        table = _without(table, ("samples", "repeats"))
+    return table if _width(table) <= width else dataclasses.replace(table, labels=len(table.header))
 
 
 def _cell_row(state: RunState, each: CellState) -> tuple[str, ...]:
@@ -140,8 +145,10 @@ def _any_deaf(cells: Sequence[CellState]) -> bool:
 def _missing_table(state: RunState) -> Table:
     header = ("model", "params", "prompt", "status", "requests", "samples", "commonest message")
     rows = [(*_cell_name(each.cell), *_gap_row(gap)) for each in state.cells for gap in each.gaps]
-    notes = []
     gaps = [gap for each in state.cells for gap in each.gaps]
+    notes = []
+    if state.holder and any(gap.status == "lost" for gap in gaps):
+        notes.append("lost: these may be under way just now")
     if again := dict.fromkeys(_word(gap) for gap in gaps if not gap.is_final):
         notes.append(f"{', '.join(again)}: asked again by the same command")
     if final := dict.fromkeys(_word(gap) for gap in gaps if gap.is_final):
@@ -151,8 +158,19 @@ def _missing_table(state: RunState) -> Table:
 
 
 def _gap_row(gap: Gap) -> tuple[str, ...]:
+    more = ", …" if len(gap.sample_ids) > SAMPLES_SHOWN or gap.requests > len(gap.sample_ids) else ""
     others = f" (and {gap.messages - 1} other messages)" if gap.messages > 1 else ""
-    return _word(gap), str(gap.requests), ", ".join(gap.sample_ids), (gap.message or "") + others
+    message = gap.message or ""
+    shown = message if len(message) <= _CHARS else message[: _CHARS - 1] + "…"
+    return _word(gap), str(gap.requests), ", ".join(gap.sample_ids[:SAMPLES_SHOWN]) + more, shown + others
+
+
+def _samples_table(state: RunState) -> Table:
+    header = ("model", "params", "prompt", "status", "samples")
+    rows = [
+        (*_cell_name(each.cell), _word(gap), ", ".join(gap.sample_ids)) for each in state.cells for gap in each.gaps
+    ]
+    return _without_empty(Table("Samples without an answer", header, tuple(rows), len(header)), "params")
 
 
 def _word(gap: Gap) -> str:
@@ -161,8 +179,8 @@ def _word(gap: Gap) -> str:
 
 def _stale_table(state: RunState) -> Table:
     rows = tuple((each.model, str(each.rows), REASONS[each.why]) for each in state.stale)
-    notes = ("They stay in the file and count nowhere.",) if rows else ()
-    return Table("Stale: answers that nothing asks for any more", ("model", "predictions", "why"), rows, 3, notes)
+    notes = ("No cell asks for these predictions any more: they stay in the file and count nowhere.",) if rows else ()
+    return Table("Stale predictions", ("model", "stale", "why"), rows, 3, notes)
 
 
 def _envs_table(state: RunState) -> Table:
@@ -176,14 +194,22 @@ def _envs_table(state: RunState) -> Table:
 
 def _without_empty(table: Table, *optional: str) -> Table:
     """Leave out those of the `optional` columns that are empty."""
-    gone = {n for n, name in enumerate(table.header) if name in optional and not any(row[n] for row in table.rows)}
-    kept = [n for n in range(len(table.header)) if n not in gone]
+    is_empty = {name: not any(row[n] for row in table.rows) for n, name in enumerate(table.header)}
+    return _without(table, [name for name in optional if is_empty[name]])
+
+
+def _without(table: Table, names: Sequence[str]) -> Table:
+    kept = [n for n, name in enumerate(table.header) if name not in names]
     return dataclasses.replace(
         table,
         header=tuple(table.header[n] for n in kept),
         rows=tuple(tuple(row[n] for n in kept) for row in table.rows),
-        labels=table.labels - len([n for n in gone if n < table.labels]),
+        labels=len([n for n in kept if n < table.labels]),
     )
+
+
+def _width(table: Table) -> int:
+    return sum(2 + max(map(len, column)) for column in zip(table.header, *table.rows, strict=True))
 
 
 def _time(moment: datetime) -> str:

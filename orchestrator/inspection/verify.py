@@ -64,4 +64,6 @@ def _remains(run: Path) -> Iterator[Check]:
         note = "put aside since lines of it were damaged; what they answered is asked again; `bakeoff runs gc --all`"
         yield Check(path, "put aside", note=f"{note} deletes it")
     for kind, path in find_leftovers(run):
-        yield Check(path, "left over", note=f"{kind}: a killed process left it; `bakeoff runs gc` deletes it")
+        yield Check(
+            path, "left over", note=f"one of the {kind} that a killed process left; `bakeoff runs gc` deletes it"
+        )
