@@ -15,7 +15,7 @@ RUN     ?= $(patsubst %.csv,%,$(notdir $(patsubst %/,%,$(patsubst %/annotation.c
 export UV_FIND_LINKS ?= $(subst $(eval ) ,$(comma),$(strip $(PIP_FIND_LINKS)))
 comma := ,
 
-.PHONY: bench smoke test test-all lint format new-runner doctor clean help
+.PHONY: bench smoke test test-all faults lint format new-runner doctor clean help
 
 help:  ## Show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,9 @@ test: $(READY)  ## The fast tests
 
 test-all: $(READY)  ## Every test; builds real environments from the package registry
 	$(BIN)/python -m pytest -n 2
+
+faults: $(READY)  ## Break it on purpose: CAMPAIGN (all), COUNT times (a quick look), with SEED (drawn)
+	$(BIN)/python -m tests.faults --campaign $(or $(CAMPAIGN),all) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 
 lint: $(LINT)  ## ruff and mypy, as CI runs them
 	$(BIN)/ruff check
