@@ -322,8 +322,8 @@ class Session:
         spec = self.spec
         if self._state == "hello" and now - self._born > spec.hello_timeout_s:
             events.append(self._lost("load_timeout", f"it did not say hello within {spec.hello_timeout_s:g} s"))
-        elif self._state == "loading" and now > self._load_deadline():
-            events.append(self._lost("load_timeout", f"it was not loaded within {spec.load_timeout_s:g} s"))
+        elif self._state == "loading" and (reason := self._find_slow_load(now)):
+            events.append(self._lost("load_timeout", reason))
         elif late := tuple(i for i, deadline in self._flights.items() if deadline is not None and deadline < now):
             self._time_out(late, events)
         elif stuck := tuple(i for i, deadline in self._cancelled.items() if deadline < now):
@@ -335,10 +335,17 @@ class Session:
         elif self._child.has_exited() and not self.is_gone:
             self._drain(events)
 
-    def _load_deadline(self) -> float:
-        """Return when loading has to be done: news put it off, but not for ever."""
+    def _find_slow_load(self, now: float) -> str | None:
+        """Say that loading takes too long: news of progress puts its end off, but not for ever."""
         limit_s = self.spec.load_timeout_s
-        return min(self._load_since + limit_s, self._born + max(limit_s, LOAD_HARD_S))
+        if now - self._load_since > limit_s:
+            return f"it was not loaded within {limit_s:g} s"
+        hard_s = max(limit_s, LOAD_HARD_S)  # whoever allows more than that means it
+        return (
+            f"it was still loading after {hard_s:g} s, though it told of progress"
+            if now - self._born > hard_s
+            else None
+        )
 
     def _time_out(self, late: tuple[str, ...], events: list[Event]) -> None:
         """Give `late` back alone where the worker does several at a time and hears a cancel meanwhile.

@@ -16,7 +16,7 @@ from orchestrator import stderr_log
 from orchestrator.config import open_workspace
 from orchestrator.errors import BakeoffError
 from orchestrator.session import Gone, Response, Session, describe_exit
-from orchestrator.worker_life import Begun
+from orchestrator.worker_life import Begun, TimedOut
 from tests.workers import ask, close, load, receive, send, spec_of, wait_until_gone
 
 ROOT = Path(__file__).parent.parent
@@ -76,6 +76,19 @@ def test_sessions_leak_no_descriptors(workspace):
     assert open_descriptors() == before
 
 
+def test_fifty_workers_and_their_various_ends_leak_no_descriptors(workspace):
+    ends = 8 * ["exit 0", "exit 3", "kill -9 $$", "yes | head -c 300000", "cat"]
+    ends += 2 * ["exec sleep 60", "sleep 60 & exit 1", "exec <&-; sleep 60", "trap '' TERM; yes >&2", "sleep 60 | cat"]
+    before = open_descriptors()
+    for end in ends:
+        spec = spec_of(workspace, "garbage", argv=("/bin/sh", "-c", end), hello_timeout_s=0.05)
+        with Session(spec) as session:
+            while not session.is_gone:
+                session.poll(0.05)
+    assert open_descriptors() == before
+    assert len(ends) == 50
+
+
 def test_a_load_that_fails_is_told_in_the_runners_words(workspace):
     spec = spec_of(workspace, "load_fails")
     with Session(spec) as session:
@@ -98,6 +111,61 @@ def test_loading_that_takes_too_long_is_given_up(workspace):
     with Session(spec) as session:
         (gone,) = receive(session)
     assert (gone.cause, gone.reason) == ("load_timeout", "it was not loaded within 0.5 s")
+
+
+NEWS = """
+import json, sys, time
+say = lambda **message: print(json.dumps(message), flush=True)
+say(type="hello", protocol=1, nonce=json.loads(sys.stdin.readline())["nonce"])
+for _ in range(int(sys.argv[1])):
+    time.sleep(0.2)
+    say(**json.loads(sys.argv[2]))
+say(type="loaded")
+for line in sys.stdin:
+    request = json.loads(line)
+    if request["type"] == "request":
+        say(type="started", ids=[request["id"]])
+        while True:
+            time.sleep(0.05)
+            say(**json.loads(sys.argv[2]))
+"""
+PROGRESS = '{"type":"progress","phase":"download"}'
+SIGNS_OF_LIFE = (PROGRESS, '{"type":"log","message":"x"}', '{"type":"pong","seq":1}')
+
+
+def telling(workspace, times, news, **changes):
+    """Return the specification of a worker that tells `news` while it loads, `times`, and while it answers."""
+    return spec_of(workspace, "garbage", argv=(sys.executable, "-c", NEWS, str(times), news), **changes)
+
+
+def test_news_of_progress_puts_off_the_end_of_loading(workspace):
+    with Session(telling(workspace, 6, PROGRESS, load_timeout_s=0.7)) as session:
+        assert load(session).load_s > 1.2
+
+
+def test_other_signs_of_life_do_not(workspace):
+    for news in SIGNS_OF_LIFE[1:]:
+        with Session(telling(workspace, 6, news, load_timeout_s=0.7)) as session:
+            (gone,) = receive(session)
+        assert (gone.cause, gone.reason) == ("load_timeout", "it was not loaded within 0.7 s")
+
+
+def test_progress_does_not_put_it_off_for_ever(workspace, monkeypatch):
+    monkeypatch.setattr(module, "LOAD_HARD_S", 1.0)
+    began = time.monotonic()
+    with Session(telling(workspace, 1000, PROGRESS, load_timeout_s=0.7)) as session:
+        (gone,) = receive(session)
+    assert (gone.cause, gone.reason) == ("load_timeout", "it was still loading after 1 s, though it told of progress")
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("news", SIGNS_OF_LIFE)
+def test_no_sign_of_life_puts_off_the_deadline_of_a_request(workspace, news):
+    with Session(telling(workspace, 0, news, item_timeout_s=0.5)) as session:
+        load(session)
+        send(session, "a")
+        (gone,) = receive(session)
+    assert (gone.cause, gone.timed_out) == ("timeout", ("a",))
 
 
 def test_an_answer_after_the_failure_of_loading_is_not_listened_to(workspace):
@@ -134,6 +202,88 @@ def test_a_batch_has_the_time_of_all_its_items(workspace):
         (gone,) = receive(session)
         assert set(gone.timed_out) == set("abcd")
         assert session._clock - session._born > 1.2
+
+
+def begin(session, *prompts):
+    """Send `prompts` and wait until the worker has said of each that it is at work on it."""
+    send(session, *prompts)
+    while any(session._flights[prompt] is None for prompt in prompts):
+        assert all(isinstance(event, Begun) for event in session.poll(0.1))
+
+
+def receive_all_but_begun(session, count):
+    """Collect `count` events that end a request or the worker; a `Gone` is the last in any case."""
+    events = []
+    while len(events) < count and not session.is_gone:
+        events += [event for event in session.poll(0.5) if not isinstance(event, Begun)]
+    return events
+
+
+def test_one_of_several_at_a_time_times_out_alone(workspace):
+    spec = spec_of(workspace, "hanging", {"long_s": 0.5}, item_timeout_s=1.0)
+    with Session(spec, is_supervised=True) as session:
+        load(session)
+        begin(session, "hang")
+        time.sleep(0.7)
+        send(session, "long", "a")
+        answers = receive_all_but_begun(session, 3)
+        send(session, "b")
+        assert receive_all_but_begun(session, 1)[0].id == "b", "the worker lives"
+        assert session.poll(0.1) == []
+        assert (session._cancelled, session._unknown) == ({}, 0)
+    assert {event.id for event in answers} == {"a", "hang", "long"}
+    assert TimedOut("hang", "no answer within 1 s") in answers
+
+
+def test_an_answer_after_the_time_out_is_dropped_and_no_offence(workspace, monkeypatch):
+    monkeypatch.setattr(module, "UNKNOWN_IDS_MAX", 1)
+    spec = spec_of(workspace, "hanging", {"late_s": 0.3}, item_timeout_s=0.4)
+    late = ["late1", "late2", "late3", "late4"]
+    with Session(spec, is_supervised=True) as session:
+        load(session)
+        send(session, *late)
+        timed_out = receive_all_but_begun(session, len(late))
+        send(session, "a")
+        assert receive_all_but_begun(session, 1)[0].id == "a"
+        assert session.poll(0.5) == []
+        assert session._unknown == 0
+    assert sorted(event.id for event in timed_out) == sorted(late)
+    assert all(isinstance(event, TimedOut) for event in timed_out)
+
+
+def test_a_worker_that_will_not_end_what_timed_out_is_killed_and_the_others_come_back(workspace, monkeypatch):
+    monkeypatch.setattr(module, "CANCEL_S", 0.1)
+    spec = spec_of(workspace, "hanging", {"long_s": 60}, item_timeout_s=1.5)
+    with Session(spec, is_supervised=True) as session:
+        load(session)
+        begin(session, "deaf1", "deaf2", "deaf3")
+        time.sleep(1.0)
+        send(session, "long", "long2", "long3")
+        *timed_out, gone = receive_all_but_begun(session, 4)
+    assert {event.id for event in timed_out} == {"deaf1", "deaf2", "deaf3"}
+    assert gone.cause == "timeout"
+    assert gone.reason == "no answer within 1.5 s, and 0.1 s after it was cancelled it went on"
+    assert set(gone.timed_out) == {"deaf1", "deaf2", "deaf3"}
+    assert (gone.suspects, gone.waiting) == (("long",), ("long2", "long3"))
+
+
+def test_a_worker_that_only_hangs_is_given_time_to_end_what_timed_out(workspace, monkeypatch):
+    """Those that wait meanwhile are not stalled: they are begun once there is room."""
+    monkeypatch.setattr(module, "CANCEL_S", 3.0)
+    spec = spec_of(workspace, "hanging", {"late_s": 0.8}, item_timeout_s=0.4)
+    with Session(spec, is_supervised=True) as session:
+        load(session)
+        send(session, "late1", "late2", "late3", "late4", "a")
+        events = receive_all_but_begun(session, 5)
+    assert [type(event) for event in events] == [TimedOut] * 4 + [Response]
+
+
+def test_whoever_talks_about_one_request_sees_its_worker_end(workspace):
+    with Session(spec_of(workspace, "hanging", item_timeout_s=0.4)) as session:
+        load(session)
+        send(session, "hang", "a")
+        _, gone = receive(session, 2)
+    assert (gone.reason, gone.timed_out) == ("no answer within 0.4 s", ("hang",))
 
 
 def test_a_worker_that_begins_nothing_is_given_up_and_nobody_is_suspect(workspace):
