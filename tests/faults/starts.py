@@ -29,8 +29,8 @@ from tests.faults.harness import (
     trial,
     workspace_at,
 )
-from tests.faults.kills import AT_ONCE, FINISH_S, count_lines, prepare_env, wait_for
 from tests.faults.ledger import Ledger, check_complete
+from tests.faults.scenes import AT_ONCE, FINISH_S, count_lines, prepare_env, wait_for
 
 LOCKED = 11
 REFUSED_S = 2.0  # within which a second one gives up, its imports not counted
