@@ -9,7 +9,7 @@ from orchestrator.identity import canonical
 from orchestrator.inspection.sound_rows import Check, read_whole
 from orchestrator.results.layout import PLAN_NAME, PROMPTS_NAME, SAMPLES_NAME
 from orchestrator.results.plan import RunPlan, read_plan
-from orchestrator.results.schema import PROMPTS, SAMPLES, SCHEMA_VERSION
+from orchestrator.results.schema import PROMPTS, SAMPLES
 
 _PLAN_REMEDY = "move it away and give the run's commands again: what is answered is not asked again"
 _PROMPTS_REMEDY = "restore it from a copy; or move it away and run again, which keeps the answers to the prompts of now"
@@ -24,9 +24,9 @@ def check_plan(run: Path) -> tuple[RunPlan | None, Check]:
     try:
         plan = read_plan(run)
     except BakeoffError as error:
-        return None, Check(path, "damaged", f"{str(error).removeprefix(f'{path}: ')}; {_PLAN_REMEDY}")
-    if plan.schema_version > SCHEMA_VERSION:
-        return None, Check(path, "newer", "was written by a newer bakeoff; upgrade to read it")
+        told = str(error).removeprefix(f"{path}: ")
+        is_newer = "upgrade" in told  # then it is whole
+        return None, Check(path, "unreadable", told if is_newer else f"{told}; {_PLAN_REMEDY}")
     return plan, Check(path, f"{len(plan.cells)} cells")
 
 

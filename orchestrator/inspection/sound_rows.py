@@ -95,7 +95,7 @@ def read_whole(path: Path, schema: pa.Schema, remedy: str) -> Iterator[pa.Record
                 yield batch
         told.append(pq.read_metadata(path).num_rows)  # a run that goes on may have replaced it meanwhile
     except (OSError, ValueError, pa.ArrowException) as error:  # names that are no text are a ValueError
-        raise BakeoffError(f"{path}: cannot be read ({error}); {remedy}") from error
+        raise BakeoffError(f"{path}: is not a readable Parquet file ({error}); {remedy}") from error
     if rows not in told:
         raise BakeoffError(f"{path}: only {rows} of its {told[0]} rows can be read; {remedy}")
 

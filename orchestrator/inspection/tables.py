@@ -159,7 +159,7 @@ def _missing_table(state: RunState) -> Table:
 
 def _gap_row(gap: Gap) -> tuple[str, ...]:
     more = ", …" if len(gap.sample_ids) > SAMPLES_SHOWN or gap.requests > len(gap.sample_ids) else ""
-    others = f" (and {gap.messages - 1} other messages)" if gap.messages > 1 else ""
+    others = f" (and {_count(range(gap.messages - 1), 'other message')})" if gap.messages > 1 else ""
     message = gap.message or ""
     shown = message if len(message) <= _CHARS else message[: _CHARS - 1] + "…"
     return _word(gap), str(gap.requests), ", ".join(gap.sample_ids[:SAMPLES_SHOWN]) + more, shown + others
