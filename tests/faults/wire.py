@@ -83,7 +83,10 @@ def run(seed: int, count: int, folder: Path) -> Verdict:
     _try_sessions(workspace, folder, tally, tally.lines + for_sessions, seed)
     if count >= harness.CAMPAIGNS["wire"].many:
         _talk(
-            workspace, folder, tally, {"seed": seed, "kinds": {"heavy": 1}, "deed": "no newline", "long_line_mb": 1024}
+            workspace,
+            folder,
+            tally,
+            {"seed": seed, "kinds": {"heavy": 1}, "deed": "endless line", "long_line_mb": 1024},
         )
     _try_runs(workspace, folder, tally, tally.lines + for_runs, seed)
     grown_mb = _peak_mb() - begun_mb

@@ -125,9 +125,9 @@ def close_stdout(wire, request):
     time.sleep(60)
 
 
-def chatter(message, wire, request):
+def chatter(message, wire, request, *, begins=True):
     """Hang, and say something again and again: words are no progress."""
-    wire.say(started(request["id"]))
+    wire.say(started(request["id"]) if begins else b"")
     ends = time.monotonic() + 60
     while time.monotonic() < ends:
         wire.shout(line({**message, "ids": [request["id"]]}))
@@ -149,7 +149,7 @@ def repeat_in_started(wire, request):
 def flood(message, wire, request):
     wire.say(started(request["id"]))
     data = line(message)
-    wire.shout(data * (TEN_MB // len(data)))
+    wire.shout(data * (wire.control.get("flood_bytes", TEN_MB) // len(data)))
     wire.say(line(answer(request)))
 
 
@@ -160,7 +160,7 @@ def burst(wire, request):
     right(wire, request)
 
 
-def no_newline(wire, request):
+def endless_line(wire, request):
     """Write a line without end: 64 MiB, or what the control says."""
     piece = b'{"type":"response","x":"' + b"x" * (1 << 20)
     for _ in range(wire.control.get("long_line_mb", 64)):
@@ -197,6 +197,7 @@ DEEDS = {
         "half then silence": half_then_silence,
         "stdout closed": close_stdout,
         "pongs": functools.partial(chatter, {"type": "pong", "seq": 1}),
+        "pongs, nothing begun": functools.partial(chatter, {"type": "pong", "seq": 1}, begins=False),
         "progress for ever": functools.partial(chatter, {"type": "progress"}),
         "started for ever": functools.partial(chatter, {"type": "started"}),
         "started for many": stretch_clock,
@@ -206,7 +207,7 @@ DEEDS = {
         "pong flood": functools.partial(flood, {"type": "pong", "seq": 1}),
         "log flood": functools.partial(flood, {"type": "log", "message": "x" * 50_000}),
         "stderr burst": burst,
-        "no newline": no_newline,
+        "endless line": endless_line,
         "large": functools.partial(
             wrong_line, lambda _, message: line({**message, "text": message["text"] + "ж" * (1 << 19)})
         ),
