@@ -120,7 +120,7 @@ def campaign(name: str, seed: int, count: int, folder: Path, most: int, play: Ca
 
     def line_up(lane: int) -> None:
         number = 0
-        while kills := tally.take(most):
+        while kills := tally.take(min(most, -(-count // AT_ONCE))):
             label = f"{lane}-{number}"
             chance = random.Random(f"{name}-{seed}-{label}")
             figures: Counter[str] = Counter()
