@@ -89,12 +89,13 @@ def test_the_log_keeps_what_is_innocent(workspace, canary):
     assert "'TESSDATA_PREFIX': '/usr/share/tessdata'" in log
 
 
-def test_last_words_are_told_whole_but_for_the_secret(workspace, canary, monkeypatch):
+@pytest.mark.parametrize("end", ["", " at https://host/model", " c"])
+def test_last_words_are_told_whole_but_for_the_secret(workspace, canary, end):
     spec = spec_of(workspace, "leaky")
-    words = 'import os; os.write(2, b"last words of " + os.environb[b"CANARY_API_KEY"])'
+    words = f'import os; os.write(2, b"last words of " + os.environb[b"CANARY_API_KEY"] + b"{end}")'
     with Session(replace(spec, argv=(sys.executable, "-c", words))) as session:
         (gone,) = receive(session)
-    assert gone.reason == "it exited with status 0; its last words: last words of [redacted:CANARY_API_KEY]"
+    assert gone.reason == f"it exited with status 0; its last words: last words of [redacted:CANARY_API_KEY]{end}"
 
 
 def test_a_load_that_fails_tells_no_secret(workspace, canary):
