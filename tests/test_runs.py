@@ -159,7 +159,7 @@ def test_a_damaged_run_is_a_line_that_says_so_and_the_others_stay(root, bakeoff)
         shutil.copytree(root / "results/toy", root / "results" / name)
         damage(root / "results" / name / "run.json")
     shutil.copytree(root / "results/toy", root / "results/unreadable")
-    flip(root / "results/unreadable/predictions/moody.parquet")
+    os.truncate(root / "results/unreadable/predictions/moody.parquet", 2000)
     (root / "results/notes").mkdir()
     lines = {line.name: line.damage for line in list_runs(open_workspace(root))}
     assert [name for name, damage in lines.items() if damage is None] == ["toy"]
@@ -290,7 +290,7 @@ def test_a_model_that_cannot_be_read_is_told_and_the_others_are_shown(run, bakeo
     other = plan.cells[0].model_copy(update={"model": "other"})
     write_plan(run, plan.model_copy(update={"cells": (*plan.cells, other)}))
     shutil.copy(predictions_path(run, "moody"), predictions_path(run, "other"))
-    flip(predictions_path(run, "moody"))
+    os.truncate(predictions_path(run, "moody"), 2000)
     state = show_run(run)
     assert list(state.defects) == ["moody"]
     assert [cell.ok for cell in state.cells] == [None, 0]
@@ -439,6 +439,15 @@ def test_damage_is_named_with_its_file_and_nothing_is_written(root, run, bakeoff
     (line,) = [line for line in out.splitlines() if line.startswith(f"      damaged: {name}: ")]
     assert told in line
     assert snapshot(run) == before
+
+
+@pytest.mark.parametrize("damage", [damage for damage, _, _ in DAMAGES.values()], ids=DAMAGES)
+def test_whatever_is_damaged_the_other_commands_answer_in_a_sentence(root, run, bakeoff, damage):
+    damage(run)
+    assert bakeoff("runs", "list")[0] == 0
+    code, _, err = bakeoff("runs", "show", "toy")
+    assert (code, err.count("error: ")) in {(0, 0), (1, 1)}
+    assert bakeoff("runs", "gc")[0] == 0
 
 
 def test_one_damaged_file_hides_no_other(run):

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from orchestrator.errors import BakeoffError
 from orchestrator.results import keysets
 from orchestrator.results.expected import iter_expected
 from orchestrator.results.plan import Cell
@@ -81,7 +82,7 @@ def read_rows(run: Path, model: str) -> Rows:
     keys: list[keysets.Keys] = []
     batches: list[pa.Table] = []
     for batch in read_predictions(run, model, _READ):
-        keys.append(keysets.from_arrow(batch["key"]))
+        keys.append(_keys_of(run, model, batch["key"]))
         batches.append(pa.table([_encoded(batch, name) for name in _READ[1:]], names=_READ[1:]))
     return Rows(keysets.joined(keys), pa.concat_tables(batches).unify_dictionaries() if batches else _no_rows())
 
@@ -107,7 +108,7 @@ def compare(wanted: Wanted, rows: Rows, samples_max: int | None) -> CellState:
     gaps = [_gap(wanted, rows, NOT_ASKED, found, ~is_there, samples_max)]
     for status in sorted(set(counts) - ANSWER_STATUSES, key=lambda status: (status in FINAL_STATUSES, status or "")):
         mask = np.zeros(len(found), bool)
-        mask[is_there] = pc.equal(statuses.cast(pa.string()), status).to_numpy(zero_copy_only=False)
+        mask[is_there] = _to_numpy(pc.equal(statuses.cast(pa.string()), status))
         gaps.append(_gap(wanted, rows, status, found, mask, samples_max))
     ok, refused = counts.get("ok", 0), counts.get("refused", 0)
     shown = tuple(gap for gap in gaps if gap.requests)
@@ -116,13 +117,28 @@ def compare(wanted: Wanted, rows: Rows, samples_max: int | None) -> CellState:
 
 def count_answered(run: Path, cells: Sequence[Cell]) -> tuple[int, int]:
     """Return how many distinct requests `cells`, all of one model, have an answer for, and how many they make."""
+    model = cells[0].model
     wanted = np.unique(keysets.joined([read_wanted(run, cell).keys for cell in cells]))
     of_answers = pa.array(sorted(ANSWER_STATUSES))
     answered = keysets.joined(
-        keysets.from_arrow(batch["key"].filter(pc.is_in(batch["status"], value_set=of_answers)))
-        for batch in read_predictions(run, cells[0].model, ("key", "status"))
+        _keys_of(run, model, batch["key"]).compress(_to_numpy(pc.is_in(batch["status"], value_set=of_answers)))
+        for batch in read_predictions(run, model, ("key", "status"))
     )
     return int(np.isin(wanted, answered).sum()), len(wanted)
+
+
+def _keys_of(run: Path, model: str, column: pa.Array) -> keysets.Keys:
+    """Return the keys of a column, which a file that somebody else wrote may lack."""
+    if column.null_count or not pc.all(pc.equal(pc.binary_length(column), keysets.HEX_DIGITS)).as_py():
+        raise BakeoffError(
+            f"{run}: predictions of {model} have no whole key; `bakeoff runs verify {run.name}` tells more"
+        )
+    return keysets.from_arrow(column)
+
+
+def _to_numpy(mask: pa.Array) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = mask.to_numpy(zero_copy_only=False)
+    return found
 
 
 def _find(wanted: keysets.Keys, there: keysets.Keys) -> NDArray[np.int64]:
