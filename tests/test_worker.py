@@ -295,7 +295,7 @@ def test_a_limit_holds_for_the_batches_after_it_and_can_be_lifted(workspace):
         load(session)
         sizes = []
         for limit in (2, 1, 100):
-            session._say({"type": "limit", "batch_max": limit})
+            session.limit(limit)
             answers = ask(session, *(f"{limit} {number}" for number in range(9)))
             sizes.append(max(answer.batch_size for answer in answers.values()))
         assert sizes == [2, 1, 4]
