@@ -12,13 +12,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-# C0 and C1 controls but tab and newline, and the marks that turn the direction of text.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# Controls (C0 but tab and newline, C1), what turns the direction of text, what breaks lines or is not seen at all, and
+# halves of surrogate pairs. The joiners U+200C and U+200D stay: Persian, Hindi and families of emoji need them.
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
 PLAIN_EVERY_S = 10.0
 PIPE_WIDTH = 100
+# Every row is padded to the longest cell: one answer of 1 MB would make gigabytes of a table.
+LONGEST_CELL = 10_000
 _UNLIMITED = 1_000_000
 
-_err = Console(stderr=True, highlight=False, markup=False)
+_err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def status(message: str) -> None:
@@ -99,6 +105,8 @@ def _rendered(table: TableLike) -> Table:
 
 
 def _one_line(text: str) -> Text:
+    if len(text) > LONGEST_CELL:
+        text = f"{text[:LONGEST_CELL]}… (and {len(text) - LONGEST_CELL} characters more)"
     return Text(printable(re.sub("\r?\n|[\u2028\u2029]", " ⏎ ", text).replace("\t", " ")))
 
 
