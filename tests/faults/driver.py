@@ -26,6 +26,7 @@ def main(order: str) -> int:
     try:
         outcome = api.run(**options, notify=lambda event: tell(type(event).__name__, **asdict(event)))
     except BakeoffError as error:
+        tell("Refused", time_s=time.time())
         sys.stderr.write(f"{error}\n")
         return error.exit_code
     tell("Ended", interrupted=outcome.interrupted, errors=[model.error for model in outcome.models])

@@ -82,7 +82,8 @@ class Starter:
     def took_s(self) -> float:
         if self.told is None:
             return self.ended_s - self.started_s
-        return self.ended_s - json.loads(self.told.read_bytes().split(b"\n")[0])["time_s"]
+        times = {event["event"]: event.get("time_s") for event in map(json.loads, self.told.read_bytes().splitlines())}
+        return times.get("Refused", self.ended_s) - times["Began"]
 
     @property
     def status(self) -> int:
