@@ -97,7 +97,9 @@ def verify(runs: tuple[str, ...]) -> int:
 @click.option("--all", "everything", is_flag=True, help="Also predictions that were set aside and damaged journals.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be deleted.")
 def gc(runs: tuple[str, ...], everything: bool, dry_run: bool) -> None:
-    """Delete what nobody needs of RUNs, or of all: what killed processes left, and old logs; never an answer.
+    """Delete what nobody needs of RUNs, or of all: what killed processes left, and old logs.
+
+    Never deleted are predictions, journals, scores and the plan. A run that somebody works on is left alone.
 
     \b
     Example:

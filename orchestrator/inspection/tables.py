@@ -40,7 +40,7 @@ def state_tables(state: RunState, width: int, *, with_samples: bool = False) -> 
 
     `with_samples` adds a table of all the samples that the state names.
     """
-    tables = [_asked_table(state, width), _missing_table(state)]
+    tables = [_asked_table(state, width), _missing_table(state, width)]
     tables += [_samples_table(state)] if with_samples else []
     tables += [_stale_table(state), _envs_table(state)]
     return [table for table in tables if table.rows or table.notes]
@@ -83,7 +83,8 @@ def _answered(run: RunLine) -> str:
 
 def _state(run: RunLine) -> str:
     if run.damage:
-        return "damaged: " + run.damage.removeprefix(f"{run.folder}/").removeprefix(f"{run.folder}: ")
+        told = run.damage.removeprefix(f"{run.folder}/").removeprefix(f"{run.folder}: ")
+        return f"damaged: {told.partition('; ')[0]}"
     if run.holder:
         return f"{run.holder} works on it"
     if run.is_unfolded:
@@ -142,27 +143,46 @@ def _any_deaf(cells: Sequence[CellState]) -> bool:
     return any(each.cell.ignores_prompt for each in cells)
 
 
-def _missing_table(state: RunState) -> Table:
+def _missing_table(state: RunState, width: int) -> Table:
+    """Return the reasons; where the messages make it too wide, they follow below."""
     header = ("model", "params", "prompt", "status", "requests", "samples", "commonest message")
-    rows = [(*_cell_name(each.cell), *_gap_row(gap)) for each in state.cells for gap in each.gaps]
-    gaps = [gap for each in state.cells for gap in each.gaps]
-    notes = []
+    found = [(each.cell, gap) for each in state.cells for gap in each.gaps]
+    rows = tuple((*_cell_name(cell), *_gap_row(gap)) for cell, gap in found)
+    table = Table("What is missing, and why", header, rows, len(header))
+    if len(state.cells) == 1:
+        table = _without(table, header[:3])
+    table = _without_empty(table, "params", "commonest message")
+    told: list[str] = []
+    if _width(table) > width:
+        table = _without(table, ["commonest message"])
+        told = [f"{_cell_title(state, cell)}{_word(gap)}: {_message(gap)}" for cell, gap in found if gap.message]
+    return dataclasses.replace(table, notes=(*told, *_fates(state, [gap for _, gap in found])))
+
+
+def _cell_title(state: RunState, cell: Cell) -> str:
+    """Return what tells `cell` from the others before something that is said of it."""
+    return " / ".join(filter(None, _cell_name(cell))) + ", " if len(state.cells) > 1 else ""
+
+
+def _fates(state: RunState, gaps: Sequence[Gap]) -> Iterator[str]:
+    """Yield what becomes of what is missing."""
     if state.holder and any(gap.status == "lost" for gap in gaps):
-        notes.append("lost: these may be under way just now")
+        yield "lost: these may be under way just now"
     if again := dict.fromkeys(_word(gap) for gap in gaps if not gap.is_final):
-        notes.append(f"{', '.join(again)}: asked again by the same command")
+        yield f"{', '.join(again)}: asked again by the same command"
     if final := dict.fromkeys(_word(gap) for gap in gaps if gap.is_final):
-        notes.append(f"{', '.join(final)}: final; `bakeoff run … --retry-failed` asks again")
-    title = "What is missing, and why"
-    return _without_empty(Table(title, header, tuple(rows), len(header), tuple(notes)), "params", "commonest message")
+        yield f"{', '.join(final)}: final; `bakeoff run … --retry-failed` asks again"
 
 
 def _gap_row(gap: Gap) -> tuple[str, ...]:
     more = ", …" if len(gap.sample_ids) > SAMPLES_SHOWN or gap.requests > len(gap.sample_ids) else ""
-    others = f" (and {_count(range(gap.messages - 1), 'other message')})" if gap.messages > 1 else ""
+    return _word(gap), str(gap.requests), ", ".join(gap.sample_ids[:SAMPLES_SHOWN]) + more, _message(gap)
+
+
+def _message(gap: Gap) -> str:
     message = gap.message or ""
-    shown = message if len(message) <= _CHARS else message[: _CHARS - 1] + "…"
-    return _word(gap), str(gap.requests), ", ".join(gap.sample_ids[:SAMPLES_SHOWN]) + more, shown + others
+    others = f" (and {_count(range(gap.messages - 1), 'other message')})" if gap.messages > 1 else ""
+    return (message if len(message) <= _CHARS else message[: _CHARS - 1] + "…") + others
 
 
 def _samples_table(state: RunState) -> Table:
@@ -195,7 +215,7 @@ def _envs_table(state: RunState) -> Table:
 def _without_empty(table: Table, *optional: str) -> Table:
     """Leave out those of the `optional` columns that are empty."""
     is_empty = {name: not any(row[n] for row in table.rows) for n, name in enumerate(table.header)}
-    return _without(table, [name for name in optional if is_empty[name]])
+    return _without(table, [name for name in optional if is_empty.get(name)])
 
 
 def _without(table: Table, names: Sequence[str]) -> Table:
