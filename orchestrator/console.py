@@ -37,6 +37,11 @@ def error(message: str) -> None:
     _err.print(f"error: {printable(message)}", style="bold red" if _err.is_terminal else None, soft_wrap=True)
 
 
+def say(line: str) -> None:
+    """Write `line` to stdout, for a person or a pipe."""
+    _write_plainly(printable(line) + "\n")
+
+
 def printable(text: str) -> str:
     """Return `text` with what could drive a terminal as escapes: a model's output is not trusted."""
     return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)

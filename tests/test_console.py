@@ -1,5 +1,8 @@
 """What is shown keeps to the letter what can be shown, and to a bounded size."""
 
+import os
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 
@@ -22,6 +25,13 @@ def test_what_is_not_seen_or_breaks_lines_is_shown_as_an_escape():
 
 def test_joiners_that_people_write_with_stay():
     assert console.printable("क्\u200dष 👩\u200d👧 a\u200cb") == "क्\u200dष 👩\u200d👧 a\u200cb"
+
+
+def test_a_line_is_shown_whatever_stdout_can_encode():
+    code = r"from orchestrator import console; console.say('é \x1b[31m \ud800 \t日')"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env=environment).stdout
+    assert shown == rb"\xe9 \x1b[31m \ud800 " + b"\t" + rb"\u65e5" + b"\n"
 
 
 def test_no_name_of_a_smiley_becomes_one(capfd):
