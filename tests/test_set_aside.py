@@ -1,6 +1,7 @@
 """What is asked afresh leaves the view, is kept beside it, and is lost nowhere in between."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -83,7 +84,7 @@ def test_the_view_keeps_its_rows_where_the_copy_is_not_what_was_written(tmp_path
 
 # Forks before pyarrow has threads; a child dies just before its n-th file operation, the last one lives to the end.
 KILLED = """
-import os, sys
+import os, sys, pandas  # or else each child imports it
 from pathlib import Path
 from orchestrator.results.set_aside import set_aside
 from tests.test_set_aside import keys
@@ -109,10 +110,11 @@ for nth, run in enumerate(sys.argv[1:], 1):
 def test_a_kill_before_any_file_operation_loses_no_row(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda _: None)
     runs = [tmp_path / str(nth) for nth in range(28)]
-    for run in runs:
-        write(run, row(1), row(2))
-        compact(run, "m")
-        write(run, row(3))
+    write(runs[0], row(1), row(2))
+    compact(runs[0], "m")
+    write(runs[0], row(3))
+    for run in runs[1:]:
+        shutil.copytree(runs[0], run)
     done = subprocess.run([sys.executable, "-c", KILLED, *runs], cwd=ROOT, capture_output=True, check=True)
     statuses = [int(line) for line in done.stdout.split()]
     assert statuses == sorted(statuses, reverse=True)

@@ -10,14 +10,16 @@ from orchestrator.errors import BakeoffError
 from orchestrator.results.journal import Journal, JournalReader
 from orchestrator.results.layout import journal_folder, predictions_path
 from orchestrator.results.view import compact, read_predictions
-from tests.faults.full_disk import fill_up
+from tests.faults.full_disk import fill_up, tear_run
 from tests.faults.harness import Trial, Verdict, trial
+from tests.faults.scenes import prepare_env
 from tests.test_journal import CELLS, key, row
 
 ROWS = 60
 TEAR_EVERY_BYTES = 7
 TAIL_BYTES_A_COUNT = 38  # 1,520 bytes of tail where 40 are counted
 FLIPS_A_COUNT = 25
+RUNS_TORN_EVERY = 8
 WORDS = ("", "plain", "ж" * 40, "\x00\u2028\U0001f4a9", '{"t":"result",', "00000000 {")
 
 Rows = dict[str, dict[str, Any]]
@@ -27,7 +29,12 @@ def run(seed: int, count: int, folder: Path) -> Verdict:
     """Try `count` sizes of a disk, every 7th byte of a torn tail and 25 times `count` flipped bits."""
     chance = random.Random(f"disk-{seed}")
     figures: Counter[str] = Counter()
-    defects = fill_up(chance, count, folder, figures)
+    envs = prepare_env(folder)
+    defects = fill_up(chance, count, folder, envs, figures)
+    for number in range(max(1, count // RUNS_TORN_EVERY)):
+        with trial(folder, f"torn-run-{number}") as found:
+            tear_run(found, envs, chance, figures)
+        defects += found.defects
     for name, play, times in (
         ("torn", _tear, TAIL_BYTES_A_COUNT * count),
         ("bent-journal", _bend_journal, FLIPS_A_COUNT * count // 2),

@@ -3,11 +3,13 @@
 import json
 import random
 import resource
+import signal
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +20,7 @@ from orchestrator.results.layout import journal_folder, predictions_path
 from orchestrator.results.view import compact, read_predictions
 from tests.faults.harness import DATASET, ROOT, Trial, read_oracle, read_rows, trial, workspace_at
 from tests.faults.ledger import check_complete
-from tests.faults.scenes import FINISH_S, prepare_env
+from tests.faults.scenes import FINISH_S
 from tests.test_journal import CELLS, row
 
 DISK = 12
@@ -29,9 +31,8 @@ REAL_EVERY = 4
 UNLIMITED = ["sh", "-c", 'ulimit -S -f unlimited; exec "$@"', "sh"]
 
 
-def fill_up(chance: random.Random, count: int, folder: Path, figures: Counter[str]) -> list[str]:
+def fill_up(chance: random.Random, count: int, folder: Path, envs: Path, figures: Counter[str]) -> list[str]:
     """Write and compact with room for files of `count` sizes; every fourth time that is a whole run."""
-    envs = prepare_env(folder)
     defects: list[str] = []
     for number in range(count):
         share = 0.0 if number < 2 else number / count  # the first of each kind has room for one byte
@@ -108,8 +109,11 @@ class _Ended(NamedTuple):
     errors: list[str]
 
 
-def run_with_room(workspace: Workspace, oracle: Path, size: int | None) -> _Ended:
-    """Run the chaos model over all samples where no file may grow beyond `size` bytes."""
+def run_with_room(workspace: Workspace, oracle: Path, size: int | None, die_after: int | None = None) -> _Ended:
+    """Run the chaos model over all samples where no file may grow beyond `size` bytes.
+
+    With `die_after` the process kills itself when it has written down so many answers.
+    """
 
     def limit() -> None:
         if size is not None:
@@ -122,7 +126,7 @@ def run_with_room(workspace: Workspace, oracle: Path, size: int | None) -> _Ende
         "params": {"oracle": str(oracle)},
     }
     done = subprocess.run(
-        [sys.executable, "-B", "-m", "tests.faults.disk_driver", json.dumps(order)],
+        [sys.executable, "-B", "-m", "tests.faults.disk_driver", json.dumps(order), str(die_after or 0)],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -139,35 +143,69 @@ def run_with_room(workspace: Workspace, oracle: Path, size: int | None) -> _Ende
     return _Ended(done.returncode, done.stderr, written, errors)
 
 
-def _fill_run(found: Trial, envs: Path, chance: random.Random, share: float, figures: Counter[str]) -> None:
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    found: Trial
+    workspace: Workspace
+    names: set[str]
+
+    @property
+    def run(self) -> Path:
+        return self.workspace.results / DATASET
+
+    @property
+    def oracle(self) -> Path:
+        return self.found.folder / "oracle"
+
+
+def _set_scene(found: Trial, envs: Path) -> _Scene:
     names = {f"w{number}" for number in range(SAMPLES)}
     workspace = workspace_at(found.folder / "workspace", envs, sorted(names))
     with (workspace.root / "bakeoff.toml").open("a") as file:
         file.write(f"[settings]\nlauncher = {json.dumps(UNLIMITED)}\n")
-    run, oracle = workspace.results / DATASET, found.folder / "oracle"
+    return _Scene(found, workspace, names)
+
+
+def _fill_run(found: Trial, envs: Path, _chance: random.Random, share: float, figures: Counter[str]) -> None:
+    scene = _set_scene(found, envs)
     size = max(1, int(share * 32_000))  # a journal of so many rows has about 30,000 bytes
-    ended = run_with_room(workspace, oracle, size)
+    ended = run_with_room(scene.workspace, scene.oracle, size)
     figures["full_disk_runs"] += 1
     figures["full_disk_runs_stopped"] += ended.status == DISK
     is_clean = ended.status in {0, DISK} and "Traceback" not in ended.told and not ended.errors
     found.expect(that=is_clean, otherwise=f"room for {size}: status {ended.status}: {ended.told} {ended.errors}")
-    _expect_no_scraps(found, run)
-    cut = _cut_tail(run, chance, figures) if chance.random() < 0.5 else set()
-    done = {each["name"]: each["key"] for each in _answers(run)}
+    _expect_no_scraps(found, scene.run)
+    _go_on(scene, ended, set(), figures)
+
+
+def tear_run(found: Trial, envs: Path, chance: random.Random, figures: Counter[str]) -> None:
+    """Kill a run, tear its journal, let it end, bend its view: only what was torn off is asked again."""
+    scene = _set_scene(found, envs)
+    ended = run_with_room(scene.workspace, scene.oracle, None, die_after=chance.randint(5, SAMPLES - 5))
+    found.expect(that=ended.status == -signal.SIGKILL, otherwise=f"it was to be killed: status {ended.status}")
+    cut = _cut_tail(scene.run, chance)
+    figures["torn_runs"] += 1
+    figures["torn_runs_answers_torn_off"] += len(cut)
+    _go_on(scene, ended, cut, figures)
+    _bend_view(found, scene.workspace, scene.oracle, chance)
+
+
+def _go_on(scene: _Scene, ended: _Ended, cut: set[str], figures: Counter[str]) -> None:
+    """Give the same command again: it asks what is missing, and nothing that was written down and not `cut` off."""
+    found = scene.found
+    done = {each["name"]: each["key"] for each in _answers(scene.run)}
     lost = ended.written - set(done.values()) - cut
-    figures["full_disk_answers_acknowledged"] += len(ended.written)
-    figures["full_disk_answers_lost"] += len(lost)
-    found.expect(that=not lost, otherwise=f"room for {size}: acknowledged answers are lost: {sorted(lost)}")
-    asked = len(read_oracle(oracle))
-    again = run_with_room(workspace, oracle, None)
-    found.expect(
-        that=again.status == 0 and not again.errors, otherwise=f"the same command: {again.status}: {again.told}"
-    )
-    repeated = {each.name for each in read_oracle(oracle)[asked:]} & set(done)
-    figures["full_disk_answers_asked_again"] += len(repeated)
-    found.expect(that=not repeated, otherwise=f"room for {size}: asked again: {sorted(repeated)}")
-    check_complete(found, "chaos", read_rows(run, "chaos"), names, set())
-    _bend_view(found, workspace, oracle, chance)
+    figures["runs_answers_acknowledged"] += len(ended.written)
+    figures["runs_answers_lost"] += len(lost)
+    found.expect(that=not lost, otherwise=f"acknowledged answers are lost: {sorted(lost)}")
+    asked = len(read_oracle(scene.oracle))
+    again = run_with_room(scene.workspace, scene.oracle, None)
+    is_well = again.status == 0 and not again.errors
+    found.expect(that=is_well, otherwise=f"the same command: status {again.status}: {again.told} {again.errors}")
+    repeated = {each.name for each in read_oracle(scene.oracle)[asked:]} & set(done)
+    figures["runs_answers_asked_again"] += len(repeated)
+    found.expect(that=not repeated, otherwise=f"asked again: {sorted(repeated)}")
+    check_complete(found, "chaos", read_rows(scene.run, "chaos"), scene.names, set())
 
 
 def _answers(run: Path) -> list[dict[str, str]]:
@@ -176,18 +214,12 @@ def _answers(run: Path) -> list[dict[str, str]]:
     return []
 
 
-def _cut_tail(run: Path, chance: random.Random, figures: Counter[str]) -> set[str]:
+def _cut_tail(run: Path, chance: random.Random) -> set[str]:
     """Tear some bytes off the journal that is left; return the keys of the answers that went with them."""
-    journals = sorted(journal_folder(run, "chaos").glob("*.jsonl"))
-    if not journals:
-        return set()
+    (path,) = journal_folder(run, "chaos").glob("*.jsonl")
     before = {each["key"] for each in _answers(run)}
-    content = journals[-1].read_bytes()
-    journals[-1].write_bytes(content[: -chance.randint(2, 900)])
-    cut = before - {each["key"] for each in _answers(run)}
-    figures["full_disk_runs_torn_too"] += 1
-    figures["full_disk_answers_torn_off"] += len(cut)
-    return cut
+    path.write_bytes(path.read_bytes()[: -chance.randint(2, 900)])
+    return before - {each["key"] for each in _answers(run)}
 
 
 def _bend_view(found: Trial, workspace: Workspace, oracle: Path, chance: random.Random) -> None:
