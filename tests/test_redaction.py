@@ -8,7 +8,7 @@ from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from orchestrator.redaction import HELD_BYTES_MAX, RedactedStream, Redactor, is_secret_name, redact_patterns
@@ -130,30 +130,25 @@ def test_a_spilled_text_can_be_redacted_by_whoever_reads_it(workspace, canary):
 SECRETS = st.text(min_size=8, max_size=40).filter(lambda text: len(text.strip()) >= 8)
 
 
-@given(SECRETS, st.text(), st.text(), st.lists(st.integers(0, 400)))
+@given(SECRETS, st.text(), st.text(), st.lists(st.integers(0, 150)))
 def test_however_a_stream_is_cut_no_secret_passes_and_all_else_does(secret, before, after, cuts):
-    if secret.strip() in before or secret.strip() in after:
-        return
     redactor = Redactor({"KEY": secret})
+    wanted = f"{before}\n[redacted:KEY]\n{after}"
     data = f"{before}\n{secret}\n{after}".encode()
+    assume(redactor.redact(data) == wanted.encode() and redact_patterns(wanted) == wanted)
     stream, marks = RedactedStream(redactor), [0, *sorted(cuts), len(data)]
     pieces = [stream.feed(data[start:end]) for start, end in itertools.pairwise(marks)]
-    whole = b"".join([*pieces, stream.finish()])
-    assert secret.encode() not in whole
-    assert whole.startswith(redact_patterns(before).encode()[:-40] or b"")
-    assert b"[redacted:KEY]" in whole
+    assert b"".join([*pieces, stream.finish()]) == wanted.encode()
 
 
-@given(SECRETS, st.text(), st.booleans(), st.integers(0, 2))
-def test_a_line_of_json_stays_json_and_holds_no_secret(secret, around, is_ascii, depth):
-    inner = secret
-    for _ in range(depth):
-        inner = base64.b64encode(f"user:{inner}".encode()).decode() if depth == 2 else json.dumps(inner)
-    line = json.dumps({"text": f"{around} {inner} {around}"}, ensure_ascii=is_ascii).encode("utf-8", "surrogatepass")
-    if depth < 2 and secret.strip() not in around:
-        text = json.loads(Redactor({"KEY": secret}).redact_json(line))["text"]
-        assert secret not in text
-        assert "[redacted:KEY]" in text
+@given(SECRETS, st.text(), st.booleans(), st.booleans())
+def test_a_line_of_json_stays_json_and_holds_no_secret(secret, around, is_ascii, is_nested):
+    assume(secret.strip() not in around)
+    inner = json.dumps({"key": secret}) if is_nested else secret
+    line = json.dumps({"text": f"{around} {inner} {around}"}, ensure_ascii=is_ascii).encode()
+    text = json.loads(Redactor({"KEY": secret}).redact_json(line))["text"]
+    assert secret not in text
+    assert "[redacted:KEY]" in text
 
 
 def test_needless_escapes_hide_nothing():
