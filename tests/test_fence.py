@@ -115,6 +115,17 @@ def test_the_datasets_folder_may_itself_be_a_link(places):
     assert "outside" in refused(places, "../private/passport.png")
 
 
+def test_a_folder_whose_name_is_no_text_is_refused_in_a_sentence(places):
+    folder = os.fsdecode(os.fsencode(places / "datasets") + b"/\xff")
+    try:
+        (places / "datasets/d").rename(folder)
+    except OSError:
+        pytest.skip("this disk has names in UTF-8 alone")
+    (Path(folder) / "annotation.csv").write_text("image_path,question\nimages/a.png,q\n")
+    with pytest.raises(BakeoffError, match="is not UTF-8 text; rename it"):
+        open_dataset(open_workspace(places), folder)
+
+
 def test_a_lone_file_has_its_folder(places):
     path = places / "datasets/d/table.csv"
     path.write_text("image_path,question\nimages/a.png,q\n../../private/passport.png,q\n")

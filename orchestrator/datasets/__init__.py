@@ -62,6 +62,8 @@ def open_dataset(workspace: Workspace, given: str) -> Dataset:
     if path is None:
         names = list_datasets(workspace)
         raise UsageError(f"there is no dataset '{given}'{nearest(given, names)} (`bakeoff list datasets` shows all)")
+    if not _is_text(str(path)):
+        raise UsageError(f"{path}: the name of a file or folder on this way is not UTF-8 text; rename it")
     if path.name.lower() == annotation.FILE_NAME and path.is_file():
         path = path.parent
     dataset = Dataset(path.name if path.is_dir() else path.stem, path, _kind(path))
@@ -74,6 +76,14 @@ def list_datasets(workspace: Workspace) -> tuple[str, ...]:
     folder = workspace.root / "datasets"
     entries = sorted(folder.iterdir()) if folder.is_dir() else []
     return tuple(p.name for p in entries if p.name[0] not in "._" and (p.is_dir() or p.suffix.lower() in SUFFIXES))
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _kind(path: Path) -> str:
