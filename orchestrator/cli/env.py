@@ -32,7 +32,7 @@ def build(runners: tuple[str, ...]) -> None:
     workspace = current_workspace()
     for runner in _chosen(runners):
         built = ensure_env(workspace, runner, console.status)
-        click.echo(f"{runner.name}: {built.python}")
+        console.say(f"{runner.name}: {built.python}")
 
 
 @env.command()
@@ -48,7 +48,7 @@ def lock(runners: tuple[str, ...]) -> None:
 
     workspace = current_workspace()
     for runner in _chosen(runners):
-        click.echo(str(lock_runner(workspace, runner)))
+        console.say(str(lock_runner(workspace, runner)))
 
 
 @env.command("list")
@@ -64,7 +64,7 @@ def show() -> None:
     for info in list_envs(current_workspace()):
         state = "current" if info.is_current else "old"
         used = f"{info.last_used_at:%Y-%m-%d}"
-        click.echo(f"{info.runner:<20} {info.size_bytes / 1e6:8.0f} MB  used {used}  {state:<8} {info.folder}")
+        console.say(f"{info.runner:<20} {info.size_bytes / 1e6:8.0f} MB  used {used}  {state:<8} {info.folder}")
 
 
 @env.command()
@@ -80,7 +80,7 @@ def gc(older: int) -> None:
 
     gone = collect_garbage(current_workspace(), older)
     for info in gone:
-        click.echo(f"deleted {info.folder}")
+        console.say(f"deleted {info.folder}")
     console.status(f"{len(gone)} environments deleted, {sum(info.size_bytes for info in gone) / 1e6:.0f} MB freed")
 
 

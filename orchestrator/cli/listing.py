@@ -28,7 +28,7 @@ def listing(kind: str) -> None:
     }[kind](current_workspace())
     width = max((len(name) for name, _ in rows), default=0)
     for name, about in rows:
-        click.echo(f"{name:<{width}}  {console.printable(about)}".rstrip())
+        console.say(f"{name:<{width}}  {about}".rstrip())
     if not rows:
         console.status(f"there are no {kind} here yet")
 

@@ -31,7 +31,7 @@ def new(name: str) -> None:
 
     made = new_runner(current_workspace(), name)
     console.status(f"{made.folder} is a runner now: edit runner.py and requirements.txt, then")
-    click.echo(f"bakeoff runner check {name}")
+    console.say(f"bakeoff runner check {name}")
 
 
 @runner.command()
@@ -47,8 +47,8 @@ def check(name: str) -> int:
 
     is_well = True
     for finding in api.check_runner(name, current_workspace(), console.status):
-        click.echo(f"{'!!' if finding.problem else 'ok'}  {finding.what}: {console.printable(finding.state)}")
+        console.say(f"{'!!' if finding.problem else 'ok'}  {finding.what}: {finding.state}")
         if finding.problem:
             is_well = False
-            click.echo(f"      {console.printable(finding.problem)}")
+            console.say(f"      {finding.problem}")
     return 0 if is_well else ModelFailedError.exit_code

@@ -103,7 +103,7 @@ def first_look(model: str, images_and_question: tuple[str, ...], params: tuple[s
         workspace=current_workspace(),
         notify=console.status,
     )
-    click.echo(console.printable(answer.text))
+    console.say(answer.text)
     tokens = f", {answer.output_tokens} tokens" if answer.output_tokens is not None else ""
     console.status(f"loaded in {answer.load_s:.1f} s, answered in {answer.latency_s:.2f} s{tokens}")
 

@@ -82,13 +82,13 @@ def verify(runs: tuple[str, ...]) -> int:
         damaged = [check for check in checks if check.damage]
         is_sound = is_sound and not damaged
         files = f"{len(checks)} file{'s' * (len(checks) != 1)}"
-        click.echo(
+        console.say(
             f"!!  {run.name}: {len(damaged)} of {files} damaged" if damaged else f"ok  {run.name}: {files} sound"
         )
         for check in checks:
             if said := check.damage or check.note:
                 mark = "damaged" if check.damage else "note"
-                click.echo(f"      {mark}: {console.printable(f'{check.path.relative_to(run)}: {said}')}")
+                console.say(f"      {mark}: {check.path.relative_to(run)}: {said}")
     return 0 if is_sound else BakeoffError.exit_code
 
 
@@ -115,7 +115,7 @@ def gc(runs: tuple[str, ...], everything: bool, dry_run: bool) -> None:
             continue
         verb = "would delete" if dry_run else "deleted"
         told = ", ".join(f"{kind} {size_text(size)}" for kind, size in done.deleted.items())
-        click.echo(f"{run.name}: {verb} {told or 'nothing'}")
+        console.say(f"{run.name}: {verb} {told or 'nothing'}")
         if done.kept:
             kept = ", ".join(f"{kind} {size_text(size)}" for kind, size in done.kept.items())
             console.status(f"{run.name}: kept {kept}; --all deletes them too")

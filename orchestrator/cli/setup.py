@@ -23,7 +23,7 @@ def init(folder: Path) -> None:
     root = init_workspace(folder)
     place = "" if root == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
     console.status(f"{root} is a workspace now; next:")
-    click.echo(f"{place}bakeoff run --model rapidocr --dataset tiny-docs")
+    console.say(f"{place}bakeoff run --model rapidocr --dataset tiny-docs")
 
 
 @click.command()
@@ -38,8 +38,8 @@ def doctor() -> int:
 
     is_well = True
     for finding in examine(current_workspace()):
-        click.echo(f"{'!!' if finding.problem else 'ok'}  {finding.what}: {finding.state}")
+        console.say(f"{'!!' if finding.problem else 'ok'}  {finding.what}: {finding.state}")
         if finding.problem:
             is_well = False
-            click.echo(f"      {finding.problem}")
+            console.say(f"      {finding.problem}")
     return 0 if is_well else 1

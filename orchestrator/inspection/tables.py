@@ -47,8 +47,8 @@ def state_tables(state: RunState, width: int, *, with_samples: bool = False) -> 
 
 
 def to_json(found: Any) -> str:
-    """Return dataclasses and plans as indented JSON."""
-    return json.dumps(found, indent=1, ensure_ascii=False, default=_plain)
+    """Return dataclasses and plans as indented JSON, in ASCII, which drives no terminal."""
+    return json.dumps(found, indent=1, default=_plain)
 
 
 def _plain(value: Any) -> Any:
