@@ -256,7 +256,7 @@ def _run_once(workspace: Workspace, folder: Path, tally: Tally, seed: str, promp
             control["kinds"] = {"right": 1}
             (notes / "control.json").write_text(json.dumps(control))
         what = f"run {seed}, attempt {attempt}"
-        with _broken_off(tally, 120, what):
+        with _broken_off(tally, 60, what):
             outcome = api.run(**options, params={"transcripts": str(notes)})
             _judge_run(outcome.folder, notes, tally, what, prompts if attempt == 2 else None)
     supervise.BACKOFF_S = backoff_s
