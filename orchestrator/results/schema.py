@@ -42,12 +42,14 @@ PREDICTIONS = pa.schema(
         ("stop_reason", pa.string()),
         ("input_tokens", pa.int64()),
         ("output_tokens", pa.int64()),
+        ("cost", pa.float64()),  # US dollars
         ("latency_s", pa.float64()),
         ("batch_size", pa.int32()),
         ("attempts", pa.int32()),
         ("crashes", pa.int32()),  # workers that died while this request alone was under way; null before schema 2
         ("losses", pa.int32()),  # times bakeoff itself ended while it was under way; null before schema 2
         ("time", pa.timestamp("us", tz="UTC")),
+        ("served_model", pa.string()),  # what an API says that it served, which need not be what was asked for
         ("info", pa.string()),  # JSON
     ]
 )

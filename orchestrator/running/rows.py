@@ -1,6 +1,8 @@
 """Rows of predictions as the journal takes them, made of what a worker answered or why it did not."""
 
+import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 from orchestrator.identity import canonical
@@ -10,6 +12,18 @@ from orchestrator.running.missing import Task
 _STATUS_OF_KIND = {"bad_input": "bad_input", "refused": "refused"}
 
 Row = dict[str, Any]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+
+
+# What a runner puts into `info` that has a column; a batch that ran out of memory was smaller than the worker saw.
+_COLUMNS: dict[str, Callable[[Any], bool]] = {
+    "cost": _is_number,
+    "served_model": lambda value: isinstance(value, str),
+    "batch_size": lambda value: type(value) is int and 0 < value < 1 << 31,
+}
 
 
 def response_row(task: Task, response: Response, text: str) -> Row:
@@ -25,11 +39,20 @@ def response_row(task: Task, response: Response, text: str) -> Row:
         row["output_tokens"] = response.output_tokens
     if response.info is not None:
         try:
-            row["info"] = canonical(response.info)
+            row["info"] = canonical(_take_columns(response.info, row))
         except ValueError as error:  # 1e999 is JSON, but a float is infinite
             message = f"its info cannot be kept: {error}"
             return {**_row(task, "error"), "error_kind": "bug", "error_message": message}
     return row
+
+
+def _take_columns(info: dict[str, Any], row: Row) -> dict[str, Any]:
+    """Move what has a column of its own from `info` to `row`, where it is of the column's type; return the rest."""
+    rest = dict(info)
+    for name, is_fit in _COLUMNS.items():
+        if name in rest and is_fit(rest[name]):
+            row[name] = rest.pop(name)
+    return rest
 
 
 def failure_row(task: Task, failure: Failure) -> Row:

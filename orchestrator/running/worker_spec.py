@@ -8,6 +8,7 @@ from orchestrator.env import Env
 from orchestrator.files import disk_errors
 from orchestrator.redaction import is_secret_name
 from orchestrator.results.layout import log_path, spill_folder
+from orchestrator.variables import read_variables
 from orchestrator.worker_life import WorkerSpec
 
 HELLO_TIMEOUT_S = 60.0  # a launcher may queue for long first
@@ -31,10 +32,12 @@ def make_spec(workspace: Workspace, model: Model, env: Env, run: Path) -> Worker
     spill = spill_folder(run)
     with disk_errors(spill):
         spill.mkdir(parents=True, exist_ok=True)
+    named = _named_variables(model)
+    asked = read_variables(workspace.root, (*manifest.env, *named))
     return WorkerSpec(
         runner=model.runner.name,
         argv=(*settings.launcher, *_command(model, env)),
-        environment=worker_environment(manifest.env),
+        environment={**worker_environment(), **asked},
         folder=workspace.root,  # what is written there is no runner's code
         log=log_path(run, model.name),
         spill=spill,
@@ -46,14 +49,18 @@ def make_spec(workspace: Workspace, model: Model, env: Env, run: Path) -> Worker
         load_timeout_s=manifest.load_timeout_s or settings.load_timeout_s,
         item_timeout_s=manifest.item_timeout_s or settings.item_timeout_s,
         device="cuda:0" if manifest.accelerator == "cuda" else None,
-        secrets={name: os.environ[name] for name in manifest.env if name in os.environ and is_secret_name(name)},
+        secrets={name: value for name, value in asked.items() if name in named or is_secret_name(name)},
     )
 
 
-def worker_environment(names: tuple[str, ...]) -> dict[str, str]:
-    """Return the variables of our environment that a worker gets: an allow-list and `names`."""
-    wanted = (*PASSED_ON, *names)
-    return {name: os.environ[name] for name in wanted if name in os.environ}
+def worker_environment() -> dict[str, str]:
+    """Return the variables of our environment that every worker gets."""
+    return {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+
+
+def _named_variables(model: Model) -> tuple[str, ...]:
+    """Return the variables that the model's parameters name, as `api_key_env = "OPENAI_API_KEY"` does."""
+    return tuple(v for k, v in model.params.items() if k.endswith("_env") and isinstance(v, str) and v)
 
 
 def _found(folder: Path, word: str) -> str:
