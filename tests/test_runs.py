@@ -19,6 +19,7 @@ from orchestrator.errors import UsageError
 from orchestrator.identity import canonical
 from orchestrator.inspection import clean_run, find_run, list_runs, show_run, verify_run
 from orchestrator.inspection.holder import find_holder
+from orchestrator.inspection.sound_rows import check_predictions
 from orchestrator.inspection.tables import runs_table, state_tables
 from orchestrator.results.expected import iter_expected
 from orchestrator.results.journal import CellColumns, Journal
@@ -494,9 +495,26 @@ def test_scores_older_than_the_run_are_no_damage(root, run, bakeoff):
     assert "summary.json: the run went on after it was scored; run `bakeoff score toy` again" in out
 
 
+def test_a_bent_bit_hides_no_row_of_a_file_without_a_seal(tmp_path):
+    """A bit in a page's header can end a column early without an error."""
+    path = tmp_path / "predictions/moody.parquet"
+    path.parent.mkdir()
+    row = dict.fromkeys(PREDICTIONS.names)
+    rows = [{**row, "key": f"{n:064x}", "sample_id": "s", "model": "moody", "status": "error"} for n in range(10)]
+    pq.write_table(pa.Table.from_pylist(rows, PREDICTIONS), path, write_page_checksum=True)
+    whole = path.read_bytes()
+    for place in range(0, len(whole) // 2, 5):
+        bent = bytearray(whole)
+        bent[place] ^= 1 << place % 8
+        path.write_bytes(bent)
+        check = check_predictions(path)
+        assert check.damage or check.state == "10 rows"
+
+
 def test_a_run_that_is_going_on_is_sound(run):
     open_journal(run, ["ok"])
     with holding(run):
+        write_plan(run, read_plan(run).model_copy(update={"samples": 5}))  # samples are replaced before the plan
         assert [check for check in verify_run(run) if check.damage or check.note] == []
 
 
