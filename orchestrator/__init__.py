@@ -6,32 +6,40 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from orchestrator.api import (
         check_runner,
+        clean_run,
         examine,
         find_workspace,
         init_workspace,
         list_models,
+        list_runs,
         new_runner,
         open_workspace,
         report,
         run,
         score,
+        show_run,
         try_model,
+        verify_run,
     )
 
 __version__ = "0.1.0"
 __all__ = [
     "__version__",
     "check_runner",
+    "clean_run",
     "examine",
     "find_workspace",
     "init_workspace",
     "list_models",
+    "list_runs",
     "new_runner",
     "open_workspace",
     "report",
     "run",
     "score",
+    "show_run",
     "try_model",
+    "verify_run",
 ]
 
 

@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator import config, doctor, scaffold
+from orchestrator import config, doctor, inspection, scaffold
 from orchestrator.config import Model, Workspace, find_workspace, get_model, get_runner, open_workspace
 from orchestrator.datasets import open_dataset
 from orchestrator.errors import UsageError, nearest
 from orchestrator.findings import Finding
+from orchestrator.inspection import Check, Cleaning, RunLine, RunState
 from orchestrator.manifest import Runner
 from orchestrator.prompt import load_prompt
 from orchestrator.reporting.failures import failure_table
@@ -26,17 +27,21 @@ from orchestrator.scoring.summary import Summary, read_summary
 
 __all__ = [
     "check_runner",
+    "clean_run",
     "examine",
     "find_workspace",
     "init_workspace",
     "list_models",
+    "list_runs",
     "new_runner",
     "open_workspace",
     "report",
     "run",
     "run_path",
     "score",
+    "show_run",
     "try_model",
+    "verify_run",
 ]
 
 Place = Workspace | Path | str | None
@@ -141,6 +146,27 @@ def run_path(run: Path | str, workspace: Callable[[], Workspace]) -> Path:
         return results / as_path
     known = [path.parent.name for path in results.glob(f"*/{PLAN_NAME}")]
     raise UsageError(f"there is no run '{run}'{nearest(str(run), known)} (`bakeoff list runs` shows all)")
+
+
+def list_runs(workspace: Place = None) -> list[RunLine]:
+    """Return every run in short; a damaged one says so."""
+    return inspection.list_runs(_open(workspace))
+
+
+def show_run(run: Path | str, *, samples_max: int | None = 3, workspace: Place = None) -> RunState:
+    """Return what `run` was asked, what is stale, what is missing and why, with up to `samples_max` samples a reason."""
+    return inspection.show_run(inspection.find_run(run, _open(workspace).results), samples_max)
+
+
+def verify_run(run: Path | str, workspace: Place = None) -> list[Check]:
+    """Read every byte of `run` and return what was looked at; those with a `damage` are damaged."""
+    return inspection.verify_run(inspection.find_run(run, _open(workspace).results))
+
+
+def clean_run(run: Path | str, *, everything: bool = False, dry_run: bool = False, workspace: Place = None) -> Cleaning:
+    """Delete what nobody needs of `run`; with `everything`, what was set aside as well."""
+    found = inspection.find_run(run, _open(workspace).results)
+    return inspection.clean_run(found, everything=everything, dry_run=dry_run)
 
 
 def init_workspace(folder: Path | str = ".") -> Path:

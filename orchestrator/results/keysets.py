@@ -4,7 +4,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from orchestrator.errors import BakeoffError
 
 HEX_DIGITS = 64
 _HALF = "S32"  # 128 bits: two of a billion keys collide with a probability below 1e-20
@@ -13,7 +16,9 @@ Keys = NDArray[np.bytes_]
 
 
 def from_arrow(column: pa.Array) -> Keys:
-    """Return the keys of a string column."""
+    """Return the keys of a string column; raise BakeoffError where one of them is none."""
+    if column.null_count or pc.any(pc.not_equal(pc.binary_length(column), HEX_DIGITS)).as_py():
+        raise BakeoffError("a file of predictions holds keys that are none; `bakeoff runs verify` tells which")
     values = column.buffers()[2]
     if values is None or len(column) == 0:
         return np.zeros(0, _HALF)
