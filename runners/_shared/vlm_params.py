@@ -1,0 +1,56 @@
+"""The parameters that every Hugging Face vision-language runner knows, and how they must be."""
+
+from params import read_params, require
+
+MODEL_TYPES = {
+    "checkpoint": str,
+    "revision": str,
+    "trust_remote_code": bool,
+    "dtype": str,
+    "attention": str,
+    "device": str,
+}
+GENERATION_TYPES = {
+    "max_new_tokens": int,
+    "temperature": float,
+    "top_p": float,
+    "top_k": int,
+    "repetition_penalty": float,
+    "seed": int,
+}
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+ATTENTIONS = ("auto", "flash_attention_2", "sdpa", "eager")
+
+
+def read_vlm_params(params, family_types):
+    """Return `params` checked: the names here and those of `family_types`, all of them. Raises BadParamsError."""
+    values = read_params(params, {**MODEL_TYPES, **GENERATION_TYPES, **family_types})
+    for name, known in (("dtype", DTYPES), ("attention", ATTENTIONS)):
+        require(values[name] in known, f"{name} = '{values[name]}': expected one of {', '.join(known)}")
+    require(values["checkpoint"].strip(), "checkpoint is empty: name a model of the Hugging Face hub or a local folder")
+    require(values["max_new_tokens"] >= 1, f"max_new_tokens = {values['max_new_tokens']}: expected at least 1")
+    require(values["temperature"] >= 0, f"temperature = {values['temperature']}: expected 0 (greedy) or more")
+    require(0 < values["top_p"] <= 1, f"top_p = {values['top_p']}: expected more than 0 and at most 1")
+    require(values["top_k"] >= 0, f"top_k = {values['top_k']}: expected a number of tokens, or 0 for all")
+    penalty = values["repetition_penalty"]
+    require(penalty > 0, f"repetition_penalty = {penalty}: expected more than 0; 1 changes nothing")
+    require(-1 <= values["seed"] < 1 << 63, f"seed = {values['seed']}: expected 0 or more, or -1 to draw one")
+    return values
+
+
+def sampling_options(values):
+    """Return the arguments of transformers' `generate` for one set of parameters; temperature 0 is greedy."""
+    options = {"max_new_tokens": values["max_new_tokens"], "do_sample": values["temperature"] > 0}
+    if values["repetition_penalty"] != 1:
+        options["repetition_penalty"] = values["repetition_penalty"]
+    if options["do_sample"]:
+        options |= {name: values[name] for name in ("temperature", "top_p", "top_k")}
+    return options
+
+
+def group_alike(items, params_of):
+    """Return lists of indices into `items` whose parameters are equal, each in order: what may share a batch."""
+    groups = {}
+    for index, item in enumerate(items):
+        groups.setdefault(tuple(sorted(params_of(item).items())), []).append(index)
+    return list(groups.values())
