@@ -154,7 +154,7 @@ def list_runs(workspace: Place = None) -> list[RunLine]:
 
 
 def show_run(run: Path | str, *, samples_max: int | None = 3, workspace: Place = None) -> RunState:
-    """Return what `run` was asked, what is stale, what is missing and why, with up to `samples_max` samples a reason."""
+    """Return what `run` was asked, what is stale, what is missing and why, with `samples_max` samples a reason."""
     return inspection.show_run(inspection.find_run(run, _open(workspace).results), samples_max)
 
 

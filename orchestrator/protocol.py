@@ -71,7 +71,7 @@ class Response(_Message):
     stop_reason: StopReason = "unknown"
     input_tokens: int | None = Field(default=None, ge=0, le=_INT64_MAX)
     output_tokens: int | None = Field(default=None, ge=0, le=_INT64_MAX)
-    latency_s: Annotated[FiniteFloat, Field(ge=0, strict=False)]
+    latency_s: Annotated[FiniteFloat, Field(ge=0)]
     batch_size: int = Field(default=1, ge=1, le=_INT32_MAX)
     info: dict[str, JsonValue] | None = None
     text_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
@@ -172,7 +172,7 @@ class LineSplitter:
 def _decode_leniently(line: bytes) -> Message:
     """Decode a line that the fast parser refused, in case only half surrogate pairs were the matter."""
     try:
-        text = _encode_repaired(json.loads(line, parse_constant=_no_constant))
+        text = _encode_repaired(json.loads(line.decode("utf-8", "surrogatepass"), parse_constant=_no_constant))
         return _validate(text)
     except (ValueError, RecursionError) as error:
         raise ProtocolError(_sentence(error)) from error

@@ -26,6 +26,7 @@ CANCEL_S = 10.0
 LOAD_HARD_S = 6 * 3600.0
 LAST_CHUNKS = 16
 UNKNOWN_IDS_MAX = 10
+REMEMBERED, REMEMBERED_CHARS = 256, 4096
 _CLOCK_EVERY_S = 0.2
 _UNKNOWN = object()
 
@@ -62,6 +63,7 @@ class Session:
     _cancelled: dict[str, float] = field(init=False, default_factory=dict)
     _noise: list[bytes] = field(init=False, default_factory=list)
     _unknown: int = field(init=False, default=0)
+    _answers: dict[str, str] = field(init=False, default_factory=dict)
     _idle_since: float = field(init=False, default_factory=time.monotonic)
     _begun: list[str] = field(init=False, default_factory=list)
     _concurrency: int = field(init=False, default=1)
@@ -256,8 +258,7 @@ class Session:
 
     def _take_message(self, message: Message, events: list[Event]) -> None:
         if type(message) is Response:  # these two are all but a few of the messages
-            if self._land(message.id):
-                events.append(message)
+            self._take_answer(message, events)
             return
         if type(message) is Started:
             self._start(message.ids)
@@ -280,6 +281,18 @@ class Session:
             case Bye() | protocol.Pong() | Hello() | Loaded():
                 pass
 
+    def _take_answer(self, answer: Response, events: list[Event]) -> None:
+        """Take the first answer to a request; one of the latest answered again, but differently, shows a mix-up."""
+        if not self._land(answer.id):
+            if self._answers.get(answer.id, answer.text) != answer.text:
+                raise protocol.ProtocolError(f"it answered request {answer.id} twice, differently")
+            return
+        events.append(answer)
+        if len(answer.text) <= REMEMBERED_CHARS:
+            self._answers[answer.id] = answer.text
+            if len(self._answers) > REMEMBERED:
+                del self._answers[next(iter(self._answers))]
+
     def _take_failure(self, message: Failure, events: list[Event]) -> None:
         if message.traceback:
             self._log.note(message.traceback.encode())
@@ -293,12 +306,11 @@ class Session:
 
     def _start(self, identities: list[str]) -> None:
         """Set the deadline of what is begun; saying so again moves none, or a worker could put it off for ever."""
-        deadline = time.monotonic() + self.spec.item_timeout_s * len(identities)
-        for identity in identities:
-            if self._flights.get(identity, deadline) is None:
-                self._flights[identity] = deadline
-                if self.is_supervised:
-                    self._begun.append(identity)
+        begun = [each for each in dict.fromkeys(identities) if self._flights.get(each, _UNKNOWN) is None]
+        deadline = time.monotonic() + self.spec.item_timeout_s * len(begun)
+        self._flights.update(dict.fromkeys(begun, deadline))
+        if self.is_supervised:
+            self._begun += begun
 
     def _land(self, identity: str) -> bool:
         """Take a request out of flight; an answer to something never asked, or answered already, is dropped."""

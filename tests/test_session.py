@@ -434,12 +434,34 @@ def test_answers_to_unknown_requests_are_dropped_and_too_many_end_the_worker(wor
     assert gone.waiting == tuple(prompts)
 
 
-def test_of_two_answers_to_one_request_the_first_counts(workspace):
-    answers = [f'{{"type":"response","id":"ID","text":"{text}","latency_s":0}}' for text in ("one", "two")]
-    with Session(garbage(workspace, answers=answers)) as session:
+def answered_twice(*texts):
+    return [f'{{"type":"response","id":"ID","text":"{text}","latency_s":0}}' for text in texts]
+
+
+def test_a_second_answer_that_is_equal_is_dropped(workspace):
+    with Session(garbage(workspace, answers=answered_twice("one", "one"))) as session:
         load(session)
         assert ask(session, "a")["a"].text == "one"
         assert session.poll(0.1) == []
+
+
+def test_of_two_different_answers_the_first_counts_and_the_worker_is_ended(workspace):
+    with Session(garbage(workspace, answers=answered_twice("one", "two"))) as session:
+        load(session)
+        send(session, "a")
+        answer, gone = receive(session, 2)
+        assert (answer.text, gone.cause) == ("one", "protocol")
+        assert "it answered request a twice, differently" in gone.reason
+
+
+def test_unknown_and_repeated_ids_give_a_request_no_more_time(workspace):
+    many = ",".join([*(f'"x{n}"' for n in range(1000)), *['"ID"'] * 1000])
+    spec = garbage(workspace, answers=[f'{{"type":"started","ids":[{many}]}}'])
+    with Session(replace(spec, item_timeout_s=0.3)) as session:
+        load(session)
+        start = time.monotonic()
+        assert ask(session, "a")["gone"].cause == "timeout"
+        assert time.monotonic() - start < 5
 
 
 def test_the_window_follows_the_workers_batch_and_concurrency(workspace):

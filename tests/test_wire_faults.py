@@ -100,7 +100,7 @@ def test_a_line_that_is_no_message_ends_a_worker_that_is_loading(workspace, tmp_
     assert gone.cause == "protocol"
 
 
-@pytest.mark.parametrize("how", ["none", "other", "folder", "outside"])
+@pytest.mark.parametrize("how", ["none", "other", "folder", "outside", "pipe"])
 def test_a_spilled_text_that_is_not_what_its_digest_says_is_no_answer(workspace, tmp_path, how):
     outcome = api.run(
         models="chaos_wire",

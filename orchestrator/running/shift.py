@@ -1,6 +1,5 @@
 """One worker's part of the work: keep its window full, take what it answers, notice what it was doing when it went."""
 
-import hashlib
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -14,13 +13,14 @@ from orchestrator.results.layout import spill_folder
 from orchestrator.running.interrupt import Interrupt
 from orchestrator.running.missing import Task
 from orchestrator.running.rows import Row, failure_row, response_row, status_row
+from orchestrator.running.spilled import take_spilled
 from orchestrator.running.work import Work
 from orchestrator.session import GRACE_S, Session
 from orchestrator.worker_life import Begun, Event, Gone, Ready, TimedOut
 
 DRAIN_S = 30.0
 POLL_S = 0.5
-PROBE_ID = "probe"
+PROBE = "probe-"
 _PASSING = {"transient", "rate_limited"}
 
 
@@ -35,7 +35,7 @@ class Shift:
     system: tuple[str | None, ...]
     in_flight: dict[str, Task] = field(default_factory=dict)
     on_trial: deque[Task] | None = None
-    is_probing: bool = False
+    probe: str | None = None
     lost_device: str | None = None
     failure: str | None = None
     is_done: bool = False
@@ -83,7 +83,7 @@ class Shift:
         rows: list[Row] = []
         for event in events:
             if isinstance(event, Response):
-                if event.id == PROBE_ID:
+                if event.id == self.probe:
                     self._end_probe(None)
                 else:
                     rows.append(self._to_row(self.in_flight.pop(event.id), event))
@@ -100,14 +100,14 @@ class Shift:
                 self.work.at_once = event.batch_max * event.concurrency
                 if self.work.batch_limit:
                     self.session.limit(self.work.batch_limit)
-            case Failure() if event.id == PROBE_ID:
+            case Failure() if event.id is not None and event.id == self.probe:
                 self._end_probe(event)
             case Failure() if event.id is not None:
                 rows.append(failure_row(self.in_flight.pop(event.id), event))
                 if event.kind == "device_lost":
                     self.lost_device = event.message
-            case TimedOut() if event.id == PROBE_ID:
-                self.is_probing = False
+            case TimedOut() if event.id == self.probe:
+                self.probe = None
                 self._fail_probe(event.reason)
             case TimedOut():
                 self.work.give_up_on(self.in_flight.pop(event.id), event.reason)
@@ -117,7 +117,7 @@ class Shift:
     def _to_row(self, task: Task, response: Response) -> Row:
         if response.text_sha256 is None:
             return response_row(task, response, response.text)
-        data = _read_spilled(spill_folder(self.work.run) / f"{response.id}-{response.text_sha256}.txt")
+        data = take_spilled(spill_folder(self.work.run) / f"{response.id}-{response.text_sha256}.txt")
         if data is None:
             return status_row(task, "lost", "the spilled text is missing or damaged")
         return response_row(task, response, self.session.redactor.redact(data).decode("utf-8", "replace"))
@@ -129,7 +129,7 @@ class Shift:
         Return whether anything is to be waited for.
         """
         work = self.work
-        if self.is_probing:
+        if self.probe:
             return True
         if work.is_in_doubt and (self.in_flight or self._begin_probe()):
             return True
@@ -173,13 +173,13 @@ class Shift:
         good = self.work.find_good()
         if good is None:
             return False
-        self.session.send(self._request(PROBE_ID, good))
+        self.probe = f"{PROBE}{next(self._ids)}"
+        self.session.send(self._request(self.probe, good))
         self.session.flush()
-        self.is_probing = True
         return True
 
     def _end_probe(self, failure: Failure | None) -> None:
-        self.is_probing = False
+        self.probe = None
         if failure is None or failure.kind in _PASSING:
             self.work.clear_model()
         else:
@@ -223,13 +223,3 @@ class Shift:
                 return f"{path}: was changed since the run began; the next run asks about what it is then"
             self._seen[path] = mtime_ns
         return None
-
-
-def _read_spilled(path: Path) -> bytes | None:
-    """Take a spilled text from its file, whose name ends in its digest; None where they do not agree."""
-    try:
-        data = path.read_bytes()
-        path.unlink()
-    except OSError:
-        return None
-    return data if path.stem.endswith(hashlib.sha256(data).hexdigest()) else None

@@ -60,7 +60,7 @@ def _wait(losses: int, interrupt: Interrupt) -> None:
 
 def _find_final(work: Work, shift: Shift, gone: Gone) -> str | None:
     """Say why another worker would end as this one did, or None."""
-    if shift.is_probing:
+    if shift.probe:
         work.put_off(is_forgiven=True)
         return f"a request that it has answered before ends its worker now, too: {gone.reason}"
     if gone.cause == "load_timeout" or (gone.cause == "load_failed" and gone.error and not work.was_loaded):

@@ -52,7 +52,7 @@ CAMPAIGNS = {
     "wire": Campaign("wire", "run", 500, 100_000),
     "disk": Campaign("disk", "run", 3, 40),
     "orphans": Campaign("orphans", "run", 4, 100),
-    "mutants": Campaign("mutants", "run", 2, 40),
+    "mutants": Campaign("mutants", "run", 2, 100),
     "poison": Campaign("poison", "run", 1, 5),
     "soak": Campaign("soak", "run", 100, 10_000),
 }
