@@ -8,8 +8,7 @@ from pictures import read_pictures
 async def build_body(settings, request):
     """Return the body of `request` and a list of what its images are."""
     images = []
-    chunks = [json.dumps(settings.body)[:-1].encode()]
-    chunks.append(b', "messages":[' if settings.body else b'"messages":[')
+    chunks = [settings.head]
     for number, message in enumerate(find_messages(request)):
         role = json.dumps(message["role"]).encode()
         chunks += [b"," if number else b"", b'{"role":', role, b',"content":']
@@ -36,12 +35,13 @@ async def _content(settings, content, images):
         return [json.dumps(content).encode()]
     if len(content) == 1 and content[0]["type"] == "text":
         return [json.dumps(content[0]["text"]).encode()]
-    parts = []
+    chunks = [b"["]
     for part in content:
         if part["type"] == "text":
-            parts.append(json.dumps({"type": "text", "text": part["text"]}).encode())
+            chunks += [json.dumps({"type": "text", "text": part["text"]}).encode(), b","]
             continue
         for picture in await read_pictures(part["path"], settings.max_side):
-            parts.append(picture.part(settings.image_detail))
+            chunks += [*picture.chunks(settings.image_detail), b","]
             images.append(picture.info())
-    return [b"[", b",".join(parts), b"]"]
+    chunks[-1] = b"]"  # of a content that has a part
+    return chunks

@@ -171,7 +171,9 @@ async def _sessions(settings):
     """Yield a session that is closed when the event loop ends, as asyncio does with generators."""
     times = settings.timeouts
     timeout = aiohttp.ClientTimeout(total=times["total"], sock_connect=times["connect"], sock_read=times["read"])
-    connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=30, ssl=trust())
+    connector = aiohttp.TCPConnector(
+        limit=0, ttl_dns_cache=300, keepalive_timeout=30, ssl=trust() if settings.url.startswith("https:") else False
+    )
     jar = aiohttp.DummyCookieJar()
     async with aiohttp.ClientSession(
         connector=connector, timeout=timeout, headers=settings.headers, cookie_jar=jar
@@ -188,6 +190,8 @@ def trust():
 
 async def read_capped(response):
     """Return the body; a server that never stops is cut off."""
+    if response.content_length is not None and response.content_length <= ANSWER_BYTES:
+        return await response.read()
     chunks, size = [], 0
     async for chunk in response.content.iter_any():
         chunks.append(chunk)

@@ -1,14 +1,14 @@
 """Turn image files into parts of a request, as their own bytes wherever an endpoint can read them."""
 
 import asyncio
-import binascii
 import io
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from pages import BadInputError, UnreachableError, open_pages
 from PIL import Image
+from pybase64 import b64encode
+from sizes import find_mime, find_size
 
 SUFFICES = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP", "image/gif": "GIF"}
 _START = b'{"type":"image_url","image_url":{"url":"data:'
@@ -23,10 +23,10 @@ class Picture:
     size: tuple | None
     note: dict = field(default_factory=dict)
 
-    def part(self, detail):
-        """Return the part of a message's content, as JSON."""
+    def chunks(self, detail):
+        """Return the part of a message's content, as chunks of JSON."""
         end = b'","detail":%b}}' % json.dumps(detail).encode() if detail else b'"}}'
-        return b"".join((_START, self.mime.encode(), b";base64,", binascii.b2a_base64(self.data, newline=False), end))
+        return [_START, self.mime.encode(), b";base64,", b64encode(self.data), end]
 
     def info(self):
         """Return what is kept of it with the answer."""
@@ -41,36 +41,17 @@ async def read_pictures(path, max_side):
     a larger image is shrunk. Raises BadInputError, UnreachableError.
     """
     try:
-        data = Path(path).read_bytes()  # noqa: ASYNC240 - a thread costs more than most images
+        with open(path, "rb") as file:  # noqa: ASYNC230, PTH123 - a thread costs more than most images
+            data = file.read()
     except OSError as error:
         raise UnreachableError(f"{path}: {error.strerror}") from error
     mime = find_mime(data)
     if mime is None:
         return await asyncio.to_thread(_convert, path, max_side)
-    size = find_size(data)
+    size = find_size(data, mime)
     if max_side and size and max(size) > max_side:
         return [await asyncio.to_thread(_shrink, path, data, mime, max_side)]
     return [Picture(data, mime, size)]
-
-
-def find_mime(data):
-    """Return the MIME type by the content, None for what endpoints do not read."""
-    if data[:8] == b"\x89PNG\r\n\x1a\n":
-        return "image/png"
-    if data[:3] == b"\xff\xd8\xff":
-        return "image/jpeg"
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp"
-    return "image/gif" if data[:6] in (b"GIF87a", b"GIF89a") else None
-
-
-def find_size(data):
-    """Return width and height in pixels as stored; None where they cannot be told, which the endpoint may judge."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return image.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None
 
 
 def _convert(path, max_side):

@@ -1,5 +1,6 @@
 """Read the parameters of the runner: where the endpoint is, what is sent to it, and how long it may take."""
 
+import json
 import os
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
@@ -24,13 +25,16 @@ OURS = ("messages", "stream")  # of the body
 
 @dataclass(frozen=True)
 class Settings:
-    """What a model's parameters come to; `headers` hold the key, and `key` is that alone."""
+    """What a model's parameters come to; `headers` hold the key, and `key` is that alone.
+
+    `head` is the start of every request's body.
+    """
 
     url: str
     account: str
     key: str
     headers: dict
-    body: dict
+    head: bytes
     timeouts: dict
     image_detail: str
     max_side: int
@@ -60,7 +64,7 @@ def read_settings(params):
         account=given["azure_endpoint"] or given["base_url"],
         key=key,
         headers=_headers(given, key),
-        body=_body(given),
+        head=_head(given),
         timeouts=_timeouts(given["timeouts"]),
         prices=tuple(given[name] for name in ("price_input", "price_output", "price_cached")),
         **{name: given[name] for name in AS_GIVEN},
@@ -124,11 +128,12 @@ def _headers(given, key):
     return own
 
 
-def _body(given):
+def _head(given):
+    """Return the start of every request's body, up to its messages."""
     body = {"model": given["model"]} if given["model"] else {}
     body[given["max_tokens_field"]] = given["max_new_tokens"]
     sampling = {name: given[name] for name in ("temperature", "top_p", "seed") if given[name] is not None}
-    return {**body, **sampling, **given["extra_params"]}
+    return json.dumps({**body, **sampling, **given["extra_params"]})[:-1].encode() + b', "messages": ['
 
 
 def _timeouts(given):
