@@ -1,53 +1,206 @@
-"""Keep to the limits of an account: how many requests are under way, and pauses."""
+"""Keep to the limits of an account, which is one key at one host, whichever models and processes use it.
+
+How many requests are under way is limited by each process (aimd.py); requests and tokens a minute, and pauses, are
+shared by all processes of this user on this machine (pace.py, account_file.py).
+"""
 
 import asyncio
-import contextlib
+import heapq
+import itertools
+import math
 import time
+from typing import NamedTuple
+
+import pace
+from account_file import AccountFile, account_path
+from aimd import Aimd
 
 
 class Slot:
-    """The right to send one request; what became of it is told here."""
+    """The right to send one request; what became of it is told here. It gives back its place when the context ends."""
 
-    def __init__(self, account):
-        self._account = account
+    __slots__ = ("_account", "_is_clean", "_sent", "_sent_wall", "_tokens", "_turn")
 
-    def limited(self, retry_after_s):
-        self._account.pause(retry_after_s or 0.0)
+    def __init__(self, account, tokens, *, retry):
+        self._account, self._tokens, self._is_clean = account, max(0, tokens), not retry
+        self._turn, self._sent, self._sent_wall = None, 0.0, 0.0
+
+    async def __aenter__(self):
+        self._turn = await self._account.enter(self._tokens)
+        self._sent, self._sent_wall = self._account.now()
+        return self
+
+    async def __aexit__(self, *_):
+        self._account.leave()
+
+    def limited(self, retry_after_s=None):
+        """Tell of a 429: everybody pauses, for `retry_after_s` or, where it is None or not above 0, a growing time."""
+        self._is_clean = False
+        self._account.pause(retry_after_s, self._sent, self._sent_wall)
 
     def overloaded(self):
-        pass
+        """Tell of a 529: fewer at the same time, and no pause."""
+        self._is_clean = False
+        self._account.aimd.cut(self._sent, self._account.now()[0])
 
     def failed(self):
-        pass
+        """Tell of a 5xx or a timeout: no growth, and no cut."""
+        self._is_clean = False
+        self._account.aimd.failed()
 
     def used(self, tokens):
-        pass
+        """Tell how many tokens it really were."""
+        self._account.correct(self._turn, tokens - self._tokens)
+        self._tokens = tokens
 
     def ok(self):
-        pass
+        """Tell of a success; one after an error says nothing of the limit."""
+        self._account.succeed(self._sent_wall, is_clean=self._is_clean)
+
+
+class _Waiter(NamedTuple):
+    """A request in the queue; `future` gets its turn."""
+
+    ticket: int
+    tokens: int
+    future: asyncio.Future
 
 
 class Account:
-    """All that one key may do at one endpoint."""
+    """What one key may do at one host; made by `open_account`, for one event loop."""
 
-    def __init__(self, concurrency_max):
-        self._slots = asyncio.Semaphore(concurrency_max)
-        self._until = 0.0
+    def __init__(self, file, rates, concurrency_max, *, monotonic=time.monotonic, wall=time.time):
+        self.aimd = Aimd(max(1, int(concurrency_max)))
+        self._file, self._rates = file, rates
+        self._monotonic, self._wall = monotonic, wall
+        self._in_flight = 0
+        self._tickets, self._queue, self._timer = itertools.count(), [], None
+        self._turn, self._due, self._turn_tokens = None, 0.0, 0  # taken for the first of the queue
+        self._seen, self._paused_until = None, -math.inf
 
     @property
     def paused_s(self):
-        return max(0.0, self._until - time.monotonic())
+        """How many seconds a pause still lasts."""
+        self._look()
+        return max(0.0, self._paused_until - self._monotonic())
 
-    def pause(self, seconds):
-        self._until = max(self._until, time.monotonic() + seconds)
+    def slot(self, tokens, *, retry=False):
+        """Return a context that begins when a request of so many tokens may be sent; `retry`: it failed before."""
+        return Slot(self, tokens, retry=retry)
 
-    @contextlib.asynccontextmanager
-    async def slot(self, tokens):  # noqa: ARG002 - the interface
-        async with self._slots:
-            while self.paused_s:  # noqa: ASYNC110 - a clock sends no event
-                await asyncio.sleep(self.paused_s)
-            yield Slot(self)
+    def now(self):
+        """Return the time by the monotonic and by the wall clock."""
+        return self._monotonic(), self._wall()
+
+    async def enter(self, tokens):
+        """Wait for a place, for the end of a pause and for the buckets; return the turn."""
+        ticket, loop = next(self._tickets), asyncio.get_running_loop()
+        while True:
+            waiter = _Waiter(ticket, tokens, loop.create_future())
+            heapq.heappush(self._queue, waiter)
+            self._admit()
+            try:
+                turn = await waiter.future
+            except asyncio.CancelledError:
+                self._withdraw(waiter)
+                raise
+            if not self.paused_s:
+                return turn
+            self._withdraw(waiter)  # a pause began in the instant since it was admitted: back to its place in the queue
+
+    def leave(self):
+        """Give a place back."""
+        self._in_flight -= 1
+        self._admit()
+
+    def _withdraw(self, waiter):
+        if not waiter.future.cancelled():
+            self._in_flight -= 1
+            self._return_turn(waiter.future.result(), waiter.tokens)
+        self._admit()
+
+    def _admit(self):
+        """Admit as many of the queue as may go now, and come back when the next one may."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        while self._queue and self._in_flight < self.aimd.limit:
+            first = self._queue[0]
+            if not first.future.done():
+                if wait_s := self._find_wait(first.tokens):
+                    self._timer = asyncio.get_running_loop().call_later(wait_s, self._admit)
+                    return
+                first.future.set_result(self._turn)
+                self._turn = None
+                self._in_flight += 1
+                self.aimd.began(self._in_flight)
+            heapq.heappop(self._queue)
+        if not self._queue:
+            self._drop_turn()
+
+    def _find_wait(self, tokens):
+        """Return how many seconds the first of the queue has to wait, as far as is known; take a turn for it."""
+        if paused_s := self.paused_s:
+            self._drop_turn()
+            return paused_s
+        if not (self._rates.rpm or self._rates.tpm):
+            return 0.0
+        if self._turn and (tokens != self._turn_tokens or self._monotonic() > self._due + self._rates.slack_s):
+            self._drop_turn()
+        if not self._turn:
+            self._take_turn(tokens)
+        return max(0.0, self._due - self._monotonic())
+
+    def _take_turn(self, tokens):
+        _, self._turn = self._file.change(lambda record, now: pace.take_turn(record, self._rates, tokens, now))
+        monotonic, wall = self.now()
+        self._due, self._turn_tokens = monotonic + self._turn.at - wall, tokens
+
+    def _drop_turn(self):
+        self._return_turn(self._turn, self._turn_tokens)
+        self._turn = None
+
+    def _return_turn(self, turn, tokens):
+        if turn:
+            self._file.change(lambda record, _: (pace.return_turn(record, turn, tokens), None))
+
+    def pause(self, retry_after_s, sent, sent_wall):
+        """Pause for every caller of the account, and cut once an episode."""
+        if retry_after_s is not None and not 0 < retry_after_s < math.inf:
+            retry_after_s = None
+        _, until = self._file.change(lambda record, now: pace.pause(record, retry_after_s, sent_wall, now))
+        self._pause_until(until)
+        self.aimd.cut(sent, self._monotonic(), self.paused_s)
+
+    def correct(self, turn, tokens):
+        """Correct by so many tokens what a request was thought to take."""
+        if turn and turn.token_s and tokens:
+            self._file.change(lambda record, _: (pace.correct(record, turn, tokens), None))
+
+    def succeed(self, sent_wall, *, is_clean):
+        """Count a success, and end a row of pauses."""
+        if is_clean:
+            self.aimd.succeeded(self._monotonic(), self._in_flight)
+        record = self._file.read()
+        if pace.accept(record, sent_wall) is not record:
+            self._file.change(lambda record, _: (pace.accept(record, sent_wall), None))
+
+    def _look(self):
+        """Learn of a pause that another process set; what was learnt is kept by this process's own clock."""
+        record = self._file.read()
+        if record is not self._seen:
+            self._seen = record
+            self._pause_until(record.pause_until)
+
+    def _pause_until(self, wall_until):
+        monotonic, wall = self.now()
+        if wall_until > wall:
+            self._paused_until = max(self._paused_until, monotonic + wall_until - wall)
 
 
-def open_account(base_url, key, *, rpm, tpm, concurrency_max, folder=None):  # noqa: ARG001 - the interface
-    return Account(concurrency_max)
+def open_account(base_url, key, *, rpm, tpm, concurrency_max, folder=None):
+    """Return the account of `key` at `base_url`, whose limits are a minute's; None is no limit.
+
+    `folder` is where processes share its state, by default the user's own for such files.
+    """
+    return Account(AccountFile(account_path(base_url, key, folder)), pace.Rates(rpm, tpm), concurrency_max)
