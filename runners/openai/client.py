@@ -14,6 +14,7 @@ import certifi
 from bodies import build_body
 from faults import LONGEST_WAIT_S, ApiError, Fault, find_wait, malformed
 from limits import open_account
+from prices import find_count
 from replies import Reply, read_reply
 from yarl import URL
 
@@ -238,8 +239,8 @@ def hide(text, key):
 def _tell(slot, outcome):
     """Let the account know how the attempt went."""
     if isinstance(outcome, Reply):
-        counts = [outcome.usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
-        if all(isinstance(count, int) for count in counts):
+        counts = [find_count(outcome.usage.get(name)) for name in ("prompt_tokens", "completion_tokens")]
+        if None not in counts:
             slot.used(sum(counts))
         slot.ok()
     elif outcome.act == "limited":

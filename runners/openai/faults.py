@@ -123,7 +123,7 @@ def find_status(error):
         return 500
     for name in ("code", "status", "type"):
         value = error.get(name)
-        if str(value).isdigit() and 400 <= int(value) < 600:
+        if str(value).isdecimal() and 400 <= int(value) < 600:
             return int(value)
         for pattern, status in _STATUS_OF_CODE:
             if isinstance(value, str) and re.search(pattern, value, _ANY_CASE):

@@ -45,23 +45,25 @@ def read_reply(status, headers, data):
 
 def _read_choice(said, choice, data):
     message = choice.get("message")
-    blocked = said.get("promptFeedback") or {}
+    feedback = said.get("promptFeedback")  # Gemini's, where the prompt was blocked
+    told = choice.get("finish_reason") or (feedback.get("blockReason") if isinstance(feedback, dict) else None)
     if not isinstance(message, dict):
-        reason = str(choice.get("finish_reason") or blocked.get("blockReason") or "")
-        if _REASONS.get(reason.lower()) != "content_filter":
+        if _REASONS.get(str(told).lower()) != "content_filter":
             return malformed("the answer holds no message", data)
         message = {}
     text = _read_text(message.get("content"))
     if text is None:
         return malformed("the message's content is no text", data)
-    reason, note = _read_reason(choice, message)
+    refusal = message.get("refusal")
+    reason, note = ("content_filter", {"finish_reason": "refusal"}) if refusal else _read_reason(told)
+    filtered = _read_filters(choice.get("content_filter_results"))
     served = said.get("model")
     return Reply(
-        text=text or message.get("refusal") or "",
+        text=text or (refusal if isinstance(refusal, str) else ""),
         stop_reason=reason,
         usage=said["usage"] if isinstance(said.get("usage"), dict) else {},
         served_model=served if isinstance(served, str) and served else None,
-        note=note,
+        note={**note, "filtered": filtered} if filtered else note,
     )
 
 
@@ -75,17 +77,11 @@ def _read_text(content):
     return "".join(text for text in texts if isinstance(text, str))
 
 
-def _read_reason(choice, message):
-    """Return our stop reason, and what else is told of it."""
-    told = choice.get("finish_reason")
-    reason = _REASONS.get(str(told).lower(), "unknown")
-    filtered = _read_filters(choice.get("content_filter_results"))
-    note = {"filtered": filtered} if filtered else {}
-    if message.get("refusal"):
-        return "content_filter", {**note, "finish_reason": "refusal"}
-    if str(told).lower() not in ("stop", "length", "none"):
-        note["finish_reason"] = str(told)
-    return reason, note
+def _read_reason(told):
+    """Return our stop reason, and the endpoint's where ours says less."""
+    word = str(told).lower()
+    note = {} if told is None or word in ("stop", "length") else {"finish_reason": str(told)[:50]}
+    return _REASONS.get(word, "unknown"), note
 
 
 def _read_filters(results):

@@ -10,7 +10,7 @@ import json
 import sys
 
 from client import open_client
-from prices import find_cached, find_cost
+from prices import find_cached, find_cost, find_count
 from settings import read_settings
 
 if sys.platform != "win32":
@@ -53,8 +53,8 @@ async def generate(state, request):
     return {
         "text": reply.text,
         "stop_reason": reply.stop_reason,
-        "input_tokens": _count(usage.get("prompt_tokens")),
-        "output_tokens": _count(usage.get("completion_tokens")),
+        "input_tokens": find_count(usage.get("prompt_tokens")),
+        "output_tokens": find_count(usage.get("completion_tokens")),
         "info": {**info, **{name: value for name, value in more.items() if value is not None}},
     }
 
@@ -62,10 +62,6 @@ async def generate(state, request):
 def _counted(usage):
     """Return the tokens that the endpoint counts apart: those it had cached, those it thought with."""
     details = usage.get("completion_tokens_details")
-    thought = _count(details.get("reasoning_tokens")) if isinstance(details, dict) else None
+    thought = find_count(details.get("reasoning_tokens")) if isinstance(details, dict) else None
     known = {"cached_tokens": find_cached(usage), "reasoning_tokens": thought}
     return {name: value for name, value in known.items() if value}
-
-
-def _count(value):
-    return value if isinstance(value, int) and value >= 0 else None
