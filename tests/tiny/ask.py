@@ -1,4 +1,4 @@
-"""Ask a runner about drawn squares in several ways: `python ask.py RUNNER CHECKPOINT FOLDER [DTYPE]`, run by its env's Python.
+"""Ask a runner about drawn squares in several ways: `python ask.py RUNNER CHECKPOINT FOLDER`, by its env's Python.
 
 Prints one JSON object: for each way, the tokens of every answer up to its end. The runner is used as a worker does,
 through load and generate_batch alone; tokens are overheard from the model's own generate.
