@@ -1,6 +1,7 @@
 """One worker's part of the work: keep its window full, take what it answers, notice what it was doing when it went."""
 
 import itertools
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -21,7 +22,8 @@ from orchestrator.worker_life import Begun, Event, Gone, Ready, TimedOut
 DRAIN_S = 30.0
 POLL_S = 0.5
 PROBE = "probe-"
-_PASSING = {"transient", "rate_limited"}
+_PASSING = {"transient", "rate_limited", "refused", "oom"}
+PROBES_LOOKED_AT = 10
 
 
 @dataclass(slots=True)
@@ -146,7 +148,7 @@ class Shift:
         return bool(work.guilty) and self._begin_probe()
 
     def _fill(self) -> None:
-        for _ in range(self.session.free):
+        while self.session.free > 0:  # what cannot be sent leaves its place to the next
             task = self.work.next_task()
             if task is None:
                 self.is_done = True
@@ -157,26 +159,39 @@ class Shift:
     def _go_on_with_trial(self) -> bool:
         """Send what is left of the trial, or end it once all of it is answered; tell whether it goes on."""
         while self.on_trial and self.session.free > 0:
-            self._send(self.on_trial.popleft())
+            task = self.on_trial.popleft()
+            if not self._send(task):  # it came through nothing
+                self.work.suspects.condemn(task)
         self.session.flush()
         if self.in_flight or self.on_trial:
             return True
         self.on_trial = None
         if size := self.work.suspects.clear():
-            self.work.halve_batches(size)
-            self.session.limit(self.work.batch_limit or 1)
+            self.work.note_harmless(size)
+            if self.work.batch_limit:
+                self.session.limit(self.work.batch_limit)
         self.work.suspects.end()
         return False
 
     def _begin_probe(self) -> bool:
         """Ask something that the model has answered before; tell whether there is such a thing."""
-        good = self.work.find_good()
+        good = next(self._good_ones(), None)
         if good is None:
             return False
         self.probe = f"{PROBE}{next(self._ids)}"
         self.session.send(self._request(self.probe, good))
         self.session.flush()
         return True
+
+    def _good_ones(self) -> Iterator[Task]:
+        """Yield what the model has answered before and can be asked again: its images are what they were."""
+        for _ in range(PROBES_LOOKED_AT):
+            good = self.work.find_good()
+            if good is None:
+                return
+            if not (good.expected.images and self._find_change(good)):
+                yield good
+            self.work.drop_good()
 
     def _end_probe(self, failure: Failure | None) -> None:
         self.probe = None
@@ -186,20 +201,24 @@ class Shift:
             self._fail_probe(failure.message)
 
     def _fail_probe(self, reason: str) -> None:
-        self.work.put_off(is_forgiven=True)
-        self.failure = f"it no longer answers what it has answered before: {reason}"
+        if self.work.fail_probe():
+            self.work.suspects.put_back(self.hand_back_unsent())
+            self.failure = f"it no longer answers what it has answered before: {reason}"
+            self.work.forgive(self.failure)
 
-    def _send(self, task: Task) -> None:
+    def _send(self, task: Task) -> bool:
+        """Send `task`, or write down why it cannot be; tell which."""
         if task.expected.images and (change := self._find_change(task)):
             self.work.record([status_row(task, "error", change)])
-            return
+            return False
         identity = str(next(self._ids))
         try:
             self.session.send(self._request(identity, task))
         except ProtocolError as error:
             self.work.record([status_row(task, "bad_input", f"the prompt cannot be sent: {error}")])
-            return
+            return False
         self.in_flight[identity] = task
+        return True
 
     def _request(self, identity: str, task: Task) -> dict[str, Any]:
         expected = task.expected
@@ -214,7 +233,7 @@ class Shift:
         """Say which image is not what it was when the run began and images were digested."""
         for path, sha256 in task.expected.images:
             try:
-                mtime_ns = Path(path).stat().st_mtime_ns
+                mtime_ns = os.stat(path).st_mtime_ns  # noqa: PTH116 - a Path takes three times as long, of every image
             except OSError as error:
                 return f"{path}: cannot be read any more: {error.strerror}"
             if mtime_ns <= self.work.began_ns or self._seen.get(path) == mtime_ns:
