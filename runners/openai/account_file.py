@@ -76,7 +76,7 @@ class AccountFile:
             self.close()
             self._open()
         with _locked(self._fd):
-            before = self._keep(os.pread(self._fd, _SIZE, 0))
+            before = believe(self._keep(os.pread(self._fd, _SIZE, 0)), now)
             record, result = function(before, now)
             if record is not before:
                 data = _pack(record._replace(written=now))
