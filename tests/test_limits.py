@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from tests.virtual_time import run_virtually
 
 sys.path.append(str(Path(__file__).parents[1] / "runners" / "openai"))
+import account_file
 import limits
 import pace
-from account_file import AccountFile, account_path
 from aimd import Aimd  # noqa: F401 - for the other tests of limits
 
 EPOCH = 1.7e9
@@ -28,7 +28,7 @@ def make_account(loop, folder, most=64, *, rpm=None, tpm=None):
     def wall():
         return EPOCH + loop.time()
 
-    file = AccountFile(folder / "state" / "a", wall)
+    file = account_file.AccountFile(folder / "state" / "a", wall)
     return limits.Account(file, pace.Rates(rpm, tpm), most, monotonic=loop.time, wall=wall)
 
 
@@ -282,7 +282,7 @@ def test_a_pause_learnt_outlasts_a_jump_of_the_wall_clock(tmp_path):
         def wall():
             return EPOCH + loop.time() + jump[0]
 
-        file = AccountFile(tmp_path / "state" / "a", wall)
+        file = account_file.AccountFile(tmp_path / "state" / "a", wall)
         account = limits.Account(file, pace.Rates(600), 5, monotonic=loop.time, wall=wall)
         async with account.slot(0) as slot:
             slot.limited(100.0)
@@ -331,5 +331,5 @@ def test_the_key_is_in_no_name_and_no_file(tmp_path):
     asyncio.run(run())
     [file] = tmp_path.iterdir()
     assert b"canary" not in file.read_bytes() + file.name.encode()
-    assert file.name == account_path("https://H/other/path", "sk-canary", tmp_path).name
-    assert file.name != account_path("https://h/v1", "sk-other", tmp_path).name
+    assert file.name == account_file.account_path("https://H/other/path", "sk-canary", tmp_path).name
+    assert file.name != account_file.account_path("https://h/v1", "sk-other", tmp_path).name

@@ -10,11 +10,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import account_file
 import pytest
 
 from tests.servers.chat import chat_server
-from tests.test_limits import AccountFile, limits, pace
+from tests.test_limits import account_file, limits, pace
 
 ROOT = Path(__file__).parent.parent
 COUNTING = """
@@ -61,7 +60,7 @@ def test_no_change_is_lost_between_processes(tmp_path):
     assert [process.wait() for process in processes] == [0] * 4
     for process in processes:
         process.stdout.close()
-    assert AccountFile(path).read().episodes == 4000
+    assert account_file.AccountFile(path).read().episodes == 4000
 
 
 def test_a_process_killed_at_any_moment_leaves_a_whole_record(tmp_path):
@@ -71,25 +70,25 @@ def test_a_process_killed_at_any_moment_leaves_a_whole_record(tmp_path):
         time.sleep(0.01 + 0.003 * number)
         end(process)
         assert account_file._unpack(path.read_bytes())
-        assert AccountFile(path).read().episodes > seen
-        seen = AccountFile(path).read().episodes
+        assert account_file.AccountFile(path).read().episodes > seen
+        seen = account_file.AccountFile(path).read().episodes
 
 
 def test_a_process_killed_while_it_holds_the_lock_does_no_harm(tmp_path):
     path = tmp_path / "state" / "a"
-    file = AccountFile(path)
+    file = account_file.AccountFile(path)
     put(file, pause_until=100)
     end(start(HOLDING, path))
     begin = time.monotonic()
     assert file.read() == pace.Record()  # what was half written is begun anew
     put(file, pause_until=50)
     assert time.monotonic() - begin < 0.1
-    assert 49 < AccountFile(path).read().pause_until - time.time() < 50
+    assert 49 < account_file.AccountFile(path).read().pause_until - time.time() < 50
 
 
 def test_a_process_stopped_while_it_holds_the_lock_stops_nobody_else(tmp_path):
     path = tmp_path / "state" / "a"
-    file = AccountFile(path)
+    file = account_file.AccountFile(path)
     holder = start(HOLDING, path)
     os.kill(holder.pid, signal.SIGSTOP)
     begin = time.monotonic()
@@ -100,7 +99,7 @@ def test_a_process_stopped_while_it_holds_the_lock_stops_nobody_else(tmp_path):
 
 
 def test_a_pause_reaches_other_processes_with_their_next_look(tmp_path):
-    one, other = (AccountFile(tmp_path / "state" / "a") for _ in "ab")
+    one, other = (account_file.AccountFile(tmp_path / "state" / "a") for _ in "ab")
     for length in range(1, 200):  # faster than any clock of file times ticks
         put(one, pause_until=length)
         assert other.read() == one.read()
@@ -110,11 +109,11 @@ def test_a_pause_reaches_other_processes_with_their_next_look(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"half", b"\0" * 68, b"x" * 4096, b"bakeoff1" + b"\xff" * 60])
 def test_a_file_that_holds_no_record_is_begun_anew(tmp_path, content):
     path = tmp_path / "state" / "a"
-    file = AccountFile(path)
+    file = account_file.AccountFile(path)
     path.write_bytes(content)
     assert file.read() == pace.Record()
     put(file, pause_until=5)
-    assert AccountFile(path).read().pause_until > time.time()
+    assert account_file.AccountFile(path).read().pause_until > time.time()
 
 
 @pytest.mark.parametrize(
@@ -122,16 +121,16 @@ def test_a_file_that_holds_no_record_is_begun_anew(tmp_path, content):
 )
 def test_what_a_clock_that_jumped_left_behind_is_not_believed(tmp_path, values):
     path = tmp_path / "state" / "a"
-    file = AccountFile(path)
+    file = account_file.AccountFile(path)
     now = time.time()
     os.pwrite(file._fd, account_file._pack(pace.Record(**{k: now + v for k, v in values.items()})), 0)
     assert file.read() == pace.Record()
     put(file, pause_until=5)
-    assert 4 < AccountFile(path).read().pause_until - now < 6
+    assert 4 < account_file.AccountFile(path).read().pause_until - now < 6
 
 
 def test_a_file_that_was_tidied_away_is_made_anew_for_all(tmp_path):
-    one, other = (AccountFile(tmp_path / "state" / "a") for _ in "ab")
+    one, other = (account_file.AccountFile(tmp_path / "state" / "a") for _ in "ab")
     (tmp_path / "state" / "a").unlink()
     put(one, pause_until=5)
     put(other, requests_free=0)
@@ -142,7 +141,7 @@ def test_folder_and_file_are_the_users_alone(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     (tmp_path / "bakeoff").mkdir(mode=0o755)
     path = account_file.account_path("http://h/v1", "k")
-    AccountFile(path)
+    account_file.AccountFile(path)
     assert path.parent == tmp_path / "bakeoff"
     assert (path.parent.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (0o700, 0o600)
     monkeypatch.delenv("XDG_RUNTIME_DIR")
@@ -182,7 +181,7 @@ def test_where_the_folder_cannot_be_used_the_limits_hold_within_the_process(tmp_
 
 
 def test_a_disk_that_gives_up_later_leaves_the_limits_of_this_process(tmp_path, capfd):
-    file = AccountFile(tmp_path / "state" / "a")
+    file = account_file.AccountFile(tmp_path / "state" / "a")
     put(file, pause_until=5)
     os.close(file._fd)
     file._fd = os.open(file._path, os.O_RDONLY)  # what is read-only now fails at the next write
