@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING, Any, Dict, Optional  # noqa: UP035 - Python 3.
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Iterator
 
 PROTOCOL = 1
 LINE_BYTES = 4 << 20
@@ -694,17 +694,10 @@ def serve(server: Server, inbox: Inbox, wire: Wire, message: Message) -> None:
     elif server.form == "generate_batch":
         serve_batches(server, inbox, wire, batch_max)
     else:
-        run_loop(serve_async(server, inbox, wire, concurrency))
+        import asyncio  # it takes 50 ms that only few runners need
+
+        asyncio.run(serve_async(server, inbox, wire, concurrency))
     wire.send(type="bye")
-
-
-def run_loop(serving: Coroutine[Any, Any, None]) -> None:
-    """Run `serving` on uvloop's event loop where the env has it, which takes half the time, else on asyncio's."""
-    try:
-        from uvloop import run  # type: ignore[import-not-found]
-    except ImportError:
-        from asyncio import run  # it takes 50 ms that only few runners need
-    run(serving)
 
 
 def main(*folders: str) -> int:
