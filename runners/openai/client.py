@@ -5,6 +5,7 @@ import base64
 import os
 import ssl
 import time
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -14,6 +15,7 @@ import certifi
 from bodies import build_body
 from faults import LONGEST_WAIT_S, ApiError, Fault, find_wait, malformed
 from limits import open_account
+from params import require
 from prices import find_count
 from replies import Reply, read_reply
 from yarl import URL
@@ -72,6 +74,7 @@ class Client:
     proxy: str | None
     url: URL
     stopped: str = ""
+    _queue: set = field(default_factory=set)
     _sessions: object = None
     _session: object = field(default=None, repr=False)
 
@@ -81,8 +84,8 @@ class Client:
         tokens = self._guess_tokens(request)
         while True:
             self._refuse_if_useless()
-            async with self.account.slot(tokens) as slot:
-                self._refuse_if_useless()
+            async with AsyncExitStack() as stack:
+                slot = await self._enter(stack, self.account.slot(tokens, retry=tries is not None))
                 tries = tries or Tries(time.monotonic())
                 if body is None:  # only now, so that no more bodies are held than are on their way
                     body, images = await build_body(self.settings, request)
@@ -91,6 +94,19 @@ class Client:
             if isinstance(outcome, Reply):
                 return outcome, tries, images
             await self._wait(outcome, tries)
+
+    async def _enter(self, stack, place):
+        """Wait for the account's limits; a pause that turns out to be a long one is not waited for."""
+        try:
+            async with asyncio.timeout(None) as timer:
+                self._queue.add(timer)
+                slot = await stack.enter_async_context(place)
+        except TimeoutError:
+            slot = None
+        finally:
+            self._queue.discard(timer)
+        self._refuse_if_useless()
+        return slot or await stack.enter_async_context(place)
 
     async def _attempt(self, body, tries):
         tries.made += 1
@@ -113,6 +129,10 @@ class Client:
         tries.waited += fault.act == "limited" and fault.retry_after_s is not None
         if fault.act == "stop":
             self.stopped = self._clean(fault.sentence)
+        if fault.act == "limited" and _is_long(fault):
+            timers, self._queue = self._queue, set()
+            for timer in timers:
+                timer.reschedule(0)
         settings = self.settings
         wait = find_wait(fault, tries.made - tries.waited, tries.malformed, settings.backoff_s, settings.attempts_max)
         left = settings.timeouts["item"] - (time.monotonic() - tries.began)
@@ -123,7 +143,7 @@ class Client:
         await asyncio.sleep(wait)
 
     def _error(self, fault, tries):
-        if fault.retry_after_s is not None and fault.retry_after_s > LONGEST_WAIT_S:
+        if _is_long(fault):
             return ApiError("rate_limited", self._clean(f"{fault.sentence}; {_until(fault.retry_after_s)}"))
         given_up = f"; given up after {tries.made} attempts" if tries.made > 1 else ""
         return ApiError(fault.kind, self._clean(fault.sentence) + given_up)
@@ -154,18 +174,25 @@ class Client:
 def open_client(settings):
     """Return a Client; nothing is asked yet."""
     parts = urlsplit(settings.url)
-    folder = None
     account = open_account(
         settings.account,
         settings.key,
         rpm=settings.rpm or None,
         tpm=settings.tpm or None,
         concurrency_max=settings.concurrency_max,
-        folder=folder,
     )
-    host = parts.netloc
-    proxy = None if proxy_bypass(parts.hostname) else getproxies().get(parts.scheme)
-    return Client(settings, account, host, proxy, URL(settings.url, encoded=True))
+    return Client(settings, account, parts.netloc, find_proxy(parts), URL(settings.url, encoded=True))
+
+
+def find_proxy(parts):
+    """Return the proxy that the standard variables name, None for none; aiohttp would look it up at every request."""
+    if proxy_bypass(parts.hostname):
+        return None
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    is_http = not proxy or urlsplit(proxy).scheme in ("http", "https")
+    require(is_http, f"the proxy for {parts.hostname} is not one for HTTP; list the host in NO_PROXY, or set another")
+    return proxy or None
 
 
 async def _sessions(settings):
@@ -209,6 +236,10 @@ def fault_of(error):
         return Fault("fail", "bad_params", f"its certificate is not trusted ({_reason(error)}); {advice}")
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return Fault("retry", "transient", "there is no address of that name, or no name server; check base_url")
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return Fault("retry", "transient", f"the proxy answered with status {error.status}")
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return Fault("retry", "transient", f"no connection to the proxy: {_reason(error)}")
     if isinstance(error, aiohttp.ClientConnectorError):
         return Fault("retry", "transient", f"no connection: {_reason(error)}")
     if isinstance(error, aiohttp.ConnectionTimeoutError):
@@ -249,6 +280,10 @@ def _tell(slot, outcome):
         slot.overloaded()
     elif outcome.act in ("retry", "malformed"):
         slot.failed()
+
+
+def _is_long(fault):
+    return fault.retry_after_s is not None and fault.retry_after_s > LONGEST_WAIT_S
 
 
 def _until(seconds):
