@@ -5,10 +5,12 @@ from collections import Counter
 import pytest
 
 from orchestrator import api
+from orchestrator.config import open_workspace
+from orchestrator.results.view import read_predictions
 from orchestrator.running import supervise
 from orchestrator.running.events import Note
 from tests.faults.harness import read_final, read_oracle, read_rows, running_elsewhere, set_manifest
-from tests.workers import write_words
+from tests.workers import OURS, write_words
 
 
 @pytest.fixture(autouse=True)
@@ -134,5 +136,120 @@ def wait_for_row(workspace, losses):
 def test_a_worker_that_dies_while_loading_is_started_again_but_not_for_ever(chaos):
     outcome = chaos(["w0"], params={"load": "abort"})
     assert outcome.models[0].error.startswith(
-        "its worker died 3 times in a row without an answer: it crashed with SIGABRT"
+        "its worker died 3 times in a row: it crashed with SIGABRT"
     )
+
+
+BREAKS = """
+import os
+from pathlib import Path
+
+
+def load(params):
+    with Path(params["loads"]).open("a") as file:
+        file.write("x")
+    return params
+
+
+def generate_batch(params, requests):
+    if Path(params["switch"]).exists():
+        os.abort()
+    return [{"text": request["prompt"]} for request in requests]
+"""
+
+
+@pytest.fixture
+def breaks(workspace, tmp_path):
+    """Return what asks a model that aborts at everything while the file `switch` is there, and notes its loads."""
+    folder = workspace.root / "runners" / "breaks"
+    folder.mkdir()
+    (folder / "runner.py").write_text(BREAKS)
+    (folder / "requirements.txt").touch()
+    switch, loads = tmp_path / "switch", tmp_path / "loads"
+    params = {"switch": str(switch), "loads": str(loads)}
+
+    def ask(words, batch_max):
+        (folder / "runner.toml").write_text(f'python = "{OURS}"\nbatch_max = {batch_max}\n')
+        write_words(workspace.root, words)
+        loads.write_text("")
+        outcome = api.run(models="breaks", dataset="words", workspace=open_workspace(workspace.root), params=params)
+        return outcome.models[0], len(loads.read_text()), outcome
+
+    ask.switch = switch
+    return ask
+
+
+@pytest.mark.parametrize("batch_max", [1, 16, 64])
+def test_a_model_that_breaks_is_found_out_with_few_loads_and_nobody_is_struck(breaks, batch_max):
+    breaks(["w0", "w1"], batch_max)
+    breaks.switch.touch()
+    words = [f"w{n}" for n in range(100)]
+    broken, loads, outcome = breaks(words, batch_max)
+    assert "it has answered before" in broken.error
+    assert loads <= 8
+    assert set(broken.statuses) <= {"crashed"}
+    table = [row for batch in read_predictions(outcome.folder, "breaks") for row in batch.to_pylist()]
+    assert {row["status"] for row in table} == {"ok", "crashed"}
+    assert not any(row["crashes"] for row in table), "it was the model"
+    breaks.switch.unlink()
+    mended, _, _ = breaks(words, batch_max)
+    assert (mended.error, mended.answered) == (None, 100)
+
+
+def test_two_poisonous_samples_at_the_front_do_not_fail_a_model_that_was_never_asked(chaos):
+    outcome = chaos(["w0;abort", "w1;abort", *(f"w{n}" for n in range(2, 30))], {"batch_max": 4})
+    assert outcome.models[0].error is None
+    assert Counter(statuses(outcome).values()) == {"ok": 28, "quarantined": 2}
+
+
+@pytest.mark.parametrize("kind", ["refused", "oom"])
+def test_a_model_that_refuses_what_it_answered_before_is_alive(workspace, kind):
+    code = (
+        "import os\n\n\ndef load(params):\n    return {}\n\n\ndef generate(seen, request):\n"
+        "    word = request['prompt'].strip()\n    if word.startswith('poison'):\n        os.abort()\n"
+        f"    if word == 'w0' and os.path.exists({str(workspace.root / 'moody')!r}):\n"
+        f"        error = ValueError('not now')\n        error.kind = {kind!r}\n        raise error\n"
+        "    return {'text': word}\n"
+    )
+    folder = workspace.root / "runners" / "moody"
+    folder.mkdir()
+    (folder / "runner.py").write_text(code)
+    (folder / "requirements.txt").touch()
+    (folder / "runner.toml").write_text(f'python = "{OURS}"\n')
+    write_words(workspace.root, ["w0"])
+    opened = open_workspace(workspace.root)
+    api.run(models="moody", dataset="words", workspace=opened)
+    (workspace.root / "moody").touch()
+    write_words(workspace.root, ["w0", "poison1", "poison2", "w1", "w2"])
+    (model,) = api.run(models="moody", dataset="words", workspace=opened).models
+    assert (model.error, model.statuses) == (None, {"quarantined": 2, "ok": 2})
+
+
+SILENT = """
+import json, os, sys
+for line in sys.stdin:
+    message = json.loads(line)
+    kind = message["type"]
+    if kind == "hello":
+        answer = {"type": "hello", "protocol": 1, "nonce": message["nonce"]}
+    elif kind == "load":
+        answer = {"type": "loaded"}
+    elif kind == "request":
+        if "poison" in message["prompt"]:
+            os._exit(1)
+        answer = {"type": "response", "id": message["id"], "text": message["prompt"], "latency_s": 0.0}
+    else:
+        break
+    print(json.dumps(answer), flush=True)
+"""
+
+
+def test_poison_is_found_in_a_worker_that_never_says_what_it_begins(workspace):
+    folder = workspace.root / "runners" / "silent"
+    folder.mkdir()
+    (folder / "silent.py").write_text(SILENT)
+    (folder / "requirements.txt").touch()
+    (folder / "runner.toml").write_text(f'python = "{OURS}"\ncommand = ["python", "silent.py"]\n')
+    write_words(workspace.root, [f"w{n}" for n in range(20)] + ["poison"] + [f"v{n}" for n in range(20)])
+    (model,) = api.run(models="silent", dataset="words", workspace=open_workspace(workspace.root)).models
+    assert (model.error, model.statuses) == (None, {"ok": 40, "quarantined": 1})

@@ -9,6 +9,7 @@ from orchestrator.running import budget as budgets
 from orchestrator.running.budget import Budget
 from orchestrator.running.missing import Task
 from orchestrator.running.suspects import SINGLES_MAX, Suspects
+from orchestrator.running.work import Work
 
 
 def task(name):
@@ -91,25 +92,57 @@ def test_those_of_a_trial_whom_the_worker_did_not_begin_are_tried_again():
 
 def test_three_losses_in_a_row_are_too_many():
     budget = Budget(1000)
-    assert [budget.spend(is_explained=False, finished=n) for n in (0, 5)] == [None, None]
-    assert "3 times in a row" in budget.spend(is_explained=False, finished=9)
+    assert [budget.spend("unexplained", n) for n in (0, 5)] == [None, None]
+    assert "3 times in a row" in budget.spend("unexplained", 9)
 
 
 def test_ten_finished_requests_end_a_row_but_six_losses_in_three_minutes_are_too_many():
     budget = Budget(1000)
-    assert [budget.spend(is_explained=False, finished=20 * n) for n in range(5)] == [None] * 5
-    assert "6 times in 180 s" in budget.spend(is_explained=False, finished=200)
+    assert [budget.spend("unexplained", 20 * n) for n in range(5)] == [None] * 5
+    assert "6 times in 180 s" in budget.spend("unexplained", 200)
+
+
+def test_a_batch_lost_before_the_first_answer_makes_no_row():
+    budget = Budget(1000)
+    assert [budget.spend("batch", 0) for _ in range(3)] == [None] * 3
+    assert [budget.spend("unexplained", 0) for _ in range(2)] == [None] * 2
+    assert "6 times in 180 s" in budget.spend("batch", 0)
 
 
 def test_old_losses_are_forgotten(monkeypatch):
     budget = Budget(1000)
     now = iter(range(0, 10_000, 60))
     monkeypatch.setattr(budgets.time, "monotonic", lambda: next(now))
-    assert [budget.spend(is_explained=False, finished=20 * n) for n in range(20)] == [None] * 20
+    assert [budget.spend("unexplained", 20 * n) for n in range(20)] == [None] * 20
 
 
 def test_what_requests_explain_is_a_share_of_them():
     budget = Budget(1000)
-    assert not any(budget.spend(is_explained=True, finished=0) for _ in range(100))
-    assert budget.spend(is_explained=True, finished=0) == "its requests ended 101 workers"
+    assert not any(budget.spend("explained", 0) for _ in range(100))
+    assert budget.spend("explained", 0) == "its requests ended 101 workers"
     assert (Budget(1000).judge(20), Budget(1000).judge(21)) == (None, "21 requests ended its worker")
+
+
+@pytest.fixture
+def work():
+    notes = []
+    found = Work(None, None, None, 0, {}, notes.append)
+    return found, notes
+
+
+def test_one_loss_that_nobody_of_the_batch_explains_may_come_from_outside(work):
+    work, notes = work
+    for answered in range(0, 100_000, 1000):
+        work.answered = answered
+        work.note_harmless(16)
+    assert (work.batch_limit, notes) == (None, [])
+
+
+def test_a_batch_size_that_does_harm_again_soon_is_halved_and_never_rises(work):
+    work, notes = work
+    work.note_harmless(16)
+    work.note_harmless(16)
+    assert work.batch_limit == 8
+    work.note_harmless(64)
+    work.note_harmless(8)
+    assert (work.batch_limit, len(notes)) == (4, 2)

@@ -4,7 +4,7 @@ import gc
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -130,7 +130,7 @@ def _run_model(kitchen: _Kitchen, model: Model, cells: tuple[Cell, ...]) -> Mode
         raise
     except BakeoffError as failure:
         outcome = replace(outcome, error=str(failure))
-    error = outcome.error or _find_total_failure(outcome)
+    error = outcome.error or (None if kitchen.interrupt.level else _find_total_failure(outcome))
     return replace(outcome, error=error, elapsed_s=time.monotonic() - start)
 
 
@@ -159,9 +159,12 @@ def _ask(kitchen: _Kitchen, model: Model, missing: Missing, outcome: ModelOutcom
     run, interrupt = kitchen.run, kitchen.interrupt
     systems = tuple(read_prompt(run, cell).system for cell in missing.cells)
     columns = [CellColumns(c.model, c.runner, canonical(c.params), c.prompt) for c in missing.cells]
-    with (
-        Journal(journal_folder(run, model.name), columns, kitchen.disk_floor_bytes) as journal,
-        Work(
+    with ExitStack() as stack:
+        can_ask = any(task.expected.defect is None for task in missing.tasks())
+        start = stack.enter_context(_prepare(kitchen, model, missing.cells[0])) if can_ask else None
+        stack.enter_context(interrupt.deferred())
+        journal = stack.enter_context(Journal(journal_folder(run, model.name), columns, kitchen.disk_floor_bytes))
+        work = Work(
             missing,
             journal,
             run,
@@ -170,13 +173,11 @@ def _ask(kitchen: _Kitchen, model: Model, missing: Missing, outcome: ModelOutcom
             note=lambda text: kitchen.tell(model.name, text),
             failures_max=kitchen.order.max_failures,
             reasons=outcome.reasons,
-        ) as work,
-    ):
-        if not work.has_more():
+        )
+        stack.enter_context(work)
+        if not work.has_more() or start is None:
             return None
-        advance = _advance(model.name, missing, outcome.statuses, kitchen.notify)
-        with _prepare(kitchen, model, missing.cells[0]) as start, interrupt.deferred():
-            return answer_all(work, start, systems, interrupt, advance)
+        return answer_all(work, start, systems, interrupt, _advance(model.name, missing, outcome, kitchen.notify))
 
 
 @contextmanager
@@ -212,7 +213,7 @@ def _find_total_failure(outcome: ModelOutcome) -> str | None:
     return f"none of {statuses.total()} requests was answered" + (f", the first because: {reason}" if reason else "")
 
 
-def _advance(model: str, missing: Missing, statuses: dict[str, int], notify: Notify) -> Callable[[], None]:
+def _advance(model: str, missing: Missing, outcome: ModelOutcome, notify: Notify) -> Callable[[], None]:
     """Return what tells how far `model` has come, not more often than an eye can follow."""
     start = last = time.monotonic()
 
@@ -221,9 +222,7 @@ def _advance(model: str, missing: Missing, statuses: dict[str, int], notify: Not
         now = time.monotonic()
         if now - last >= _NOTIFY_EVERY_S:
             last = now
-            ok = statuses.get("ok", 0)
-            failed = sum(statuses.values()) - ok
             before = missing.total - missing.count
-            notify(Advance(model, missing.total, before, ok, failed, now - start))
+            notify(Advance(model, missing.total, before, outcome.ok, outcome.failed, now - start))
 
     return tell

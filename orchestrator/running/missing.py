@@ -83,8 +83,8 @@ class Missing:
                 )
             start = end
 
-    def find_answered(self) -> Task | None:
-        """Return a request of these cells that the model has answered in an earlier run, None where there is none."""
+    def find_answered(self, but: AbstractSet[str]) -> Task | None:
+        """Return a request of these cells that the model has answered and is none of `but`, None if there is none."""
         answered = keysets.joined(
             keysets.from_arrow(batch["key"].filter(pc.equal(batch["status"], "ok")))
             for batch in read_predictions(self.run, self.cells[0].model, ("key", "status"))
@@ -92,8 +92,9 @@ class Missing:
         for number, cell in enumerate(self.cells):
             for batch in iter_expected(self.run, cell, with_references=False):
                 is_answered = np.isin(keysets.from_texts([expected.key for expected in batch]), answered)
-                if is_answered.any():
-                    return Task(number, batch[int(is_answered.argmax())])
+                for row in np.flatnonzero(is_answered).tolist():
+                    if batch[row].key not in but:
+                        return Task(number, batch[row])
         return None
 
 

@@ -3,8 +3,10 @@
 import time
 from collections.abc import Callable
 
+from orchestrator.running.budget import Loss
 from orchestrator.running.interrupt import Interrupt
 from orchestrator.running.shift import Shift
+from orchestrator.running.suspects import SINGLES_MAX
 from orchestrator.running.work import Fault, Work, tried_again
 from orchestrator.session import Session
 from orchestrator.worker_life import Gone
@@ -31,6 +33,8 @@ def answer_all(
     lost = 0
     while interrupt.level == 0:
         _wait(work.budget.in_a_row, interrupt)
+        if interrupt.level:
+            return None
         with start() as session:
             shift = Shift(work, session, interrupt, on_progress, system)
             gone = shift.serve()
@@ -41,8 +45,12 @@ def answer_all(
             return shift.failure
         if failure := _find_final(work, shift, gone):
             return failure
-        is_explained = _sort_out(work, shift, gone)
-        if failure := work.budget.spend(is_explained=is_explained, finished=work.finished) or work.find_end():
+        loss = _sort_out(work, shift, gone)
+        if failure := work.budget.spend(loss, work.answered):
+            if loss != "explained":
+                work.forgive(failure)
+            return f"{failure}: {gone.reason}"
+        if failure := work.find_end():
             return f"{failure}: {gone.reason}"
         lost += 1
         if lost <= _TOLD_MAX:
@@ -60,26 +68,31 @@ def _wait(losses: int, interrupt: Interrupt) -> None:
 
 def _find_final(work: Work, shift: Shift, gone: Gone) -> str | None:
     """Say why another worker would end as this one did, or None."""
-    if shift.probe:
-        work.put_off(is_forgiven=True)
-        return f"a request that it has answered before ends its worker now, too: {gone.reason}"
+    if shift.probe and work.fail_probe():
+        failure = f"a request that it has answered before ends its worker now, too: {gone.reason}"
+        work.forgive(failure)
+        return failure
     if gone.cause == "load_timeout" or (gone.cause == "load_failed" and gone.error and not work.was_loaded):
         return gone.reason
     return None
 
 
-def _sort_out(work: Work, shift: Shift, gone: Gone) -> bool:
-    """Give every request that was in flight its due when a worker is lost; tell whether one of them may explain it.
+def _sort_out(work: Work, shift: Shift, gone: Gone) -> Loss:
+    """Give every request that was in flight its due when a worker is lost; tell what explains the loss.
 
     Of what took too long, or else of what was begun, several are asked again with nothing else under way. The rest is
     just asked again. Nobody is to blame while the model has never answered, or where the device was lost.
     """
-    fault = Fault("timeout" if gone.timed_out else "crashed", gone.reason)
+    fault = Fault("timeout" if gone.cause == "timeout" else "crashed", gone.reason)
     suspects = shift.hand_back(gone.timed_out or gone.suspects)
-    waiting = [*shift.hand_back((*gone.suspects, *gone.waiting)), *shift.hand_back_unsent()]
+    bystanders = shift.hand_back(gone.suspects)
+    unbegun = shift.hand_back(gone.waiting)
     if shift.lost_device:
-        work.note_fault(suspects, fault)
-        waiting, suspects = [*map(tried_again, suspects), *waiting], []
+        bystanders, suspects = [*suspects, *bystanders], []
+    elif not suspects and not gone.timed_out and _may_be_silent(work):
+        suspects, unbegun = unbegun[:SINGLES_MAX], unbegun[SINGLES_MAX:]
+    work.note_fault(bystanders, fault)
+    waiting = [*map(tried_again, bystanders), *unbegun, *shift.hand_back_unsent()]
     if not work.suspects.put_back(waiting):
         work.again.extend(waiting)
     if len(suspects) > 1:
@@ -88,4 +101,21 @@ def _sort_out(work: Work, shift: Shift, gone: Gone) -> bool:
     elif suspects:
         work.charge(suspects[0], fault)
     work.suspects.end()
-    return bool(suspects or gone.timed_out) and work.is_proven
+    return _explain(work, len(suspects) + len(gone.timed_out))
+
+
+def _may_be_silent(work: Work) -> bool:
+    """Tell whether what was sent and not said to be begun is suspect: it was alone, or it is the second time.
+
+    A worker that is not ours may die of a request before it says that it begins it.
+    """
+    return work.suspects.is_on or (work.is_proven and work.budget.in_a_row > 0)
+
+
+def _explain(work: Work, suspects: int) -> Loss:
+    if not suspects:
+        return "unexplained"
+    if not work.is_proven:
+        return "batch" if suspects > 1 else "unexplained"
+    work.deaths += 1
+    return "explained"

@@ -41,6 +41,11 @@ class Suspects:
         """Have `task` tried alone, for what it did in an earlier run."""
         self.trials.append(Trial((task,)))
 
+    @property
+    def is_on(self) -> bool:
+        """Tell whether a trial is on."""
+        return self._now is not None
+
     def begin(self) -> tuple[Task, ...]:
         """Return the requests of the next trial, which is on until `end`."""
         self._now = self.trials.popleft()

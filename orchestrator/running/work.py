@@ -14,7 +14,8 @@ from orchestrator.running.suspects import Suspects
 
 LOSSES_ALONE = 2  # workers that a request may cost, alone under way
 ENDS_ALONE, ENDS_MAX = 2, 4  # how often we may end with a request under way until it is asked alone, not at all
-COSTS_MAX, COSTS_UNPROVEN = 2, 10
+COSTS_MAX, COSTS_UNPROVEN, DEATHS_MAX, PROBES_MAX = 2, 10, 4, 2
+CLEAN_BATCHES = 20
 
 
 class Fault(NamedTuple):
@@ -30,9 +31,9 @@ class Work:
 
     `suspects` are asked with nothing else under way. `guilty` are those found guilty of ending workers; the verdict is
     written once the model has answered something else since the first of their crashes, for only then was it not the
-    model. `costs` counts the requests that cost a worker since the last answer: after `COSTS_MAX` of them the model has
-    to show with a request that it has answered before that it still can. `open` holds the status of requests whose row
-    is not the last word.
+    model. `costs` counts the requests given up since the last answer, `deaths` the workers lost since: after
+    `COSTS_MAX` or `DEATHS_MAX` of them the model has to show with a request that it has answered before that it still
+    can. `open` holds the status of requests whose row is not the last word.
     """
 
     missing: Missing
@@ -46,6 +47,9 @@ class Work:
     suspects: Suspects = field(default_factory=Suspects)
     guilty: list[tuple[Task, Fault]] = field(default_factory=list)
     costs: int = 0
+    deaths: int = 0
+    answered: int = 0
+    failed_probes: int = 0
     reasons: dict[str, str] = field(default_factory=dict)
     budget: Budget = field(init=False)
     batch_limit: int | None = None
@@ -54,6 +58,9 @@ class Work:
     open: dict[str, str] = field(default_factory=dict)
     good: Task | None = None
     _answers_at_loss: dict[str, int] = field(default_factory=dict)
+    _unstruck: dict[str, Task] = field(default_factory=dict)
+    _harmless_at: int | None = None
+    _probed: set[str] = field(default_factory=set)
     _tasks: Iterator[Task] = field(init=False)
 
     def __enter__(self) -> Self:
@@ -81,7 +88,7 @@ class Work:
     @property
     def is_in_doubt(self) -> bool:
         """Tell whether the model has to prove itself before it is asked on: it answered once, but is losing workers."""
-        return self.costs >= COSTS_MAX and self.is_proven
+        return self.is_proven and (self.costs >= COSTS_MAX or self.deaths >= DEATHS_MAX)
 
     def has_more(self) -> bool:
         """Tell whether anything is left to dispatch."""
@@ -101,17 +108,29 @@ class Work:
                 self.record(
                     [status_row(task, "quarantined", f"bakeoff ended {task.losses} times while it was under way")]
                 )
-            elif task.crashes or (task.losses >= ENDS_ALONE and task.status == "lost"):
+            elif task.crashes or task.losses >= ENDS_ALONE:
                 self.suspects.add(task)
             else:
                 return task
         return None
 
     def find_good(self) -> Task | None:
-        """Return a request that the model has answered."""
+        """Return a request that the model has answered, if it can another one than those tried in vain."""
         if self.good is None:
-            self.good = self.missing.find_answered()
+            self.good = self.missing.find_answered(self._probed) or self.missing.find_answered(frozenset())
         return self.good
+
+    def drop_good(self) -> None:
+        """Have another request tried the next time."""
+        if self.good is not None:
+            self._probed.add(self.good.expected.key)
+            self.good = None
+
+    def fail_probe(self) -> bool:
+        """Note that the model did not answer what it has answered before; tell whether that is the model's end."""
+        self.failed_probes += 1
+        self.drop_good()
+        return self.failed_probes >= PROBES_MAX
 
     def note_begun(self, tasks: list[Task]) -> None:
         """Write down that `tasks` are under way, so that the next run knows if we do not come to write the outcome."""
@@ -136,6 +155,7 @@ class Work:
         """Write what a worker answered; an answer clears the model and so condemns those found guilty before."""
         was_proven = self.is_proven
         self.record(rows)
+        self.answered += len(rows)
         if any(row["status"] == "ok" for row in rows):
             self.clear_model()
             if not was_proven:
@@ -143,23 +163,36 @@ class Work:
 
     def clear_model(self) -> None:
         """Note that the model has just answered: whoever was found guilty before is, and the model is not."""
-        self.costs = 0
+        self.costs = self.deaths = self.failed_probes = 0
         guilty, self.guilty = self.guilty, []
         if guilty:
             self.record([status_row(task, "quarantined", _sentence(fault)) for task, fault in guilty])
 
-    def put_off(self, *, is_forgiven: bool = False) -> None:
-        """Let the next run ask whoever is guilty again; forgiven, as if they had never cost a worker."""
+    def put_off(self) -> None:
+        """Let the next run ask whoever is guilty again."""
         guilty, self.guilty = self.guilty, []
-        tasks = [(task._replace(crashes=0) if is_forgiven else task, fault) for task, fault in guilty]
-        if tasks:
-            self.record([status_row(task, *fault) for task, fault in tasks])
+        if guilty:
+            self.record([status_row(task, *fault) for task, fault in guilty])
+
+    def forgive(self, reason: str) -> None:
+        """Let the next run ask all that were struck as if they had never cost a worker: it was the model, not they."""
+        guilty, self.guilty = self.guilty, []
+        again = [task._replace(attempts=task.attempts - 1) for trial in self.suspects.trials for task in trial.tasks]
+        fault = Fault("crashed", f"the model failed: {reason}")
+        struck = [(task, fault) for task in again if task.expected.key in self._unstruck]
+        rows = [
+            status_row(task._replace(crashes=self._unstruck[task.expected.key].crashes), *fault)
+            for task, fault in (*guilty, *struck)
+        ]
+        if rows:
+            self.record(rows)
 
     def charge(self, task: Task, fault: Fault) -> None:
         """Count a lost worker of which `task` is the one suspect: it is tried alone again, then guilty."""
         struck = task._replace(crashes=task.crashes + 1)
         key = task.expected.key
         self._answers_at_loss.setdefault(key, self.statuses.get("ok", 0))
+        self._unstruck.setdefault(key, task)
         self.note_fault([struck], fault)
         if struck.crashes < LOSSES_ALONE or not self.is_proven:
             self.suspects.strike(tried_again(struck))
@@ -176,11 +209,21 @@ class Work:
         self.suspects.condemn(task)
         self.record([status_row(task, "timeout", reason)])
 
-    def halve_batches(self, size: int) -> None:
-        """Ask at most half of `size` at a time: so many together ended a worker, and each alone does no harm."""
-        self.batch_limit = max(1, size // 2)
-        limit = f"going on with {self.batch_limit} at a time"
-        self.note(f"{size} requests at a time ended its worker, each alone does not; {limit}")
+    def note_harmless(self, size: int) -> None:
+        """Note that of `size` requests, which together ended a worker, each alone did no harm.
+
+        The second time within `CLEAN_BATCHES` batches it is their number, and from now on half as many are asked at a
+        time; once, the worker may have been killed from outside.
+        """
+        before, self._harmless_at = self._harmless_at, self.answered
+        if before is None or self.answered - before > CLEAN_BATCHES * size:
+            return
+        limit = max(1, size // 2)
+        if self.batch_limit is None or limit < self.batch_limit:
+            self.batch_limit = limit
+            self.note(
+                f"{size} requests at a time ended its worker, each alone does not; going on with {limit} at a time"
+            )
 
     def find_end(self) -> str | None:
         """Say why the model is to be given up though its worker lives, or None."""
