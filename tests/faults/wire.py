@@ -30,7 +30,7 @@ PATIENCE_S = 2.0  # beyond the clocks that a worker has
 MEMORY_MB = 100
 OF_SESSIONS, OF_RUNS = 0.2, 0.1  # the share of the lines that cross a real pipe, and that are part of a run
 REQUESTS, PROMPTS = 24, 800
-DROPPED = ("twice", "twice different", "unknown id", "finished id")  # ten of these end a worker too
+DROPPED = ("twice", "unknown id")  # ten of these end a worker too
 STAGES = ("answer first", "started first", "bye first", "loaded twice", "no JSON", "mute")
 
 # What a session is about, again and again in this order, and how often its worker does what.
@@ -232,7 +232,7 @@ def _judge_session(events: list[object], asked: list[str], transcript: Transcrip
         tally.expect(gone is None, f"{what}: ended a worker for {transcript.faults}: {gone}")
 
 
-_ALSO_HARMLESS = ("before started", "not started", "byte by byte", "reordered", "finished id", "error", "spilled")
+_ALSO_HARMLESS = ("before started", "not started", "byte by byte", "reordered", "error", "spilled")
 
 
 def _try_runs(workspace: Workspace, folder: Path, tally: Tally, until: int, seed: int) -> None:

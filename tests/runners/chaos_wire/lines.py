@@ -143,7 +143,6 @@ HARMLESS = {
     "escapes": escapes,
     "blanks": blanks,
     "twice": twice,
-    "twice different": twice_different,
     "unknown id": unknown_id,
     "long text": lambda chance, message: line({**message, "text": message["text"] * chance.randint(2, 9000)}),
     "log": _and({"type": "log", "message": "x" * 2000}, {"type": "log", "level": "\u2028", "message": "\0\x1b[2J"}),
@@ -179,8 +178,10 @@ REFUSED = {
     "two in a line": lambda chance, message: line(message)[:-1] * 2 + b"\n",
 }
 
-# It depends on the place; the line may even stay right, or become that of another request.
+# It depends on the place; the line may even stay right, or become that of another request. Two answers to one request
+# are right lines, each for itself.
 OPEN = {
+    "twice different": twice_different,
     "truncated": truncate,
     "flipped": flip_byte,
     "swapped": swap_bytes,
