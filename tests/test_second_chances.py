@@ -92,6 +92,18 @@ def test_a_fresh_run_asks_everything_again_and_keeps_what_was(chaos):
     assert statuses(outcome) == {"w0": "ok", "w1": "ok"}
 
 
+def test_a_fresh_run_that_is_cut_short_goes_on_with_the_same_command(chaos):
+    script = ["w0", "w1", "w2;raise", *(f"w{n}" for n in range(3, 400))]
+    chaos(script)
+    cut = chaos(script, fresh=True, max_failures=1).models[0]
+    assert "--max-failures 1" in cut.error
+    assert 0 < cut.ok < 399
+    before = executed(chaos.oracle)
+    again = chaos(script, fresh=True).models[0]
+    assert (again.before["ok"], again.ok) == (cut.ok, 399 - cut.ok)
+    assert sum(executed(chaos.oracle).values()) == sum(before.values()) + 400 - cut.ok
+
+
 def test_a_fresh_run_of_one_prompt_leaves_the_other_alone(chaos, workspace):
     (workspace.root / "prompts" / "other.txt").write_text("{question};noise\n")
     chaos(["w0", "w1"], prompts=["question", "other"])
@@ -135,9 +147,7 @@ def wait_for_row(workspace, losses):
 
 def test_a_worker_that_dies_while_loading_is_started_again_but_not_for_ever(chaos):
     outcome = chaos(["w0"], params={"load": "abort"})
-    assert outcome.models[0].error.startswith(
-        "its worker died 3 times in a row: it crashed with SIGABRT"
-    )
+    assert outcome.models[0].error.startswith("its worker died 3 times in a row: it crashed with SIGABRT")
 
 
 BREAKS = """
@@ -168,11 +178,12 @@ def breaks(workspace, tmp_path):
     switch, loads = tmp_path / "switch", tmp_path / "loads"
     params = {"switch": str(switch), "loads": str(loads)}
 
-    def ask(words, batch_max):
+    def ask(words, batch_max, **options):
         (folder / "runner.toml").write_text(f'python = "{OURS}"\nbatch_max = {batch_max}\n')
         write_words(workspace.root, words)
         loads.write_text("")
-        outcome = api.run(models="breaks", dataset="words", workspace=open_workspace(workspace.root), params=params)
+        opened = open_workspace(workspace.root)
+        outcome = api.run(models="breaks", dataset="words", workspace=opened, params=params, **options)
         return outcome.models[0], len(loads.read_text()), outcome
 
     ask.switch = switch
@@ -253,3 +264,16 @@ def test_poison_is_found_in_a_worker_that_never_says_what_it_begins(workspace):
     write_words(workspace.root, [f"w{n}" for n in range(20)] + ["poison"] + [f"v{n}" for n in range(20)])
     (model,) = api.run(models="silent", dataset="words", workspace=open_workspace(workspace.root)).models
     assert (model.error, model.statuses) == (None, {"ok": 40, "quarantined": 1})
+
+
+def test_where_a_fresh_run_answers_nothing_what_was_answered_before_is_put_back(breaks):
+    breaks(["w0", "w1"], 1)
+    breaks.switch.touch()
+    notes = []
+    broken, _, outcome = breaks(["w0", "w1"], 1, fresh=True, notify=notes.append)
+    assert broken.error
+    assert any("its 2 earlier predictions were put back" in getattr(note, "text", "") for note in notes)
+    table = [row for batch in read_predictions(outcome.folder, "breaks") for row in batch.to_pylist()]
+    assert [row["status"] for row in table] == ["ok", "ok"]
+    assert not list((outcome.folder / "old").iterdir())
+    assert not list((outcome.folder / ".fresh").iterdir())

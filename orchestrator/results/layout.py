@@ -19,9 +19,19 @@ def predictions_path(run: Path, model: str) -> Path:
     return run / "predictions" / f"{model}.parquet"
 
 
+def set_aside_folder(run: Path) -> Path:
+    """Return where predictions lie that were set aside."""
+    return run / "old"
+
+
+def fresh_path(run: Path, model: str) -> Path:
+    """Return the file that is there while a model is being asked afresh."""
+    return run / ".fresh" / f"{model}.json"
+
+
 def set_aside_path(run: Path, model: str) -> Path:
     """Return a new name for predictions of a model that were set aside; it is never used twice."""
-    return run / "old" / f"{model}-{time.time_ns() // 1_000_000}-{secrets.token_hex(4)}.parquet"
+    return set_aside_folder(run) / f"{model}-{time.time_ns() // 1_000_000}-{secrets.token_hex(4)}.parquet"
 
 
 def scores_path(run: Path, model: str) -> Path:

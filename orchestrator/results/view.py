@@ -26,10 +26,14 @@ class _Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Compaction:
-    """What a compaction did: rows in the view, lines of journals that were damaged, and journals kept because of it."""
+    """What a compaction did: rows in the view, records of journals that were damaged, and journals kept because of it.
+
+    `torn` of the damaged are mere ends, as a kill leaves them: nothing of them had been acknowledged.
+    """
 
     rows: int
     damaged: int
+    torn: int = 0
     kept: tuple[Path, ...] = ()
 
 
@@ -39,7 +43,7 @@ def read_predictions(run: Path, model: str, columns: Sequence[str] = PREDICTIONS
     Of several rows of one key the first answer counts, else the last row. Only keys are held in memory.
     """
     with ExitStack() as stack:
-        yield from _merged(_open_sources(run, model, stack), columns)
+        yield from merged(_open_sources(run, model, stack), columns)
 
 
 def compact(run: Path, model: str) -> Compaction:
@@ -53,10 +57,12 @@ def compact(run: Path, model: str) -> Compaction:
         journals = [source for source in sources if isinstance(source, JournalReader)]
         if not journals:
             return Compaction(0, 0)
-        rows = write_verified(predictions_path(run, model), _merged(sources), "the journals are kept")
+        rows = write_verified(predictions_path(run, model), merged(sources), "the journals are kept")
         kept = tuple(filter(None, map(_put_away, journals)))
-        sync_folder(journal_folder(run, model))
-        return Compaction(rows, sum(journal.damaged for journal in journals), kept)
+        with disk_errors(journal_folder(run, model)):
+            sync_folder(journal_folder(run, model))
+        torn = sum(journal.is_torn for journal in journals)
+        return Compaction(rows, sum(journal.damaged for journal in journals), torn, kept)
 
 
 def write_verified(path: Path, batches: Iterator[pa.RecordBatch], consolation: str) -> int:
@@ -89,10 +95,11 @@ def _is_whole(path: Path, rows: int, consolation: str) -> bool:
 
 def _put_away(journal: JournalReader) -> Path | None:
     """Delete a journal that is in the view; one with bent lines is renamed instead, for a person to look at."""
-    if journal.damaged <= journal.is_torn:
+    with disk_errors(journal.path):
+        if journal.damaged > journal.is_torn:
+            return journal.path.rename(journal.path.with_suffix(".damaged"))
         journal.path.unlink()
-        return None
-    return journal.path.rename(journal.path.with_suffix(".damaged"))
+    return None
 
 
 def _open_sources(run: Path, model: str, stack: ExitStack) -> list[_Source]:
@@ -107,7 +114,8 @@ def _open_sources(run: Path, model: str, stack: ExitStack) -> list[_Source]:
     return [stack.enter_context(ParquetReader(view, PREDICTIONS)), *journals] if view.is_file() else journals
 
 
-def _merged(sources: Sequence[_Source], columns: Sequence[str] = PREDICTIONS.names) -> Iterator[pa.RecordBatch]:
+def merged(sources: Sequence[_Source], columns: Sequence[str] = PREDICTIONS.names) -> Iterator[pa.RecordBatch]:
+    """Yield `columns` of the rows that count of `sources`: of each key the first answer, else the last row."""
     if len(sources) == 1 and isinstance(sources[0], ParquetReader):
         yield from sources[0].batches(columns)
         return

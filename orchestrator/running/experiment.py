@@ -13,13 +13,12 @@ from orchestrator.env import ensure_env, lock_digest, use_env
 from orchestrator.errors import BakeoffError, DiskError, nearest
 from orchestrator.files import check_space
 from orchestrator.identity import canonical, digest_runner
-from orchestrator.results import keysets
-from orchestrator.results.expected import iter_keys, read_prompt
+from orchestrator.results.expected import read_prompt
 from orchestrator.results.journal import CellColumns, Journal
-from orchestrator.results.layout import journal_folder, remove_leftovers
+from orchestrator.results.layout import journal_folder, remove_leftovers, set_aside_folder
 from orchestrator.results.plan import Cell
-from orchestrator.results.set_aside import set_aside
 from orchestrator.results.view import compact
+from orchestrator.running import fresh
 from orchestrator.running.events import Advance, ModelOutcome, Note, Notify
 from orchestrator.running.interrupt import Interrupt, catching_interrupts
 from orchestrator.running.lock import holding
@@ -115,17 +114,18 @@ def _run_model(kitchen: _Kitchen, model: Model, cells: tuple[Cell, ...]) -> Mode
         if kitchen.interrupt.level:
             return outcome
         if kitchen.order.fresh:
-            _set_aside(kitchen, model.name, cells)
+            _begin_afresh(kitchen, model.name, cells)
         missing = find_missing(kitchen.run, cells, retry_failed=kitchen.order.retry_failed)
         outcome = replace(outcome, answers=missing.answers, total=missing.total, before=missing.before)
-        if missing.count:
-            try:
-                error = _ask(kitchen, model, missing, outcome)
-            finally:
+        try:
+            error = _ask(kitchen, model, missing, outcome) if missing.count else None
+        finally:
+            if missing.count:
                 _compact(kitchen, model.name)
-                if outcome.statuses:
-                    record_answers(kitchen.run)
-            outcome = replace(outcome, error=error)
+            _settle_afresh(kitchen, model.name, cells)
+            if outcome.statuses:
+                record_answers(kitchen.run)
+        outcome = replace(outcome, error=error)
     except DiskError:
         raise
     except BakeoffError as failure:
@@ -145,13 +145,25 @@ def _compact(kitchen: _Kitchen, model: str) -> None:
         )
 
 
-def _set_aside(kitchen: _Kitchen, model: str, cells: Sequence[Cell]) -> None:
+def _begin_afresh(kitchen: _Kitchen, model: str, cells: Sequence[Cell]) -> None:
     """Put away what the model answered before to what `cells` ask, and tell where it is."""
-    keys = (keysets.from_texts(batch) for cell in cells for batch in iter_keys(kitchen.run, cell))
     with kitchen.interrupt.deferred():
-        n = set_aside(kitchen.run, model, keys)
+        n = fresh.begin(kitchen.run, model, cells)
+    if n is None:
+        kitchen.tell(model, "asking afresh goes on where it was left")
+    elif n:
+        kitchen.tell(model, f"{n} predictions were set aside in {set_aside_folder(kitchen.run)}; all is asked anew")
+
+
+def _settle_afresh(kitchen: _Kitchen, model: str, cells: Sequence[Cell]) -> None:
+    """Where a model that was to be asked afresh has answered nothing, put its earlier predictions back."""
+    if not fresh.is_under_way(kitchen.run, model):
+        return
+    with kitchen.interrupt.deferred():
+        now = find_missing(kitchen.run, cells)
+        n = fresh.settle(kitchen.run, model, cells, is_answered=now.has_answers, is_complete=now.count == 0)
     if n:
-        kitchen.tell(model, f"{n} predictions were set aside in {kitchen.run / 'old'}; all of them are asked anew")
+        kitchen.tell(model, f"it answered nothing anew, so its {n} earlier predictions were put back")
 
 
 def _ask(kitchen: _Kitchen, model: Model, missing: Missing, outcome: ModelOutcome) -> str | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from orchestrator.datasets import Dataset, Sample
-from orchestrator.datasets.fence import make_fence
+from orchestrator.datasets.fence import Outside, make_fence
 from orchestrator.files import replacing
 from orchestrator.images import DigestCache, Probe
 from orchestrator.prompt import Prompt
@@ -20,22 +20,32 @@ _SAMPLES_A_BATCH = 4096
 
 
 def write_samples(
-    run: Path, dataset: Dataset, limit: int | None, cache: DigestCache, image_folders: Sequence[Path] = ()
+    run: Path,
+    dataset: Dataset,
+    limit: int | None,
+    cache: DigestCache,
+    image_folders: Sequence[Path] = (),
+    *,
+    notify: Callable[[str], None] | None = None,
 ) -> int:
     """Replace the run's samples by the first `limit` of `dataset` (None: all); return how many those are.
 
     Images are digested, which `cache` makes cheap the second time. A sample whose image is missing, unreadable, or
     neither in the dataset's folder nor in one of `image_folders` is kept with a `defect`; the last is not even opened.
-    Samples are streamed: memory does not grow with them.
+    `notify` gets one sentence about all of those, with the remedy. Samples are streamed: memory does not grow with them.
     """
-    refuse = make_fence(dataset.folder, image_folders)
+    outside = Outside()
+    refuse = make_fence(dataset.folder, image_folders, outside)
 
     def look(image: Path) -> Probe:
         sentence = refuse(image)
         return Probe(None, None, None, sentence) if sentence else cache.probe(image)
 
     with replacing(run / SAMPLES_NAME) as temporary:
-        return write_table(temporary, SAMPLES, _batches(islice(dataset, limit), look))
+        count = write_table(temporary, SAMPLES, _batches(islice(dataset, limit), look))
+    if notify is not None and (sentence := outside.describe(image_folders)):
+        notify(sentence)
+    return count
 
 
 def write_prompts(run: Path, prompts: Sequence[Prompt]) -> None:
