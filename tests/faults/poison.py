@@ -34,6 +34,7 @@ def _poison(part, folder, chance, number, figures):
     batch_max = BATCHES[number % len(BATCHES)]
     names = [f"w{n}" for n in range(SAMPLES)]
     first = chance.randrange(SAMPLES - len(POISONS) - 1)
+    first = 2 if number % 4 == 1 else first  # right at the beginning, but for two that show that the model lives
     side_by_side = range(first, first + len(POISONS) + 1)
     places = list(side_by_side) if number % 2 else chance.sample(range(SAMPLES), len(POISONS) + 1)
     words = dict(zip(places, (*POISONS, "sysexit"), strict=True))
