@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 PROTOCOL = 1
 LINE_BYTES = 4 << 20
 ERROR_START = b'{"type":"error"'
-MESSAGE_CHARS = 2000
-TRACEBACK_CHARS = 16_000
+MESSAGE_CHARS = TRACEBACK_CHARS = 16 << 10  # the parent shows less, once it has taken the secrets out
+CUT = "…"
 COUNT_MAX = (1 << 63) - 1
 KINDS = frozenset({"bad_input", "bad_params", "oom", "transient", "rate_limited", "refused", "device_lost", "bug"})
 STOP_REASONS = frozenset({"stop", "max_tokens", "content_filter", "unknown"})
@@ -112,9 +112,10 @@ class Wire:
 
     def _leave(self) -> None:
         """Let a forked child of the runner's go without the wire: it neither answers nor keeps it open."""
-        os.close(self._incoming)
-        os.close(self._outgoing)
-        self._incoming = self._outgoing = -1
+        if self._incoming >= 0:  # a child of such a child has none
+            os.close(self._incoming)
+            os.close(self._outgoing)
+            self._incoming = self._outgoing = -1
 
 
 def encode(message: Message) -> bytes:
@@ -272,7 +273,7 @@ class Server:
 
 
 def error_line(identity: str | None, error: BaseException) -> bytes:
-    """Return the line that says why a request failed, or the loading (None), cut to a readable length."""
+    """Return the line that says why a request failed, or the loading (None)."""
     try:
         kind, text, lines = _explained(error)
     except BaseException:  # noqa: BLE001 - the words of an error are the runner's code, too
@@ -282,10 +283,17 @@ def error_line(identity: str | None, error: BaseException) -> bytes:
         "type": "error",
         "id": identity,
         "kind": kind,
-        "message": text[:MESSAGE_CHARS],
-        "traceback": "".join(lines)[-TRACEBACK_CHARS:],
+        "message": text if len(text) <= MESSAGE_CHARS else text[: MESSAGE_CHARS - 1] + CUT,
+        "traceback": _last_lines("".join(lines)),
     }
     return encode(message)
+
+
+def _last_lines(text: str) -> str:
+    """Return the end of `text`, whole lines: the parent would not know the rest of a secret that was cut."""
+    if len(text) <= TRACEBACK_CHARS:
+        return text
+    return text[-TRACEBACK_CHARS - 1 :].partition("\n")[2]
 
 
 def _explained(error: BaseException) -> tuple[str, str, list[str]]:
@@ -368,7 +376,7 @@ class Inbox:
             self.requests.put(message)
             if self._is_awaited:
                 self._is_awaited = False
-                self.arrived()
+                pass
         elif kind == "ping":
             self._wire.send(type="pong", seq=message.get("seq"))
         elif kind == "cancel":
