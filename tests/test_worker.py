@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator import worker
 from orchestrator.protocol import Failure, Response
 from orchestrator.session import Session
 from tests.workers import ask, close, load, receive, send, spec_of, wait_until_gone
@@ -107,6 +108,33 @@ def test_a_forked_child_that_does_not_leave_answers_nothing(workspace):
     with Session(spec_of(workspace, "forks")) as session:
         load(session)
         assert [ask(session, prompt)[prompt].text for prompt in ("a", "b")] == ["a 1", "b 1"]
+
+
+NESTED_FORK = """
+import os
+
+def load(params):
+    pass
+
+def generate(state, request):
+    if os.fork() == 0:
+        if os.fork() == 0:
+            os._exit(0)
+        os.wait()
+        os._exit(0)
+    os.wait()
+    return {"text": "x"}
+"""
+
+
+def test_a_child_of_a_forked_child_leaves_without_a_word(workspace):
+    (workspace.root / "runners" / "echo" / "runner.py").write_text(NESTED_FORK)
+    spec = spec_of(workspace, "echo")
+    with Session(spec) as session:
+        load(session)
+        assert ask(session, "a")["a"].text == "x"
+        close(session)
+    assert "Exception ignored" not in spec.log.read_text()
 
 
 def test_half_surrogates_and_odd_line_ends_cross_the_wire(workspace):
@@ -206,6 +234,22 @@ def test_an_error_that_fails_to_tell_itself_is_still_an_answer(workspace):
     assert (gone.cause, gone.error.kind) == ("load_failed", "bug")
 
 
+@pytest.mark.parametrize("length", [worker.MESSAGE_CHARS, worker.MESSAGE_CHARS + 1, 100_000])
+def test_what_an_error_says_is_cut_and_says_so(length):
+    text = "x" * (length - len("ValueError: "))
+    message = json.loads(worker.error_line("a", ValueError(text)))["message"]
+    assert len(message) == worker.MESSAGE_CHARS
+    assert message.endswith("…") == (length > worker.MESSAGE_CHARS)
+
+
+@pytest.mark.parametrize("width", [1, 7, 79, worker.TRACEBACK_CHARS - 1, worker.TRACEBACK_CHARS])
+def test_a_long_traceback_has_whole_lines_alone(width):
+    text = "".join(f"\n{'y' * width}" for _ in range(40_000 // width))
+    told = json.loads(worker.error_line("a", ValueError(text)))["traceback"]
+    assert set(told.split("\n")) <= {"y" * width, ""}
+    assert worker.TRACEBACK_CHARS - width - 1 <= len(told) <= worker.TRACEBACK_CHARS
+
+
 def test_a_request_taken_back_in_time_is_answered_at_once_and_not_begun(workspace, tmp_path):
     oracle = tmp_path / "oracle"
     with Session(spec_of(workspace, "slow", {"seconds": 0.3, "only": "first", "oracle": str(oracle)})) as session:
@@ -288,6 +332,25 @@ def load(params):
 def generate(state, request):
     return {"text": str(sys.getallocatedblocks())}
 """
+
+
+def test_shutdown_lets_an_asynchronous_runner_finish_what_it_began(workspace):
+    with Session(spec_of(workspace, "asynchronous")) as session:
+        load(session)
+        send(session, *(str(number) for number in range(40)))
+        while not any(session._flights.values()):
+            assert session.poll(0.1) == []
+        begun = {identity for identity, deadline in session._flights.items() if deadline is not None}
+        *answers, gone = close(session)
+    assert begun <= {answer.id for answer in answers}
+    assert (gone.cause, bool(gone.waiting)) == ("closed", True)
+
+
+def test_an_idle_asynchronous_runner_hears_of_each_request(workspace):
+    with Session(spec_of(workspace, "asynchronous")) as session:
+        load(session)
+        for prompt in map(str, range(50)):
+            assert ask(session, prompt)[prompt].text == prompt
 
 
 def test_a_limit_holds_for_the_batches_after_it_and_can_be_lifted(workspace):
