@@ -20,6 +20,7 @@ from orchestrator.env.constraints import Constraints, normalise, read_constraint
 from orchestrator.env.fingerprint import has_requirements, source_digest, torch_backend
 from orchestrator.env.interpreter import Interpreter, probe
 from orchestrator.env.state import State, list_contents, write_state
+from orchestrator.env.torch_build import find_build, find_mismatch
 from orchestrator.env.uv import find_links, run_uv, uv_version
 from orchestrator.errors import BakeoffError
 from orchestrator.files import disk_errors
@@ -86,6 +87,8 @@ def _install(order: Order, folder: Path) -> State:
         environment = _uv_environment(places, backend)
         run_uv(order.workspace, runner, _install_arguments(runner, folder, lock), environment)
         packages = _list_packages(order, folder)
+        if mismatch := find_mismatch(folder, backend):
+            raise BakeoffError(f"{runner.name}: {mismatch}; a wheel folder or the uv cache may offer no other")
     return State(
         fingerprint=order.fingerprint,
         source=source_digest(settings, runner),
@@ -95,6 +98,7 @@ def _install(order: Order, folder: Path) -> State:
         packages=packages,
         unverified=tuple(name for name in lock.unverified if name in packages) if lock else (),
         torch_backend=backend,
+        torch_build=find_build(folder),
         uv=uv_version(),
         built_at=datetime.now(UTC),
         size_bytes=_size_bytes(folder),

@@ -22,6 +22,7 @@ class State(Frozen):
     packages: dict[str, str]
     unverified: tuple[str, ...]
     torch_backend: str | None
+    torch_build: str | None = None
     uv: str
     built_at: datetime
     size_bytes: int
