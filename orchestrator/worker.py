@@ -376,7 +376,7 @@ class Inbox:
             self.requests.put(message)
             if self._is_awaited:
                 self._is_awaited = False
-                pass
+                self.arrived()
         elif kind == "ping":
             self._wire.send(type="pong", seq=message.get("seq"))
         elif kind == "cancel":
