@@ -12,6 +12,7 @@ from pathlib import Path
 
 from orchestrator.errors import BakeoffError
 
+REAP_S = 1.0
 MARK = "BAKEOFF_WORKER"  # the variable that tells what a worker started, wherever it went
 
 
@@ -50,12 +51,24 @@ def run(
     try:
         stdout, stderr = process.communicate(timeout=timeout_s)
     except BaseException as error:
-        _kill_group(process.pid, signal.SIGKILL)
-        process.communicate()
+        _end(process)
         if isinstance(error, subprocess.TimeoutExpired):
             raise BakeoffError(f"{argv[0]}: took more than {timeout_s:g} s and was stopped") from error
         raise
     return Completed(process.returncode, stdout.decode("utf-8", "replace"), stderr.decode("utf-8", "replace"))
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill the group of `process` and reap it; what left the group may hold its pipes for as long as it likes."""
+    _kill_group(process.pid, signal.SIGKILL)
+    try:
+        process.communicate(timeout=REAP_S)
+    except subprocess.TimeoutExpired:
+        for pipe in (process.stdout, process.stderr):
+            assert pipe is not None  # both were asked for
+            pipe.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(REAP_S)
 
 
 def git_commit(folder: Path) -> str | None:
@@ -94,14 +107,14 @@ class Child:
         """Ask the whole group to end."""
         _kill_group(self._process.pid, signal.SIGTERM)
 
-    def kill(self, timeout_s: float) -> None:
-        """Kill the worker and its descendants, and reap it, within `timeout_s`; once is enough.
+    def kill(self, timeout_s: float) -> bool:
+        """Kill the worker and its descendants, and reap it, within `timeout_s`; once is enough. Tell whether all died.
 
         On Linux those who left its group die, too. They are the first: what guards the group in the worker's own
         name is a member of it, and would finish the work if we died in the middle. Elsewhere it is the group alone.
         """
         if self._is_killed:  # by now another process may have the number
-            return
+            return True
         self._is_killed = True
         deadline = time.monotonic() + timeout_s
         leader = self._process.pid
@@ -110,8 +123,9 @@ class Child:
         while (left := _find_left(self._token, leader, self._born)) or not self.has_exited():
             _kill_each(left)
             if time.monotonic() > deadline:
-                return
+                return False
             time.sleep(0.005)
+        return True
 
     def close_stdin(self) -> None:
         """Close our end of the worker's input, which tells it that we are done."""

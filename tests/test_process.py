@@ -53,6 +53,25 @@ def test_past_its_time_a_program_is_killed_with_its_descendants(tmp_path):
     assert wait_until_gone(int(pid_file.read_text()), 5)
 
 
+LEAVES = """
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    time.sleep(5)
+    os._exit(0)
+time.sleep(60)
+"""
+
+
+def test_past_its_time_nobody_waits_for_what_left_its_group():
+    before = sorted(path.name for path in Path("/dev/fd").iterdir())
+    started = time.monotonic()
+    with pytest.raises(BakeoffError, match=r"took more than 0\.2 s"):
+        run([sys.executable, "-c", LEAVES], timeout_s=0.2)
+    assert time.monotonic() - started < 3
+    assert sorted(path.name for path in Path("/dev/fd").iterdir()) == before
+
+
 # Prints one pid a line: its own, and those of what it starts as its argument says.
 STARTS = """
 import os, subprocess, sys, time
@@ -91,7 +110,7 @@ def test_what_left_the_group_of_a_worker_dies_with_it(what, seconds, tmp_path):
     child, worker, other = start(what, tmp_path, seconds)
     if not seconds:
         assert child.wait(5) == 0
-    child.kill(2)
+    assert child.kill(2)
     assert wait_until_gone(worker, 0)
     assert wait_until_gone(other, 0)
     child.close()
@@ -144,7 +163,7 @@ def test_to_kill_takes_no_longer_than_it_was_given(tmp_path, monkeypatch):
     monkeypatch.setattr("orchestrator.process._find_left", lambda *_: [2**22 + 1])  # one that never ends
     child = spawn(["sleep", "60"], dict(os.environ), tmp_path)
     started = time.monotonic()
-    child.kill(0.2)
+    assert not child.kill(0.2)
     assert 0.2 <= time.monotonic() - started < 2
     assert child.wait(0) == -9
     child.close()
