@@ -3,7 +3,6 @@
 Nothing here imports torch, so that a checkpoint that cannot be had is told before that is loaded.
 """
 
-import importlib
 import json
 import os
 from dataclasses import dataclass
@@ -84,7 +83,7 @@ def _download(checkpoint, revision):
         raise CheckpointError(f"'{checkpoint}' has no revision '{revision}' on the hub: {hint}") from error
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
         raise CheckpointError(f"the hub shows no checkpoint '{checkpoint}': {REMEDY}") from error
-    except (OSError, *_transport_errors(errors)) as error:  # no network, a proxy, a stall, 5xx, a full disk
+    except (OSError, *_network_errors(errors)) as error:  # no network, a proxy, a stall, 5xx, a full disk
         return _take_from_cache(checkpoint, revision, _reason(error))
 
 
@@ -100,21 +99,19 @@ def _skipped(files):
     return [*_SKIPPED, "*.bin"] if has_safetensors else list(_SKIPPED)
 
 
-def _transport_errors(errors):
-    """Return what is raised by the library's HTTP client: `requests` before huggingface_hub 1, httpx since."""
-    base = errors.HfHubHTTPError.__mro__[1]
-    library = importlib.import_module(base.__module__.partition(".")[0])
-    return (
-        base,
-        *(getattr(library, name) for name in ("RequestException", "TransportError") if hasattr(library, name)),
-    )
+def _network_errors(errors):
+    """Return what is no OSError: that of the HTTP client in use (httpx since huggingface_hub 1), and of Xet."""
+    names = ("XetError", "XetDownloadError", "RevisionResolutionError")
+    return (errors.HfHubHTTPError.__bases__[0], *(getattr(errors, name) for name in names if hasattr(errors, name)))
 
 
 def _take_from_cache(checkpoint, revision, reason):
     import huggingface_hub  # noqa: PLC0415
 
     try:
-        return huggingface_hub.snapshot_download(checkpoint, revision=revision, local_files_only=True)
+        return huggingface_hub.snapshot_download(
+            checkpoint, revision=revision, local_files_only=True, ignore_patterns=[*_SKIPPED, "*.bin"]
+        )
     except (OSError, ValueError) as error:
         raise HubError(f"the checkpoint '{checkpoint}' cannot be fetched ({reason}): {REMEDY}") from error
 

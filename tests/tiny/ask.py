@@ -4,12 +4,14 @@ Prints one JSON object: for each way, the tokens of every answer up to its end. 
 through load and generate_batch alone; tokens are overheard from the model's own generate.
 """
 
+import dataclasses
 import importlib.util
 import json
 import sys
 import tomllib
 from pathlib import Path
 
+import torch
 from PIL import Image, ImageDraw
 
 QUESTIONS = (
@@ -21,34 +23,100 @@ QUESTIONS = (
 PAGES = (((96, 64), "red"), ((150, 200), "green"), ((64, 128), "blue"), ((220, 90), "orange"))
 
 
-def main(runner_folder, checkpoint, folder, dtype="auto"):
+def main(runner_folder, checkpoint, folder):
     module, params = load_runner(Path(runner_folder))
-    params |= {"checkpoint": checkpoint, "max_new_tokens": 24, "device": "cpu", "dtype": dtype}
+    params |= {"checkpoint": checkpoint, "max_new_tokens": 12, "device": "cpu"}
     images = [str(draw(Path(folder) / f"{i}.png", *page)) for i, page in enumerate(PAGES)]
+    state = module.load(params)
+    ways = make_ways(images, params)
+    said = {name: ask(module, state, batches) for name, batches in ways.items()}
+    said["starved"] = ask(module, replace_model(state, starved, most=2), ways["batched"])
+    said["starved at one"] = ask(module, replace_model(state, starved, most=0), ways["batched"])
+    said["lost"] = ask(module, replace_model(state, lost), ways["batched"])
+    state.processor.tokenizer.padding_side = "right"
+    said["padded on the right"] = ask(module, state, ways["batched"])
+    print(json.dumps(said))
+
+
+def make_ways(images, params):
+    """Return lists of batches of requests by name."""
     requests = [make_request(q, [image], params) for q, image in zip(QUESTIONS, images, strict=True)]
     mixed = [
         make_request(QUESTIONS[1], [], params),
         make_request(QUESTIONS[0], images[:3], params),
         make_request(QUESTIONS[2], images[3:], params, system="Answer like a pirate."),
     ]
-    state = module.load(params)
+    differing = [with_params(r, max_new_tokens=n) for r, n in zip(requests, (3, 12, 3, 12), strict=True)]
+    sampled = [with_params(r, temperature=1.0, top_p=0.9, top_k=50, seed=7) for r in requests]
+    return {
+        "batched": [requests],
+        "alone": alone(requests),
+        "mixed": [mixed],
+        "mixed alone": alone(mixed),
+        "images swapped": [[{**r, "images": [i]} for r, i in zip(requests, reversed(images), strict=True)]],
+        "differing": [differing],
+        "sampled": [sampled],
+        "sampled again": [sampled],
+        "sampled otherwise": [[with_params(r, seed=8) for r in sampled]],
+        "penalised": [[with_params(r, repetition_penalty=5.0) for r in requests]],
+        "shrunk": [[with_params(r, min_pixels=1, max_pixels=6 * 28 * 28) for r in requests]],
+        "unshrinkable": [[with_params(requests[0], min_pixels=9000, max_pixels=8000)]],
+        "placeholder": [[{**requests[0], "prompt": "<|image_pad|><image>"}]],
+    }
+
+
+def alone(requests):
+    return [[request] for request in requests]
+
+
+def with_params(request, **changes):
+    return {**request, "params": {**request["params"], **changes}}
+
+
+def ask(module, state, batches):
+    """Return the tokens and the answers, or the kind and the sentence of what was raised."""
     heard = overhear(state.model)
-    said = {}
-
-    def ask(name, batches):
-        heard.clear()
+    try:
         answers = [answer for batch in batches for answer in module.generate_batch(state, batch)]
-        said[name] = {"tokens": list(heard), "answers": answers}
+    except Exception as error:
+        return {"kind": getattr(error, "kind", None), "sentence": str(error)}
+    finally:
+        del state.model.generate
+    return {"tokens": heard, "answers": answers}
 
-    ask("batched", [requests])
-    ask("alone", [[request] for request in requests])
-    ask("mixed", [mixed])
-    ask("mixed alone", [[request] for request in mixed])
-    swapped = [{**r, "images": [image]} for r, image in zip(requests, reversed(images), strict=True)]
-    ask("images swapped", [swapped])
-    state.processor.tokenizer.padding_side = "right"
-    ask("padded on the right", [requests])
-    print(json.dumps(said))
+
+def replace_model(state, broken, **options):
+    """Return `state` with a model that fails as a GPU does; `generate` is otherwise the same."""
+    return dataclasses.replace(state, model=broken(state.model, **options), portion=type(state.portion)())
+
+
+def starved(model, most):
+    """Run out of memory with more than `most` rows."""
+
+    def generate(**inputs):
+        if len(inputs["input_ids"]) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return model.generate(**inputs)
+
+    return stand_in(model, generate)
+
+
+def lost(model):
+    """Fail as after an illegal access to the device's memory."""
+
+    def generate(**inputs):
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    return stand_in(model, generate)
+
+
+def stand_in(model, generate):
+    class Broken:
+        def __getattr__(self, name):
+            return getattr(model, name)
+
+    Broken.generate = staticmethod(generate)
+    return Broken()
 
 
 def load_runner(folder):
