@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,22 @@ from orchestrator.parsing import Frozen, read_toml
 
 CONFIG_NAME = "bakeoff.toml"
 _PACKAGE = Path(__file__).resolve().parent
-_SECRET = re.compile(r"(.*_)?((api|access|secret|private)_?key|token|secret|password|passwd|authorization)")
-_SPECIAL_TOKEN = re.compile(r"(image|video|audio|text|bos|eos|pad|unk|sep|cls|mask|start|end|stop)_token")
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[-. ]")
+_SECRET = re.compile(
+    r"(.*_)?((api|access|secret|private|subscription)_?keys?|secrets?|passwords?|passwd|passphrase|auth|authorization)"
+)
+# Of tokens those alone that by their name open a door: prefix_token = "Question: " is a word for the model.
+_SECRET_TOKEN = re.compile(
+    r"(.*_)?(api|access|auth|oauth|bearer|refresh|id|session|secret|security|private|personal"
+    r"|hf|hub|huggingface|openai|github|gitlab)_?token|token"
+)
+_SECRET_URL = re.compile(r"://[^\s/@:]*:[^\s/@]+@")
 _SECRET_CHARACTERS = 8
 BUILTIN = _PACKAGE / "builtin" if (_PACKAGE / "builtin").is_dir() else _PACKAGE.parent
+
+
+def _expand(path: str) -> str:
+    return os.path.expanduser(path)  # noqa: PTH111 - Path.expanduser raises for an unknown user
 
 
 class Settings(Frozen):
@@ -32,6 +45,18 @@ class Settings(Frozen):
     load_timeout_s: float = Field(default=1800, gt=0)
     disk_floor_mb: float = Field(default=200, ge=0)
     image_folders: tuple[str, ...] = ()
+
+    @field_validator("image_folders")
+    @classmethod
+    def _are_paths(cls, folders: tuple[str, ...]) -> tuple[str, ...]:
+        for folder in folders:
+            if not folder.strip():
+                raise ValueError('an empty text is no folder; for all of the workspace write "."')
+            if "\0" in folder:
+                raise ValueError(f"{folder!r} holds a NUL, which no path does")
+            if _expand(folder).startswith("~"):
+                raise ValueError(f"'{folder}' begins with no user's home; for a folder of this name write './{folder}'")
+        return folders
 
 
 class Config(Frozen):
@@ -82,7 +107,7 @@ class Workspace:
     @property
     def image_folders(self) -> tuple[Path, ...]:
         """Where a dataset's images may lie besides its own folder."""
-        return tuple(self.root / os.path.expanduser(folder) for folder in self.settings.image_folders)  # noqa: PTH111 - see resource_path
+        return tuple(self.root / _expand(folder) for folder in self.settings.image_folders)
 
 
 def find_workspace(start: Path | None = None) -> Workspace:
@@ -146,29 +171,51 @@ def get_model(workspace: Workspace, name: str) -> Model:
 def refuse_secrets(params: Mapping[str, Any], where: str) -> None:
     """Raise UsageError, beginning with `where`, for a parameter that by its name and length is a secret.
 
-    Parameters are written to `run.json`, to every row and into reports; nested ones too.
+    Parameters are written to `run.json`, to every row and into reports; nested ones too, and passwords in addresses.
     """
-    name = next(_secret_names(params), None)
-    if name is not None:
+    for path, name, value in _leaves(params):
+        if not _is_secret(name, value):
+            continue
+        # Variables are passed on by parameters at the top alone; what is nested or an address mostly means a key.
+        remedy = "api_key" if "." in path or _SECRET_URL.search(value) else _plain(path)
         raise UsageError(
-            f"{where}: put the value of '{name}' into an environment variable and name it in the runner's `env`; "
-            "what stands here would land in every result"
+            f"{where}: '{path}' would land in every result; put the secret into an environment variable or the "
+            f'workspace\'s .env, and name the variable with `{remedy}_env = "…"`'
         )
 
 
-def _secret_names(params: Mapping[str, Any], above: str = "") -> Iterator[str]:
-    for name, value in params.items():
+def _leaves(params: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield the path, the name and the text of every text and number, however nested; a list's have its name."""
+    left: deque[tuple[str, str, Any]] = deque((str(name), str(name), value) for name, value in params.items())
+    while left:
+        path, name, value = left.popleft()
         if isinstance(value, Mapping):
-            yield from _secret_names(value, f"{above}{name}.")
-        elif isinstance(value, str) and len(value) >= _SECRET_CHARACTERS and _is_secret(name, value):
-            yield f"{above}{name}"
+            left += [(f"{path}.{key}", str(key), inner) for key, inner in value.items()]
+        elif isinstance(value, list | tuple):
+            left += [(f"{path}.{n}", name, inner) for n, inner in enumerate(value)]
+        elif isinstance(value, str | int | float) and not isinstance(value, bool):
+            yield path, name, str(value)
+
+
+def _plain(name: str) -> str:
+    return _HUMP.sub("_", name).casefold()
 
 
 def _is_secret(name: str, value: str) -> bool:
-    plain = name.casefold().replace("-", "_")
-    if plain.endswith("_token") and (_SPECIAL_TOKEN.fullmatch(plain) or value[0] in "<["):
-        return False  # a word of the model's vocabulary, such as image_token = "<|image_pad|>"
+    plain = _plain(name)
+    if plain.endswith("_env"):  # a variable's name
+        return False
+    if _SECRET_URL.search(value):
+        return True
+    if len(value) < _SECRET_CHARACTERS or (plain.endswith("auth") and _is_word(value)):
+        return False
+    if _SECRET_TOKEN.fullmatch(plain):
+        return value[0] not in "<["  # a word of the model's vocabulary, such as id_token = "<|id|>"
     return _SECRET.fullmatch(plain) is not None
+
+
+def _is_word(value: str) -> bool:
+    return value.replace("_", "").isalpha() and value.islower()  # a way to prove who one is: auth = "managed_identity"
 
 
 def get_runner(workspace: Workspace, name: str) -> Runner:
@@ -186,7 +233,7 @@ def resource_path(workspace: Workspace, kind: str, given: str) -> Path | None:
 
     A name may leave out a file's suffix.
     """
-    as_path = Path(os.path.expanduser(given))  # noqa: PTH111 - Path.expanduser raises for an unknown user
+    as_path = Path(_expand(given))
     if as_path.exists() and (as_path.is_absolute() or "/" in given or given[:1] in ".~" or as_path.suffix):
         return as_path.resolve()
     folder = workspace.root / kind

@@ -61,7 +61,7 @@ def _first_defect(error: ValidationError, model: type[BaseModel]) -> str:
         return f"key '{key}' is missing"
     if defect["type"] == "value_error":
         return f"key '{key}': {defect['ctx']['error']}"
-    expected = defect["msg"].replace("Input should be", "should be")
+    expected = defect["msg"].replace("Input should be", "should be").replace("a valid tuple", "a list")
     return f"key '{key}' {expected}, got {_shown(defect['input'])}"
 
 

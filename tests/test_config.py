@@ -1,5 +1,7 @@
 """A workspace knows its settings and its models, and says in one sentence what is wrong with them."""
 
+import re
+
 import pytest
 
 from orchestrator.config import (
@@ -52,8 +54,18 @@ def test_no_workspace_is_a_sentence_with_a_remedy(tmp_path):
         ("[settings]\nitem_timeout = 5", "unknown key 'settings.item_timeout'; did you mean 'item_timeout_s'?"),
         ("[settings]\nitem_timeout_s = -1", "key 'settings.item_timeout_s' should be greater than 0, got -1"),
         ("[settings]\ndisk_floor_mb = -1", "key 'settings.disk_floor_mb' should be greater than or equal to 0, got -1"),
-        ('[settings]\nimage_folders = "/data"', "key 'settings.image_folders' should be a valid tuple, got '/data'"),
-        ('[settings]\nlauncher = "srun"', "key 'settings.launcher' should be a valid tuple, got 'srun'"),
+        ('[settings]\nimage_folders = "/data"', "key 'settings.image_folders' should be a list, got '/data'"),
+        (
+            '[settings]\nimage_folders = [""]',
+            "key 'settings.image_folders': an empty text is no folder; for all of the",
+        ),
+        ('[settings]\nimage_folders = [" "]', "key 'settings.image_folders': an empty text is no folder"),
+        ('[settings]\nimage_folders = ["a\\u0000b"]', r"key 'settings.image_folders': 'a\x00b' holds a NUL"),
+        (
+            '[settings]\nimage_folders = ["~nobody-here/a"]',
+            "key 'settings.image_folders': '~nobody-here/a' begins with no user's home; for a folder of this",
+        ),
+        ('[settings]\nlauncher = "srun"', "key 'settings.launcher' should be a list, got 'srun'"),
         ("[models.mine]\nsize = 1", "key 'models': model 'mine' must say which runner it is of"),
         ("[models.mine]\nrunner = 1", "key 'models': model 'mine' must say which runner it is of"),
         ("[settings", "is not valid TOML: "),
@@ -108,25 +120,68 @@ def test_a_secret_in_the_configuration_is_refused_when_the_model_is_used(root, p
     with pytest.raises(UsageError) as caught:
         get_model(workspace, "small")
     assert str(caught.value) == (
-        "model small: put the value of 'api_key' into an environment variable and name it in the runner's `env`; "
-        "what stands here would land in every result"
+        "model small: 'api_key' would land in every result; put the secret into an environment variable or the "
+        'workspace\'s .env, and name the variable with `api_key_env = "…"`'
     )
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "variable"),
     [
-        *("api_key", "apikey", "API_KEY", "api-key", "openai_api_key", "token", "hf_token", "HF_TOKEN", "access_token"),
-        *("secret", "client_secret", "password", "db_password", "authorization", "Authorization", "secret_access_key"),
+        *((name, "api_key_env") for name in ("api_key", "API_KEY", "api-key", "apiKey", "APIKey")),
+        *((name, "hf_token_env") for name in ("hf_token", "HF_TOKEN", "hfToken", "HFToken", "hf-token")),
+        *((name, "access_token_env") for name in ("access_token", "accessToken", "Access-Token")),
+        *(
+            (name, f"{name}_env")
+            for name in ("apikey", "openai_api_key", "token", "id_token", "github_token", "hftoken")
+        ),
+        *(
+            (name, f"{name}_env")
+            for name in ("secret", "client_secret", "password", "db_password", "secret_access_key")
+        ),
+        *((name, f"{name}_env") for name in ("authorization", "auth", "proxy_auth", "api_keys", "use_auth_token")),
+        ("X-Api-Key", "x_api_key_env"),
     ],
 )
-def test_a_parameter_is_a_secret_by_its_name(name):
-    with pytest.raises(UsageError, match=f"--param: put the value of '{name}' into an environment variable"):
+def test_a_parameter_is_a_secret_by_its_name(name, variable):
+    with pytest.raises(UsageError, match=rf"--param: '{name}' would land in .* name the variable with `{variable} = "):
         refuse_secrets({"size": 1, name: "12345678"}, "--param")
-    with pytest.raises(UsageError, match=rf"put the value of 'headers\.{name}' into"):
+    with pytest.raises(UsageError, match=rf"--param: 'headers\.{name}' would land in .*`api_key_env = "):
         refuse_secrets({"headers": {name: "12345678"}}, "--param")
-    refuse_secrets({name: "1234567"}, "--param")
-    refuse_secrets({name: 12345678, "a": {name: None}}, "--param")
+    for value in (12345678, 1234.5678, ["12345678"], [1, 12345678]):
+        with pytest.raises(UsageError, match=f"'{name}"):
+            refuse_secrets({name: value}, "--param")
+    for value in ("1234567", 1234567, True, None, [], {}):
+        refuse_secrets({name: value, "a": {name: value}, "b": [{name: value}]}, "--param")
+
+
+@pytest.mark.parametrize(
+    ("params", "path"),
+    [
+        ({"servers": [{"size": 1}, {"api_key": "12345678"}]}, "servers.1.api_key"),
+        ({"a": [[{"b": {"token": 12345678}}]]}, "a.0.0.b.token"),
+        ({"base_url": "https://me:pw@example.org/v1"}, "base_url"),
+        ({"proxies": ["http://a", "socks5://:pw@b"]}, "proxies.1"),
+        ({"auth": ["somebody", "hunter2hunter2"]}, "auth.1"),
+        ({"api_key": "OPENAI_API_KEY"}, "api_key"),
+    ],
+)
+def test_a_secret_is_found_wherever_it_is(params, path):
+    with pytest.raises(UsageError, match=f"^--param: '{re.escape(path)}' would land in every result; "):
+        refuse_secrets(params, "--param")
+
+
+def test_an_address_needs_a_key_beside_it():
+    with pytest.raises(UsageError, match="name the variable with `api_key_env = "):
+        refuse_secrets({"base_url": "https://me:pw@example.org/v1"}, "--param")
+
+
+def test_parameters_nested_deeply_are_no_traceback():
+    deep: object = {"token": "12345678"}
+    for _ in range(5000):
+        deep = [deep]
+    with pytest.raises(UsageError):
+        refuse_secrets({"a": deep}, "--param")
 
 
 @pytest.mark.parametrize(
@@ -139,8 +194,17 @@ def test_a_parameter_is_a_secret_by_its_name(name):
             "tokenizer": "a/tokenizer",
         },
         {"image_token": "IMG_CONTEXT", "eos_token": "</s></s>", "pad_token_id": "12345678", "plan_token": "<|plan|>"},
+        {"image_start_token": "imgstart", "separator_token": "ASSISTANT:", "answer_token": "Answer is:"},
+        {
+            "prefix_token": "Question: ",
+            "stop_token": ["Question:"],
+            "imageToken": "IMG_CONTEXT",
+            "id_token": "<|the-id|>",
+        },
         {"key": "12345678", "api_key_env": "OPENAI_API_KEY", "secretary": "12345678", "monkey": "12345678"},
-        {"token": "", "password": None},
+        {"token_env": "HF_TOKEN_OF_MINE", "url_env": "postgres://a:b@c", "headers": {"auth_env": "12345678"}},
+        {"token": "", "password": None, "auth": "managed_identity", "use_auth_token": True},
+        {"base_url": "http://[::1]:8000/v1/@me:you", "mail": "me@example.org", "image": "registry:5000/a@sha256:0"},
     ],
 )
 def test_other_parameters_are_no_secrets(params):
