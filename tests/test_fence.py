@@ -10,8 +10,8 @@ import pytest
 from orchestrator import api
 from orchestrator.config import open_workspace
 from orchestrator.datasets import open_dataset
-from orchestrator.datasets.fence import make_fence
-from orchestrator.errors import BakeoffError
+from orchestrator.datasets.fence import Outside, make_fence
+from orchestrator.errors import BakeoffError, UsageError
 from orchestrator.images import DigestCache
 from orchestrator.results.layout import SAMPLES_NAME, predictions_path
 from orchestrator.running.snapshot import write_samples
@@ -41,14 +41,15 @@ class _Watched(DigestCache):
         return super().probe(path)
 
 
-def snapshot(root, *cells):
+def snapshot(root, *cells, notify=None):
     """Write the samples of a dataset with `cells` as image paths; return their defects and what was read."""
     rows = "".join(f'"{cell.replace(chr(34), chr(34) * 2)}",q\n' for cell in cells)
     (root / "datasets/d/annotation.csv").write_text("image_path,question\n" + rows)
     workspace = open_workspace(root)
     (root / "run").mkdir(exist_ok=True)
     with _Watched(root / "cache.sqlite") as cache:
-        write_samples(root / "run", open_dataset(workspace, "d"), None, cache, workspace.image_folders)
+        dataset = open_dataset(workspace, "d")
+        write_samples(root / "run", dataset, None, cache, workspace.image_folders, notify=notify)
     table = pq.read_table(root / "run" / SAMPLES_NAME).to_pylist()
     images = [image for row in table for image in row["images"]]
     assert all(image["sha256"] == "" for image in images if Path(image["path"]) not in cache.read)
@@ -72,11 +73,22 @@ def test_an_image_of_the_dataset_is_read(places):
     assert snapshot(places, str(places / "datasets/d/images/a.png"))[0] == [None]
 
 
+def note(root, *cells):
+    """Return what is told once about all of `cells`; None where nothing is."""
+    told = []
+    snapshot(root, *cells, notify=told.append)
+    assert len(told) <= 1
+    return told[0] if told else None
+
+
 def test_an_image_outside_is_not_read_and_said_with_the_remedy(places):
     sentence = refused(places, "../../private/passport.png")
-    assert sentence == (
-        f"{places}/private/passport.png: the image lies there, outside the dataset's folder {places}/datasets/d; if "
-        f'it may be read and handed to models, write image_folders = ["{places}/private"] under [settings] in '
+    assert f'allow it with image_folders = ["{places}/private"] under [settings] in bakeoff.toml' in sentence
+    assert sentence.startswith("…")
+    assert "passport.png lies outside the dataset's folder; allow" in sentence
+    assert sentence.endswith("in bakeoff.toml")
+    assert refused(places, "/dev/null") == (
+        '/dev/null lies outside the dataset\'s folder; allow it with image_folders = ["/dev"] under [settings] in '
         "bakeoff.toml"
     )
     assert refused(places, str(places / "private/passport.png")) == sentence
@@ -86,7 +98,7 @@ def test_an_image_outside_is_not_read_and_said_with_the_remedy(places):
 
 def test_one_image_of_several_is_enough(places):
     (sentence,), read = snapshot(places, '["images/a.png", "../../private/passport.png"]')
-    assert "passport.png: the image lies there, outside" in sentence
+    assert "passport.png lies outside" in sentence
     assert [path.name for path in read] == ["a.png"]
 
 
@@ -102,7 +114,8 @@ def test_a_link_is_followed_before_it_is_judged(places):
     (folder / "up").symlink_to("../../..")
     (folder / "inside.png").symlink_to("a.png")
     sentence = refused(places, "images/file.png")
-    assert f"images/file.png: the image leads to {places}/private/passport.png, outside" in sentence
+    assert "images/file.png leads outside the dataset's folder; allow" in sentence
+    assert sentence.endswith(f"; it leads to {places}/private/passport.png")
     assert f'image_folders = ["{places}/private"]' in sentence
     assert f"leads to {places}/private/passport.png" in refused(places, "images/up/private/passport.png")
     assert snapshot(places, "images/inside.png", "images/up/datasets/d/images/a.png")[0] == [None, None]
@@ -140,10 +153,97 @@ def test_a_lone_file_has_its_folder(places):
 @pytest.mark.parametrize("given", ["private", "./private", "{root}/private", "{root}/link", "/"])
 def test_a_folder_can_be_allowed(places, given):
     (places / "link").symlink_to("private")
-    (places / "bakeoff.toml").write_text(f'[settings]\nimage_folders = ["gone", "{given.format(root=places)}"]\n')
+    (places / "bakeoff.toml").write_text(f'[settings]\nimage_folders = ["datasets", "{given.format(root=places)}"]\n')
     assert snapshot(places, "../../private/passport.png")[0] == [None]
     if given != "/":
-        assert f'["{places}/gone", "' in refused(places, "/etc/passwd")
+        assert 'allow it with "/etc" among the image_folders under [settings]' in refused(places, "/etc/passwd")
+
+
+@pytest.mark.parametrize("given", ["gone", "/gone/scans", "bakeoff.toml", "n" * 300])
+def test_a_folder_that_is_not_there_is_said_before_a_run_of_images(places, given):
+    (places / "bakeoff.toml").write_text(f'[settings]\nimage_folders = ["private", "{given}"]\n')
+    with pytest.raises(UsageError, match=r"bakeoff\.toml: image_folders: there is no folder .*; correct it, mount it"):
+        snapshot(places, "images/a.png")
+    (places / "datasets/text.csv").write_text("question\nq\n")
+    assert open_dataset(open_workspace(places), "text").kind == "text"
+
+
+def folders(root, *names):
+    """Make an image in each of the folders `names`; return the images."""
+    for name in names:
+        (root / name).mkdir(parents=True)
+        (root / name / "a.png").touch()
+    return [str(root / name / "a.png") for name in names]
+
+
+def test_all_images_outside_are_told_once(places):
+    assert note(places, "images/a.png", "images/nothing.png", "[]") is None
+    passport, other = "../../private/passport.png", *folders(places, "other")
+    remedy = f'image_folders = ["{places}/private"] under [settings] in bakeoff.toml'
+    assert note(places, passport) == f"1 image lies outside the dataset's folder; allow it with {remedy}"
+    assert note(places, passport, "images/a.png", passport).startswith("1 image lies outside")
+    both = f'image_folders = ["{places}/other", "{places}/private"] under'
+    assert both in note(places, f'["{passport}", "{other}"]')
+    assert note(places, passport, other).startswith("2 images lie outside the dataset's folder; allow them with image")
+    (places / "bakeoff.toml").write_text('[settings]\nimage_folders = ["private"]\n')
+    assert f'allow it with "{places}/other" among the image_folders under' in note(places, passport, other)
+
+
+def test_the_folder_that_holds_them_all_is_told(places):
+    """Five hundred folders would else take five hundred rounds."""
+    cells = folders(places, *(f"private/deep/scans/{n}" for n in range(20)))
+    assert (
+        f'20 images lie outside the dataset\'s folder; allow them with image_folders = ["{places}/private/deep/scans"]'
+        in note(places, *cells)
+    )
+    assert f'["{places}/private"]' in note(places, *cells, str(places / "private/passport.png"))
+
+
+def test_folders_beside_the_dataset_are_told_each_or_as_one_where_they_are_many(places):
+    cells = folders(places, *(f"datasets/e{n}" for n in range(9)))
+    each = ", ".join(f'"{places}/datasets/e{n}"' for n in range(8))
+    assert f"image_folders = [{each}] under" in note(places, *cells[:8])
+    assert f'image_folders = ["{places}/datasets"] under' in note(places, *cells)
+    up = str(places / "datasets/up.png")
+    Path(up).touch()
+    assert f'image_folders = ["{places}/datasets"] under' in note(places, cells[0], up)
+
+
+def test_the_root_is_proposed_for_no_other_folder(places):
+    assert 'image_folders = ["/dev"] under' in note(places, "/", "/dev/null")
+
+
+def test_a_count_has_an_end(places):
+    outside = Outside()
+    for n in range(10_001):
+        outside.add(Path(f"/a/{n}/b.png"), f"/a/{n}", f"/a/{n}")
+    assert outside.describe().startswith(
+        '10,000 or more images lie outside the dataset\'s folder; allow them with image_folders = ["/a"]'
+    )
+    assert len(outside.images) == len(outside.folders) == 10_000
+
+
+def test_more_folders_than_a_line_holds_are_counted():
+    outside = Outside()
+    for n in range(12):
+        outside.add(Path(f"/{n}/a/b.png"), f"/{n}", f"/{n}/a")
+    assert outside.describe().endswith("in bakeoff.toml (and 4 more folders)")
+
+
+def test_a_link_to_a_name_in_another_encoding_is_told(places):
+    target = os.fsencode(places / "private") + b"/\xff.png"
+    try:
+        os.close(os.open(target, os.O_CREAT))
+    except OSError:
+        pytest.skip("this disk has names in UTF-8 alone")
+    (places / "datasets/d/images/file.png").symlink_to(os.fsdecode(target))
+    assert r"private/\udcff.png" in refused(places, "images/file.png")
+
+
+def test_the_remedy_stays_where_tables_cut(places):
+    folder = places / "p" / ("long-" * 40)
+    sentence = refused(places, *folders(places, str(folder.relative_to(places))))
+    assert sentence.index("image_folders = [") < 130
 
 
 HARD = {
@@ -224,7 +324,7 @@ def test_a_run_asks_the_others(workspace, tmp_path):
     outcome = api.run(models="echo", dataset="d", workspace=workspace)
     rows = {row["sample_id"]: row for row in pq.read_table(predictions_path(outcome.folder, "echo")).to_pylist()}
     assert {name: row["status"] for name, row in rows.items()} == {"a-1": "ok", "private-1": "bad_input"}
-    assert f"{tmp_path}/private.png: the image lies there, outside" in rows["private-1"]["error_message"]
+    assert "/private.png lies outside the dataset's folder; allow it" in rows["private-1"]["error_message"]
     assert outcome.models[0].error is None
 
 

@@ -1,11 +1,12 @@
 """Datasets: the one listing of their kinds, and how one is opened by name or path."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from orchestrator.config import Workspace, resource_path
+from orchestrator.config import CONFIG_NAME, Workspace, resource_path
 from orchestrator.datasets import annotation, text
 from orchestrator.datasets.sample import Box, Sample
 from orchestrator.datasets.table import SUFFIXES
@@ -56,7 +57,8 @@ class Dataset:
 def open_dataset(workspace: Workspace, given: str) -> Dataset:
     """Open the dataset `given`, a name below `datasets/` or a path, and read its first sample.
 
-    Raises UsageError where there is no such thing, BakeoffError for a defect found so far.
+    Raises UsageError where there is no such thing, or no such folder as its images may lie in; BakeoffError for a
+    defect found so far.
     """
     path = resource_path(workspace, "datasets", given)
     if path is None:
@@ -68,6 +70,8 @@ def open_dataset(workspace: Workspace, given: str) -> Dataset:
         path = path.parent
     dataset = Dataset(path.name if path.is_dir() else path.stem, path, _kind(path))
     next(iter(dataset))
+    if dataset.kind != "text":
+        _check_image_folders(workspace)
     return dataset
 
 
@@ -76,6 +80,15 @@ def list_datasets(workspace: Workspace) -> tuple[str, ...]:
     folder = workspace.root / "datasets"
     entries = sorted(folder.iterdir()) if folder.is_dir() else []
     return tuple(p.name for p in entries if p.name[0] not in "._" and (p.is_dir() or p.suffix.lower() in SUFFIXES))
+
+
+def _check_image_folders(workspace: Workspace) -> None:
+    for folder in workspace.image_folders:
+        if not os.path.isdir(folder):  # noqa: PTH112 - a Path's raises for names too long
+            raise UsageError(
+                f"{workspace.root / CONFIG_NAME}: image_folders: there is no folder {folder}; "
+                "correct it, mount it, or take it out"
+            )
 
 
 def _is_text(path: str) -> bool:

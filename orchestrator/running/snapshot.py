@@ -31,8 +31,8 @@ def write_samples(
     """Replace the run's samples by the first `limit` of `dataset` (None: all); return how many those are.
 
     Images are digested, which `cache` makes cheap the second time. A sample whose image is missing, unreadable, or
-    neither in the dataset's folder nor in one of `image_folders` is kept with a `defect`; the last is not even opened.
-    `notify` gets one sentence about all of those, with the remedy. Samples are streamed: memory does not grow with them.
+    neither in the dataset's folder nor in one of `image_folders` is kept with a `defect`; the last is not even opened,
+    and `notify` gets one sentence about all such images. Samples are streamed: memory does not grow with them.
     """
     outside = Outside()
     refuse = make_fence(dataset.folder, image_folders, outside)
