@@ -9,6 +9,7 @@ MODEL   ?= rapidocr
 DATASET ?= tiny-docs
 PROMPT  ?= question
 LIMIT   ?=
+PARAM   ?=
 RUN     ?= $(patsubst %.csv,%,$(notdir $(patsubst %/,%,$(patsubst %/annotation.csv,%,$(DATASET)))))
 
 # uv does not read pip's configuration: a folder of wheels that pip knows is handed on.
@@ -20,9 +21,9 @@ comma := ,
 help:  ## Show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-bench: $(READY)  ## Ask MODEL(s) about DATASET with PROMPT(s), score, report (LIMIT=n: only n samples)
+bench: $(READY)  ## Ask MODEL(s) about DATASET with PROMPT(s), score, report (LIMIT=n samples, PARAM=k=v)
 	@status=0; $(BIN)/bakeoff run $(foreach m,$(MODEL),--model $(m)) $(foreach p,$(PROMPT),--prompt $(p)) \
-	    --dataset "$(DATASET)" --run "$(RUN)" $(if $(LIMIT),--limit $(LIMIT)) || status=$$?; \
+	    $(foreach p,$(PARAM),--param $(p)) --dataset "$(DATASET)" --run "$(RUN)" $(if $(LIMIT),--limit $(LIMIT)) || status=$$?; \
 	  if [ $$status -ne 0 ] && [ $$status -ne 3 ]; then exit $$status; fi; \
 	  $(BIN)/bakeoff score "$(RUN)" && $(BIN)/bakeoff report "$(RUN)" && exit $$status
 
