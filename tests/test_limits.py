@@ -5,6 +5,7 @@ import math
 import random
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,8 @@ class Endpoint:
             self.admitted.append(now)
             return None
         self.refused.append(now)
+        if not inside:
+            return 60.0
         return max(inside[0] + 60 - now, 0.01) if self.window == "sliding" else begin + 60 - now
 
     async def ask(self, account, tokens=0):
@@ -193,6 +196,7 @@ def test_two_models_that_have_to_find_out_use_most_of_it_and_keep_the_pauses(tmp
     endpoint = run_virtually(run)
     print(window, tells, round(endpoint.share(15), 3), len(endpoint.refused), len(endpoint.pauses))
     assert endpoint.share(15) > (0.8 if tells else 0.6)
+    assert len(endpoint.refused) < 1.5 * len(endpoint.admitted)
     assert endpoint.sent_in_pauses() == []
 
 
@@ -217,6 +221,57 @@ def test_two_models_at_the_same_time_get_the_same_share(tmp_path):
 
     mine, other = run_virtually(run)
     assert abs(mine - other) <= 2
+
+
+@pytest.mark.parametrize("next_tokens", [None, 10, 5000])
+def test_a_cancelled_waiter_leaves_its_turn_to_the_next_of_any_process(tmp_path, next_tokens):
+    async def run(loop):
+        account, other = (make_account(loop, tmp_path, rpm=60, tpm=60_000) for _ in "ab")
+        endpoint, begin = Endpoint(loop, math.inf), loop.time()
+        await endpoint.ask(account, 1000)
+        tasks = [asyncio.ensure_future(endpoint.ask(account, 5000)) for _ in range(3)]
+        tasks += [asyncio.ensure_future(endpoint.ask(account, next_tokens)) for _ in range(next_tokens is not None)]
+        await asyncio.sleep(0.1)
+        for task in tasks[:3]:
+            task.cancel()
+        await asyncio.sleep(0)
+        await asyncio.gather(*tasks[3:])
+        await endpoint.ask(other, 10)
+        return [at - begin for at in endpoint.sent[1:]]
+
+    sent = run_virtually(run)
+    assert len(sent) == (1 if next_tokens is None else 2)
+    assert sent[0] < (6 if next_tokens == 5000 else 1.3)
+    assert sent[-1] < (12.5 if next_tokens == 5000 else 2.4)
+
+
+def test_after_two_pauses_in_a_row_one_request_at_a_time_finds_out_and_then_all_go(tmp_path):
+    async def run(loop):
+        account, endpoint = make_account(loop, tmp_path), Endpoint(loop, 0, tells=False)
+        tasks = [asyncio.ensure_future(endpoint.ask(account)) for _ in range(100)]
+        await asyncio.sleep(200)
+        refused, endpoint.rpm = len(endpoint.refused), math.inf
+        await asyncio.sleep(80)
+        return refused, [task.done() for task in tasks]
+
+    refused, done = run_virtually(run)
+    assert 20 + 16 < refused < 20 + 16 + 25
+    assert all(done)
+
+
+def test_turns_missed_in_a_pause_are_not_made_up_for_after_it(tmp_path):
+    async def run(loop):
+        accounts = [make_account(loop, tmp_path, rpm=6) for _ in "ab"]
+        endpoint = Endpoint(loop, math.inf)
+        async with accounts[0].slot(0) as slot:
+            tasks = [asyncio.ensure_future(endpoint.ask(account)) for account in accounts * 3]
+            await asyncio.sleep(1)
+            slot.limited(60.0)
+        await asyncio.gather(*tasks)
+        return endpoint.sent
+
+    sent = run_virtually(run)
+    assert all(later - first > 9.9 for first, later in pairwise(sent))
 
 
 @pytest.mark.parametrize("useless", [None, 0, 0.0, -5.0, math.inf, math.nan])

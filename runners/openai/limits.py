@@ -124,7 +124,7 @@ class Account:
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        while self._queue and self._in_flight < self.aimd.limit:
+        while self._queue and self._in_flight < self._find_limit():
             first = self._queue[0]
             if not first.future.done():
                 if wait_s := self._find_wait(first.tokens):
@@ -138,10 +138,12 @@ class Account:
         if not self._queue:
             self._drop_turn()
 
+    def _find_limit(self):
+        return 1 if pace.is_probing(self._file.read()) else self.aimd.limit
+
     def _find_wait(self, tokens):
         """Return how many seconds the first of the queue has to wait, as far as is known; take a turn for it."""
         if paused_s := self.paused_s:
-            self._drop_turn()
             return paused_s
         if not (self._rates.rpm or self._rates.tpm):
             return 0.0

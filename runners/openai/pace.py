@@ -48,12 +48,12 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """When a request may be sent, and what to take back if it is not."""
+    """When a request may be sent, what a token of it costs, and the record before and after it was taken."""
 
     at: float
-    before: float
-    after: float
     token_s: float
+    before: Record
+    after: Record
 
 
 def believe(record, now):
@@ -79,7 +79,8 @@ def take_turn(record, rates, tokens, now):
         token_s = _token_s(rates, largest)
         changes = {"largest": largest, "tokens_free": start + tokens * token_s}
     after = start + (rates.minute_s / (_FILL * rates.rpm) if rates.rpm else 0.0)
-    return record._replace(requests_free=after, **changes), Turn(start, record.requests_free, after, token_s)
+    taken = record._replace(requests_free=after, **changes)
+    return taken, Turn(start, token_s, record, taken)
 
 
 def _token_s(rates, largest):
@@ -93,13 +94,22 @@ def _token_s(rates, largest):
 
 def return_turn(record, turn, tokens):
     """Return the record without a turn that was not used; a place that others stand behind stays taken."""
-    place = {"requests_free": turn.before} if record.requests_free == turn.after else {}
-    return correct(record, turn, -tokens)._replace(**place)
+    is_last = record.requests_free == turn.after.requests_free
+    if is_last and record.tokens_free == turn.after.tokens_free:
+        names = ("requests_free", "tokens_free", "largest")
+        return record._replace(**{name: getattr(turn.before, name) for name in names})
+    record = correct(record, turn, -tokens)
+    return record._replace(requests_free=turn.before.requests_free) if is_last else record
 
 
 def correct(record, turn, tokens):
     """Return the record with so many more tokens spent than were thought."""
     return record._replace(tokens_free=record.tokens_free + tokens * turn.token_s)
+
+
+def is_probing(record):
+    """Return whether a pause was followed by another: then one request at a time finds out whether it is over."""
+    return record.episodes > 1
 
 
 def pause(record, retry_after_s, sent, now):
