@@ -77,7 +77,7 @@ def carry_out(workspace: Workspace, order: Order, notify: Notify) -> RunOutcome:
         check_space(run, kitchen.disk_floor_bytes)
         for text in _doubts(order):
             notify(Note(text))
-        asked = write_down(workspace, order, run)
+        asked = write_down(workspace, order, run, lambda text: notify(Note(text)))
         for model in order.models:
             if not interrupt.level:
                 outcomes.append(_run_model(kitchen, model, tuple(c for c in asked if c.model == model.name)))

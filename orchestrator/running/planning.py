@@ -1,6 +1,6 @@
 """Turn what a person asked for into the cells of a run, and freeze them with their samples and prompts on disk."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ def run_folder(workspace: Workspace, order: Order) -> Path:
     return workspace.results / name
 
 
-def write_down(workspace: Workspace, order: Order, run: Path) -> tuple[Cell, ...]:
+def write_down(workspace: Workspace, order: Order, run: Path, note: Callable[[str], None]) -> tuple[Cell, ...]:
     """Write samples, prompts and `run.json`, keeping what the run was asked before; return the cells of `order`."""
     asked = tuple(_cells(order))
     before = read_plan(run) if (run / PLAN_NAME).is_file() else None
@@ -60,7 +60,8 @@ def write_down(workspace: Workspace, order: Order, run: Path) -> tuple[Cell, ...
         )
     cells = merge_cells(before.cells if before else (), asked)
     with DigestCache(workspace.results / ".images.sqlite") as cache:
-        samples = write_samples(run, order.dataset, widest(cells, before), cache, workspace.image_folders)
+        limit = widest(cells, before)
+        samples = write_samples(run, order.dataset, limit, cache, workspace.image_folders, notify=note)
     write_prompts(run, order.prompts)
     plan = RunPlan(
         name=run.name,

@@ -6,7 +6,7 @@ from pathlib import Path
 from orchestrator.config import Model, Workspace
 from orchestrator.env import Env
 from orchestrator.files import disk_errors
-from orchestrator.redaction import is_secret_name
+from orchestrator.redaction import find_credentials, is_secret_name
 from orchestrator.results.layout import log_path, spill_folder
 from orchestrator.variables import read_variables
 from orchestrator.worker_life import WorkerSpec
@@ -15,13 +15,15 @@ HELLO_TIMEOUT_S = 60.0  # a launcher may queue for long first
 SHIM = Path(__file__).resolve().parent.parent / "worker.py"
 PYTHON_FLAGS = ("-I", "-u", "-X", "utf8", "-X", "faulthandler")
 
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
+
 # What a worker may see of our environment, beside the names that its manifest asks for.
 PASSED_ON = (
     *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "LANG", "LC_ALL", "LC_CTYPE", "SYSTEMROOT"),
     *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "NVIDIA_VISIBLE_DEVICES"),
     *("XDG_CACHE_HOME", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "TORCH_HOME"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
-    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+    *(*_PROXIES, "NO_PROXY", "no_proxy"),
     *("OMP_NUM_THREADS", "MKL_NUM_THREADS"),
 )
 
@@ -49,13 +51,23 @@ def make_spec(workspace: Workspace, model: Model, env: Env, run: Path) -> Worker
         load_timeout_s=manifest.load_timeout_s or settings.load_timeout_s,
         item_timeout_s=manifest.item_timeout_s or settings.item_timeout_s,
         device="cuda:0" if manifest.accelerator == "cuda" else None,
-        secrets={name: value for name, value in asked.items() if name in named or is_secret_name(name)},
+        secrets=_find_secrets(asked, named),
     )
 
 
 def worker_environment() -> dict[str, str]:
     """Return the variables of our environment that every worker gets."""
     return {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+
+
+def _find_secrets(asked: dict[str, str], named: tuple[str, ...]) -> dict[str, str]:
+    """Return what a worker must not let slip, by a name each; of a URL it is user and password."""
+    secrets = {name: value for name, value in asked.items() if name in named or is_secret_name(name)}
+    proxies = {name: os.environ.get(name, "") for name in _PROXIES}
+    urls = {name: value if "://" in value else f"http://{value}" for name, value in proxies.items()}
+    for name, value in (urls | asked).items():
+        secrets |= find_credentials(name, value)
+    return secrets
 
 
 def _named_variables(model: Model) -> tuple[str, ...]:
