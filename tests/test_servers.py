@@ -92,6 +92,21 @@ def test_a_broken_answer_is_no_answer(server, name):
         post(server, f"fault={name}")
 
 
+def test_connections_are_refused_for_a_time(server):
+    """Then the same port answers again."""
+    with pytest.raises(ConnectionResetError):
+        post(server, "fault=refuse:1")
+    refused = 0
+    while True:
+        try:
+            assert post(server, "x")[0] == 200
+            break
+        except ConnectionRefusedError:
+            refused += 1
+            time.sleep(0.02)
+    assert refused > 0
+
+
 @pytest.mark.parametrize("name", ["silence", "hang"])
 def test_a_silent_server_lets_a_client_wait(server, name):
     """Only a client's own patience ends it."""

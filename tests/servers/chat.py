@@ -74,6 +74,22 @@ class ChatServer:
         self.elsewhere = ""
         self.count = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._listener: asyncio.Server | None = None
+
+    async def listen(self, port: int) -> int:
+        """Take connections, and return the port."""
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(lambda: self.connection("main"), "127.0.0.1", port, backlog=1024)
+        return self._listener.sockets[0].getsockname()[1]
+
+    async def refuse(self, seconds: float) -> None:
+        """Refuse new connections for a time."""
+        if (listener := self._listener) is None:
+            return
+        self._listener, port = None, listener.sockets[0].getsockname()[1]
+        listener.close()
+        await asyncio.sleep(seconds)
+        await self.listen(port)
 
     def connection(self, name: str) -> Connection:
         return Connection(self.handle, name)
@@ -129,7 +145,11 @@ class ChatServer:
     async def _misbehave(self, fault: str, request: Request, answer: dict[str, Any], quota: Quota) -> None:
         try:
             await asyncio.sleep(self.options.latency_ms / 1000)
-            await faults.misbehave(fault, request, answer, self.elsewhere)
+            if fault.partition(":")[0] == "refuse":
+                request.connection.reset()
+                await self.refuse(float(fault.partition(":")[2] or 0.5))
+            else:
+                await faults.misbehave(fault, request, answer, self.elsewhere)
         except (KeyError, ValueError):
             request.connection.write(response(418, faults.error_body(f"there is no fault {fault!r}")))
         finally:
@@ -233,10 +253,10 @@ async def serve(port: int, options: Options) -> None:
         sys.stdin.buffer.read()
         loop.call_soon_threadsafe(ended.set)
 
-    main = await loop.create_server(lambda: server.connection("main"), "127.0.0.1", port, backlog=1024)
+    port = await server.listen(port)
     other = await loop.create_server(lambda: server.connection("elsewhere"), "127.0.0.1", 0)
     server.elsewhere = f"http://localhost:{other.sockets[0].getsockname()[1]}"
-    print(main.sockets[0].getsockname()[1], flush=True)
+    print(port, flush=True)
     threading.Thread(target=wait, daemon=True).start()
     await ended.wait()
 
