@@ -179,12 +179,16 @@ def main():
             images = make_workspace(Path(folder), server.url, options.images, options.in_flight)
             rounds = [measure(Path(folder), images, server, python, options) for _ in range(options.rounds)]
     if len(rounds) > 1:
-        ratio, whole, cpu = (statistics.median(column) for column in zip(*rounds, strict=True))
-        print(f"medians: ratio {ratio:.2f}, of whole processes {whole:.2f}, CPU s per 1000 requests {cpu:.2f}")
+        least, found, ratio, whole, cpu = (statistics.median(column) for column in zip(*rounds, strict=True))
+        ratios = [row[2] for row in rounds]
+        print(
+            f"medians: bare {least:,.0f}/s, ours {found:,.0f}/s, ratio {ratio:.2f} ({min(ratios):.2f} to"
+            f" {max(ratios):.2f}), of whole processes {whole:.2f}, CPU s per 1000 requests {cpu:.2f}"
+        )
 
 
 def measure(root, images, server, python, options):
-    """Time both, tell, and return the ratio of both times and our CPU seconds per 1000 requests."""
+    """Time both, tell, and return both rates, their ratio, that of whole processes, and CPU seconds per 1000."""
     count, limit = options.images, options.in_flight / options.latency_ms * 1000 if options.latency_ms else 0
     before = cpu_s(server.process.pid)
     least = bare(python, images, server.url, options.in_flight)
@@ -203,7 +207,7 @@ def measure(root, images, server, python, options):
         flush=True,
     )
     cpu = (found["cpu_s"] + found["worker_cpu_s"]) / thousands
-    return rates["ours"] / rates["bare"], least["whole_s"] / found["whole_s"], cpu
+    return rates["bare"], rates["ours"], rates["ours"] / rates["bare"], least["whole_s"] / found["whole_s"], cpu
 
 
 if __name__ == "__main__":
