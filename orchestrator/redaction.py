@@ -5,29 +5,48 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import quote_from_bytes, quote_plus
+from urllib.parse import quote_from_bytes, quote_plus, unquote
 
 SECRET_CHARS_MIN = 8  # a shorter one may stand in an innocent word
 HELD_BYTES_MAX = 8 << 10
-_WORDS = frozenset({"KEY", "APIKEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "AUTH"})
-_PLURALS = frozenset(f"{word}S" for word in _WORDS)
+CUT = "…"  # ends what was cut
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_NEEDLESS_ESCAPE = re.compile(rb"\\(?:/|u00[2-7])")
+_SECRET_END = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|AUTH)S?$")
+_SECRET_WORDS = frozenset({"PAT", "PASS", "PWD", "DSN"})
+_INNOCENT_WORDS = frozenset({"MONKEY", "DONKEY", "TURKEY", "HOCKEY", "JOCKEY", "WHISKEY"})
+_USER_INFO = re.compile(r"\s*[a-zA-Z][\w+.-]*://([^/?#\s]*?):([^/?#\s]+)@")
+_NEEDLESS_ESCAPE = re.compile(rb"\\(?:/|u(?:00[02-7]|[0-9a-fA-F]{0,3}[A-F]))")
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|-?\d[\d.eE+-]*+')  # a string or a number of JSON
+_NUMERIC = frozenset("0123456789.eE+-")
 _TRIGGERS = (b"://", b"earer", b"EARER", b"sk-", b"hf_", b"PRIVATE KEY-----")
 _BEGIN, _END = r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----", r"-----END (?:[A-Z]+ )*PRIVATE KEY-----"
 _KEY_END = re.compile(rb"-----END [A-Z ]+-----")
 _PATTERNS = (
     (re.compile(r"(?<=://)[^\s/@:'\"]*:[^\s/@'\"]+(?=@)"), "[redacted:credentials]"),
     (re.compile(r"(?i)(?<=\bbearer )\s*[\w.~+/=-]{8,}"), "[redacted:bearer]"),
-    (re.compile(r"\b(?:sk-|hf_)(?=[a-zA-Z_-]*\d)[\w-]{16,}"), "[redacted:key]"),  # no `sk-learn-like-estimators`
+    (re.compile(r"\b(?:sk-|hf_)(?=[a-zA-Z_-]{0,30}\d)[\w-]{16,}"), "[redacted:key]"),  # no `sk-learn-like-estimators`
     (re.compile(rf"{_BEGIN}.*?(?:{_END}|\Z)", re.DOTALL), "[redacted:private key]"),
 )
 
 
 def is_secret_name(name: str) -> bool:
     """Tell whether a variable holds a secret, which a word of its name says, as in `OPENAI_API_KEY`."""
-    words = {word.upper() for word in _WORD.findall(name)}
-    return not words.isdisjoint(_WORDS | _PLURALS)
+    words = {word.upper() for word in _WORD.findall(name)} - _INNOCENT_WORDS
+    if name.upper() == "PWD":  # where a shell is
+        return False
+    return not words.isdisjoint(_SECRET_WORDS) or any(map(_SECRET_END.search, words))
+
+
+def find_credentials(name: str, value: str) -> dict[str, str]:
+    """Return what is secret of a URL with user and password that stands in the variable `name`."""
+    match = _USER_INFO.match(value)
+    if match is None:
+        return {}
+    user, password = match.groups()
+    secrets = {f"{name} credentials": f"{user}:{password}"}
+    if password != user:  # else it is a word such as `postgres`
+        secrets[f"{name} password"] = unquote(password)
+    return secrets
 
 
 def redact_patterns(text: str) -> str:
@@ -42,11 +61,15 @@ class Redactor:
     """Replaces the values of `secrets`, by name, in all that passes; each of at least `SECRET_CHARS_MIN` characters.
 
     Known are a value's plain, base64 (wherever in a longer text it begins), url-encoded and JSON-escaped forms.
+    A string of JSON that is one of `kept` stays, though it is a secret, too: a message needs it.
     """
 
     secrets: Mapping[str, str] = field(repr=False)
+    kept: frozenset[str] = frozenset()
     _raw: tuple[tuple[bytes, bytes], ...] = field(init=False, repr=False)
-    _escaped: tuple[tuple[bytes, bytes], ...] = field(init=False, repr=False)
+    _escaped: tuple[bytes, ...] = field(init=False, repr=False)
+    _texts: tuple[tuple[str, str], ...] = field(init=False, repr=False)
+    _numbers: tuple[tuple[str, str], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Work out the forms of each, the longest first, lest one that begins like another leaves its rest behind."""
@@ -55,19 +78,50 @@ class Redactor:
             mark = f"[redacted:{re.sub(r'[^0-9A-Za-z_]', '_', name)}]".encode()
             for form in _forms(value):
                 raw.setdefault(form, mark)
-        escaped = {each: mark for form, mark in raw.items() for each in _escape(form)}
-        object.__setattr__(self, "_raw", _longest_first(raw))
-        object.__setattr__(self, "_escaped", _longest_first(escaped))
+        ordered = _longest_first(raw)
+        texts = tuple((form.decode("utf-8", "surrogateescape"), mark.decode()) for form, mark in ordered)
+        object.__setattr__(self, "_raw", ordered)
+        object.__setattr__(self, "_escaped", tuple(sorted({each for form in raw for each in _escape(form)})))
+        object.__setattr__(self, "_texts", texts)
+        object.__setattr__(self, "_numbers", tuple(pair for pair in texts if _NUMERIC.issuperset(pair[0])))
 
     def redact(self, data: bytes) -> bytes:
         """Return `data`, any text, with `[redacted:NAME]` in place of each secret."""
         return _replace(data, self._raw)
 
     def redact_json(self, line: bytes) -> bytes:
-        """Return `line`, a JSON text, without the secrets that its strings hold; it stays JSON."""
-        if not self._escaped:
-            return line
-        return _replace(_normalise(line) if _NEEDLESS_ESCAPE.search(line) else line, self._escaped)
+        """Return `line`, a JSON text, without the secrets that its strings and numbers hold; it stays JSON.
+
+        A number that holds one becomes a string; whatever holds none stays as it is written.
+        """
+        if self._escaped and (self._is_found(line) or _NEEDLESS_ESCAPE.search(line)):
+            return _TOKEN.sub(self._redact_token, line)
+        return line
+
+    def shorten(self, text: str, limit: int) -> str:
+        """Return at most `limit` characters; where `text` is cut, or came so, no beginning of a secret ends it."""
+        if len(text) <= limit and not text.endswith(CUT):
+            return text
+        data = text.removesuffix(CUT)[: limit - len(CUT)].encode("utf-8", "replace")
+        return data[: self.find_cut(data)].decode("utf-8", "ignore") + CUT
+
+    def _is_found(self, line: bytes) -> bool:
+        for form in self._escaped:  # noqa: SIM110 - each line of a run comes by, and this is faster
+            if form in line:
+                return True
+        return False
+
+    def _redact_token(self, match: re.Match[bytes]) -> bytes:
+        token = match[0]
+        is_string = token.startswith(b'"')
+        try:
+            text = json.loads(token.decode("utf-8", "surrogatepass")) if is_string else token.decode()
+        except ValueError:  # whoever decodes the line will say so
+            return token
+        redacted = text
+        for form, mark in self._texts if is_string else self._numbers:
+            redacted = redacted.replace(form, mark)
+        return token if redacted == text or text in self.kept else json.dumps(redacted).encode()
 
     def find_cut(self, data: bytes) -> int:
         """Return where in `data` the secret may begin of which only the rest has yet to come, or its length."""
@@ -144,14 +198,6 @@ def _escape(form: bytes) -> set[bytes]:
     text = form.decode("utf-8", "surrogateescape")
     ascii_form = json.dumps(text)[1:-1].encode()
     return {ascii_form, json.dumps(text, ensure_ascii=False)[1:-1].encode("utf-8", "surrogateescape")}
-
-
-def _normalise(line: bytes) -> bytes:
-    """Write a JSON text anew without needless escapes, which could hide a secret; no JSON stays as it is."""
-    try:
-        return json.dumps(json.loads(line), separators=(",", ":")).encode()
-    except (ValueError, RecursionError):  # whoever decodes it next will say so
-        return line
 
 
 def _longest_first(forms: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
