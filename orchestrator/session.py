@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from orchestrator import protocol
 from orchestrator.errors import BakeoffError
 from orchestrator.process import Child, spawn
 from orchestrator.protocol import Bye, Failure, Hello, LineSplitter, Loaded, Log, Message, Response, Started
-from orchestrator.redaction import Redactor
+from orchestrator.redaction import Redactor, redact_patterns
 from orchestrator.stderr_log import StderrLog
 from orchestrator.worker_life import Begun, Cause, Event, Gone, Ready, TimedOut, WorkerSpec, describe_exit
 
@@ -27,8 +27,14 @@ LOAD_HARD_S = 6 * 3600.0
 LAST_CHUNKS = 16
 UNKNOWN_IDS_MAX = 10
 REMEMBERED, REMEMBERED_CHARS = 256, 4096
+MESSAGE_CHARS = 2000
 _CLOCK_EVERY_S = 0.2
 _UNKNOWN = object()
+_WIRE_WORDS = frozenset(
+    word
+    for message in get_args(Message)
+    for word in (*message.model_fields, *get_args(message.model_fields["type"].annotation))
+).union(get_args(protocol.ErrorKind), get_args(protocol.StopReason))
 
 
 @dataclass(slots=True)
@@ -71,7 +77,7 @@ class Session:
 
     def __enter__(self) -> Self:
         """Start the worker and say hello."""
-        self.redactor = Redactor(self.spec.secrets)
+        self.redactor = Redactor(self.spec.secrets, _WIRE_WORDS)
         self._log = StderrLog(self.spec.log, self.redactor)
         with ExitStack() as on_failure:
             on_failure.callback(self._selector.close)
@@ -117,7 +123,10 @@ class Session:
         self._outgoing += line
 
     def cancel(self, identity: str) -> None:
-        """Tell the worker that nobody waits for the request any more; it answers or not."""
+        """Tell the worker that nobody waits for the request any more.
+
+        Ours answers all the same, with `transient` and "cancelled" where it has stopped the work, or never began it.
+        """
         self._say({"type": "cancel", "id": identity})
 
     def limit(self, batch_max: int) -> None:
@@ -277,7 +286,7 @@ class Session:
                 self._log.note(f"[{message.level}] {message.message}\n".encode())
             case protocol.Progress():
                 self._load_since = time.monotonic()
-                self.notify(f"{self.spec.model}: {message.phase}")
+                self.notify(f"{self.spec.model}: {redact_patterns(message.phase)}")
             case Bye() | protocol.Pong() | Hello() | Loaded():
                 pass
 
@@ -293,7 +302,8 @@ class Session:
             if len(self._answers) > REMEMBERED:
                 del self._answers[next(iter(self._answers))]
 
-    def _take_failure(self, message: Failure, events: list[Event]) -> None:
+    def _take_failure(self, failure: Failure, events: list[Event]) -> None:
+        message = self._tidy(failure)
         if message.traceback:
             self._log.note(message.traceback.encode())
         if message.id is not None:
@@ -303,6 +313,12 @@ class Session:
             events.append(self._lost("load_failed", message.message, message))
         else:
             self._log.note(f"[{message.kind}] {message.message}\n".encode())
+
+    def _tidy(self, failure: Failure) -> Failure:
+        """Return `failure` without what looks like a secret, and only then cut to a readable length."""
+        text = self.redactor.shorten(redact_patterns(failure.message), MESSAGE_CHARS)
+        trace = failure.traceback and redact_patterns(failure.traceback)
+        return failure.model_copy(update={"message": text, "traceback": trace})
 
     def _start(self, identities: list[str]) -> None:
         """Set the deadline of what is begun; saying so again moves none, or a worker could put it off for ever."""
@@ -408,7 +424,7 @@ class Session:
         timed_out: tuple[str, ...] = (),
     ) -> Gone:
         """End the worker, whatever it does, and give back every request: the one way out of the session."""
-        self._child.kill(KILL_S)
+        is_dead = self._child.kill(KILL_S)
         self._read_last_words()
         self._state = "gone"
         suspects = tuple(i for i, deadline in self._flights.items() if deadline is not None)
@@ -416,7 +432,15 @@ class Session:
         self._flights.clear()
         if cause in {"crashed", "load_failed", "protocol"} and error is None and (words := self._log.last_line()):
             reason = f"{reason}; its last words: {words}"
+        if not is_dead:
+            reason = f"{reason}; {self._tell_survival()}"
         return Gone(reason, cause, suspects, timed_out, waiting, error)
+
+    def _tell_survival(self) -> str:
+        who = "what it started" if self._child.has_exited() else "it"
+        words = f"{who} could not be killed within {KILL_S:g} s"
+        self._log.note(f"[bakeoff] {words}\n".encode())
+        return words
 
     def _read_last_words(self) -> None:
         with suppress(OSError):

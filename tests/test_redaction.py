@@ -4,6 +4,7 @@ import base64
 import itertools
 import json
 import sys
+import time
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -11,8 +12,17 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from orchestrator.redaction import HELD_BYTES_MAX, RedactedStream, Redactor, is_secret_name, redact_patterns
-from orchestrator.session import Session
+from orchestrator import worker
+from orchestrator.protocol import decode
+from orchestrator.redaction import (
+    HELD_BYTES_MAX,
+    RedactedStream,
+    Redactor,
+    find_credentials,
+    is_secret_name,
+    redact_patterns,
+)
+from orchestrator.session import MESSAGE_CHARS, Session
 from orchestrator.stderr_log import StderrLog
 from tests.workers import ask, load, receive, send, spec_of
 
@@ -107,6 +117,109 @@ def test_a_load_that_fails_tells_no_secret(workspace, canary):
     assert_clean(spec.log.read_bytes(), canary)
 
 
+def fail(secret, text):
+    """Return what is told, message and traceback, of a request that fails with `text`."""
+    redactor = Redactor({"CANARY_API_KEY": secret})
+    failure = decode(redactor.redact_json(worker.error_line("a", ValueError(text))))
+    return redactor.shorten(failure.message, MESSAGE_CHARS), failure.traceback
+
+
+@pytest.mark.parametrize("secret", [PLAIN, CANARY.replace(" ", "-")])
+@pytest.mark.parametrize("edge", [MESSAGE_CHARS, worker.MESSAGE_CHARS, 40_000])
+def test_no_piece_of_a_secret_is_left_where_an_error_is_cut(secret, edge):
+    pieces = [secret[start : start + 3] for start in range(len(secret) - 2)]
+    for before in range(edge - 2 * len(secret), edge + 5):
+        text = "." * before + secret
+        for whole in (text, text + "." * 20_000, text + "." * (worker.TRACEBACK_CHARS - 60 - before % 60)):
+            for told in fail(secret, whole):
+                assert not [piece for piece in pieces if piece in told], before
+
+
+def test_an_error_that_shrinks_below_its_cut_ends_without_the_beginning_of_a_secret():
+    secret = PLAIN * 50
+    for before in range(0, len(secret), 7):
+        message, _ = fail(secret, "." * before + 25 * f"{secret} ")
+        assert "[redacted:CANARY_API_KEY]" in message
+        assert len(message) < MESSAGE_CHARS
+        assert PLAIN[:3] not in message
+        assert message.endswith("…")
+
+
+def test_what_an_error_says_is_whole_where_nothing_is_cut():
+    assert fail(PLAIN, "." * 1900 + PLAIN[:5])[0] == f"ValueError: {'.' * 1900}{PLAIN[:5]}"
+
+
+PROXY = "http://alice:hunter2@proxy.example:8080"
+SAYS = """
+import os
+
+def load(params):
+    if params.get("fail"):
+        generate(None, None)
+
+def generate(state, request):
+    raise ConnectionError(f"cannot connect to proxy {os.environ.get('HTTPS_PROXY')} with Bearer abcdefgh12345678")
+"""
+
+
+def test_what_looks_like_a_secret_is_taken_from_errors(workspace, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", PROXY.replace("alice", "al"))  # too short to be known by its value
+    (workspace.root / "runners" / "echo" / "runner.py").write_text(SAYS)
+    with Session(spec_of(workspace, "echo")) as session:
+        load(session)
+        failure = ask(session, "a")["a"]
+    with Session(spec_of(workspace, "echo", {"fail": True})) as session:
+        (gone,) = receive(session)
+    for text in (failure.message, failure.traceback, str(gone)):
+        assert "@proxy.example:8080 with Bearer [redacted:bearer]" in text
+        assert "hunter2" not in text
+
+
+def test_what_looks_like_a_secret_is_taken_from_news(workspace):
+    news = {"type": "progress", "phase": f"through {PROXY}"}, {"type": "log", "message": f"through {PROXY}"}
+    lines = [*map(json.dumps, news), '{"type":"loaded"}']
+    spec, told = spec_of(workspace, "garbage"), []
+    with Session(replace(spec, argv=(*spec.argv, json.dumps({"loaded": lines}))), notify=told.append) as session:
+        load(session)
+    assert told == ["garbage: through http://[redacted:credentials]@proxy.example:8080"]
+    assert "[info] through http://[redacted:credentials]@proxy.example:8080\n" in spec.log.read_text()
+
+
+def test_user_and_password_of_a_proxy_are_secrets(workspace, monkeypatch):
+    monkeypatch.setenv("https_proxy", "alice:hunter2-and-more@proxy.example:8080")
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:8080")
+    secrets = spec_of(workspace, "leaky").secrets
+    assert secrets == {
+        "https_proxy credentials": "alice:hunter2-and-more",
+        "https_proxy password": "hunter2-and-more",
+    }
+    told = Redactor(secrets).redact(b"alice:hunter2-and-more, hunter2-and-more")
+    assert told == b"[redacted:https_proxy_credentials], [redacted:https_proxy_password]"
+
+
+def test_user_and_password_of_a_url_are_secrets(workspace, monkeypatch):
+    monkeypatch.setenv("TESSDATA_PREFIX", "postgres://me:pa%2Fss-word@host/db")
+    secrets = spec_of(workspace, "leaky").secrets
+    assert secrets == {"TESSDATA_PREFIX credentials": "me:pa%2Fss-word", "TESSDATA_PREFIX password": "pa/ss-word"}
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("mongodb+srv://u:p@a,b/db?x=y@z", ["u:p", "p"]),
+        ("redis://:pass@host", [":pass", "pass"]),
+        ("http://u:p@ss@host", ["u:p@ss", "p@ss"]),
+        ("postgres://postgres:postgres@host", ["postgres:postgres"]),
+        ("https://host:80/a@b", []),
+        ("https://user@host", []),
+        ("/usr/lib:a@b", []),
+        ("", []),
+    ],
+)
+def test_the_credentials_of_a_url_are_found(value, found):
+    assert list(find_credentials("X", value).values()) == found
+
+
 def test_noise_before_the_hello_tells_no_secret(workspace, canary):
     spec = spec_of(workspace, "leaky")
     launcher = workspace.root / "launcher.sh"
@@ -151,11 +264,88 @@ def test_a_line_of_json_stays_json_and_holds_no_secret(secret, around, is_ascii,
     assert "[redacted:KEY]" in text
 
 
+NUMBERS = st.integers(-(10**30), 10**30) | st.floats(allow_nan=False, allow_infinity=False)
+LEAVES = st.none() | st.booleans() | NUMBERS | st.text()
+
+
+def nest(leaves):
+    return st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=12)
+
+
+def walk(value):
+    """Yield every string, key and number of a JSON value as text."""
+    if isinstance(value, dict | list):
+        for inner in [*value, *value.values()] if isinstance(value, dict) else value:
+            yield from walk(inner)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)
+
+
+@given(SECRETS | st.integers(10**7, 10**9).map(str), st.data(), st.booleans())
+def test_nested_json_stays_json_and_holds_no_secret(secret, data, is_ascii):
+    around = st.tuples(st.text(max_size=3), st.just(secret), st.text(max_size=3)).map("".join)
+    number = [st.just(int(secret))] if secret.isascii() and secret.isdigit() and secret[0] != "0" else []
+    value = data.draw(nest(st.one_of(LEAVES, around, *number)))
+    line = json.dumps({"info": value, secret: 1}, ensure_ascii=is_ascii).encode()
+    redactor = Redactor({"KEY": secret})
+    redacted = json.loads(redactor.redact_json(line))
+    assert "[redacted:KEY]" in redacted
+    assert not [text for text in walk(redacted) if secret in text]
+
+
+@given(nest(LEAVES))
+def test_json_without_a_secret_stays_as_it_is(value):
+    redactor = Redactor({"KEY": PLAIN})
+    line = json.dumps({"info": value, "text": "\\/"}).encode()
+    assert redactor.redact_json(line) == line
+    with_secret = json.dumps({"info": value, "text": PLAIN}).encode()
+    assert json.loads(redactor.redact_json(with_secret)) == {"info": value, "text": "[redacted:KEY]"}
+
+
+def test_beside_a_secret_all_else_stays_as_it_is_written():
+    line = b'{"a":"SECRET","b":"\\ud83d \\/","c":%b,"d":1e400,"e":NaN,"f":%b1%b}'
+    line %= (b"9" * 5000, b"[" * 900, b"]" * 900)
+    redactor = Redactor({"KEY": PLAIN})
+    assert redactor.redact_json(line.replace(b"SECRET", PLAIN.encode())) == line.replace(b"SECRET", b"[redacted:KEY]")
+
+
+@pytest.mark.parametrize("line", [b'{"a":"%b', b'{"a":"\\x%b"}', b'"\xff%b"', b"%b"])
+def test_a_line_that_is_no_json_stays_for_the_decoder_to_refuse(line):
+    line %= PLAIN.encode()
+    assert Redactor({"KEY": PLAIN}).redact_json(line) == line
+
+
+def test_a_number_that_is_a_secret_becomes_a_text(workspace, monkeypatch):
+    monkeypatch.setenv("CANARY_API_KEY", "20240101")
+    answer = {"type": "response", "id": "ID", "text": "on 20240101", "latency_s": 0, "info": {"date": 20240101}}
+    spec = spec_of(workspace, "leaky")
+    argv = (*spec_of(workspace, "garbage").argv, json.dumps({"answers": [json.dumps(answer)]}))
+    with Session(replace(spec, argv=argv)) as session:
+        load(session)
+        told = ask(session, "a")["a"]
+    assert (told.text, told.info) == ("on [redacted:CANARY_API_KEY]", {"date": "[redacted:CANARY_API_KEY]"})
+
+
+def test_a_secret_that_is_a_word_of_the_wire_does_not_cut_it(workspace, monkeypatch):
+    monkeypatch.setenv("CANARY_API_KEY", "response")
+    with Session(spec_of(workspace, "leaky")) as session:
+        load(session)
+        assert ask(session, "text")["text"].text == "before [redacted:CANARY_API_KEY] after"
+
+
 def test_needless_escapes_hide_nothing():
     redactor = Redactor({"KEY": "abc/def=gh"})
     for line in (b'{"text":"abc\\/def=gh"}', b'{"text":"\\u0061bc/def\\u003dgh"}'):
         assert json.loads(redactor.redact_json(line)) == {"text": "[redacted:KEY]"}
     assert redactor.redact_json(b'{"text":"\\/') == b'{"text":"\\/'
+    for secret, line in (("gr\xfc\xdfe-an-alle", b'"gr\\u00FC\\u00DFe-an-alle"'), ("two\nlines", b'"two\\u000alines"')):
+        assert Redactor({"KEY": secret}).redact_json(line) == b'"[redacted:KEY]"'
+
+
+def test_keys_without_end_are_looked_through_in_little_time():
+    start = time.monotonic()
+    redact_patterns("sk-" * 100_000)
+    assert time.monotonic() - start < 3
 
 
 def test_of_two_secrets_that_begin_alike_neither_leaves_a_rest():
@@ -234,6 +424,8 @@ def test_the_log_keeps_every_other_byte(tmp_path):
         "PROXY_AUTH",
         "apiKey",
         "APIKEY",
+        *("PGPASSWORD", "HFTOKEN", "APITOKEN", "SECRETKEY", "ACCESSKEY", "PRIVATEKEY", "GITHUB_PAT", "PASSPHRASE"),
+        *("SSH_PASSPHRASE", "SENTRY_DSN", "MYSQL_PWD", "DB_PASS", "GOOGLE_OAUTH", "apitoken", "githubToken", "KEYS"),
     ],
 )
 def test_a_secret_is_known_by_a_word_of_its_name(name):
@@ -241,7 +433,11 @@ def test_a_secret_is_known_by_a_word_of_its_name(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["TESSDATA_PREFIX", "MONKEY_PATH", "TOKENIZERS_PARALLELISM", "AUTHOR", "KEYBOARD", "HOME", ""]
+    "name",
+    [
+        *("TESSDATA_PREFIX", "MONKEY_PATH", "TOKENIZERS_PARALLELISM", "AUTHOR", "KEYBOARD", "HOME", ""),
+        *("PWD", "OLDPWD", "PATH", "PATTERN", "BYPASS_CACHE", "COMPASS", "TURKEY"),
+    ],
 )
 def test_other_variables_are_none(name):
     assert not is_secret_name(name)

@@ -416,6 +416,13 @@ def test_garbage_on_the_wire_ends_the_worker(workspace, answer, reason):
     assert gone.waiting == ("b",)
 
 
+def test_what_any_worker_says_of_an_error_is_cut(workspace):
+    error = json.dumps({"type": "error", "id": "ID", "kind": "bug", "message": "x" * 100_000})
+    with Session(garbage(workspace, answers=[error])) as session:
+        load(session)
+        assert ask(session, "a")["a"].message == "x" * (module.MESSAGE_CHARS - 1) + "…"
+
+
 def test_a_line_without_end_is_given_up(workspace):
     with Session(garbage(workspace, answers=["LONG"])) as session:
         load(session)
@@ -512,6 +519,26 @@ def test_a_worker_that_ignores_everything_is_killed(workspace, monkeypatch):
         assert (gone.cause, gone.reason) == ("closed", "it would not end and was killed")
         assert (gone.suspects, gone.waiting) == (("hang",), ("b",))
         assert session._child.wait(0) == -signal.SIGKILL
+
+
+def test_a_worker_that_cannot_be_killed_is_told(workspace, monkeypatch):
+    monkeypatch.setattr(module, "KILL_S", 0.1)
+    monkeypatch.setattr("orchestrator.process._find_left", lambda *_: [2**22 + 1])  # one that never ends
+    spec = spec_of(workspace, "echo")
+    with Session(spec) as session:
+        load(session)
+        gone = session.abandon("it is of no use")
+    assert gone.reason.endswith("; what it started could not be killed within 0.1 s")
+    assert "[bakeoff] what it started could not be killed within 0.1 s\n" in spec.log.read_text()
+
+
+def test_a_stuck_worker_is_told(workspace, monkeypatch):
+    monkeypatch.setattr(module.Child, "kill", lambda *_: False)
+    with Session(spec_of(workspace, "echo")) as session:
+        load(session)
+        gone = session.abandon("it is of no use")
+        assert gone.reason.endswith("it is of no use; it could not be killed within 2 s")
+        monkeypatch.undo()
 
 
 def test_closing_twice_does_nothing(workspace):
