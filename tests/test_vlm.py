@@ -67,7 +67,6 @@ def answers(kitchen, tmp_path_factory):
     def of(family):
         if family not in said:
             folder = tmp_path_factory.mktemp(family)
-            call(kitchen, family, "build.py", family, folder / "tiny")
             said[family] = call(kitchen, family, "ask.py", RUNNERS / family, folder / "tiny", folder)
         return said[family]
 
@@ -136,8 +135,10 @@ def test_sampling_is_passed_through_and_a_seed_repeats_it(answers, family):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_prompt_that_holds_an_image_token_is_refused(answers, family):
+def test_what_a_family_cannot_take_is_bad_input(answers, family):
+    """A prompt that holds the token of an image, and an image too thin for a grid of patches."""
     assert answers(family)["placeholder"]["kind"] == "bad_input"
+    assert answers(family)["thin"]["kind"] == "bad_input"
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -240,6 +241,17 @@ def test_what_the_hub_refuses_is_one_sentence(kitchen, tmp_path, runner, status,
     assert words in said["sentence"]
     assert "\n" not in said["sentence"]
     assert len([path for path in asked if "org/tiny" in path]) == 1
+
+
+def test_damaged_weights_are_one_sentence(kitchen, tmp_path):
+    shutil.copytree(COLOURS, tmp_path / "half")
+    with (tmp_path / "half" / "model.safetensors").open("r+b") as file:
+        file.truncate(300_000)
+    params = {"checkpoint": str(tmp_path / "half")}
+    outcome = api.run(models=["colours"], dataset="squares", name="half", params=params, workspace=kitchen)
+    (model,) = outcome.models
+    assert "'half' cannot be loaded: " in model.error
+    assert "\n" not in model.error
 
 
 @pytest.mark.parametrize("environment", [{"HF_ENDPOINT": "http://127.0.0.1:9"}, {"HF_HUB_OFFLINE": "1"}])

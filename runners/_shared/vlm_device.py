@@ -6,6 +6,7 @@ from params import require
 from transformers.utils import is_flash_attn_2_available
 from vlm_memory import Device
 
+FULL = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)  # its place before torch 2.5
 _CUDA_OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation, which leaves the device usable
 
 
@@ -53,10 +54,9 @@ def loading_options(device, dtype, attention):
 def describe_device():
     """Return how this torch tells a full device and a lost one, and how it gives memory back."""
     lost_error = getattr(torch, "AcceleratorError", ())  # since torch 2.8
-    full_error = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)
 
     def is_full(error):
-        return isinstance(error, full_error) or getattr(error, "error_code", None) == _CUDA_OUT_OF_MEMORY
+        return isinstance(error, FULL) or getattr(error, "error_code", None) == _CUDA_OUT_OF_MEMORY
 
     def is_lost(error):
         return isinstance(error, lost_error) or (isinstance(error, RuntimeError) and not _is_cuda_usable())

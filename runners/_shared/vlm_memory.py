@@ -64,7 +64,7 @@ def ask_in_parts(ask, items, device, portion):
         device.free()
         if size == 1:
             raise OutOfMemory(
-                "the device has too little memory for one request: lower max_pixels, or use a smaller model"
+                "the device has too little memory for one request: shrink its images, or pick a smaller model"
             )
         portion.shrink(size)
     if not was_full:

@@ -2,31 +2,36 @@
 
 import torch
 import transformers
+from pages import BadInputError
+from safetensors import SafetensorError
 from vlm_checkpoint import CheckpointError
-from vlm_device import choose_attention, choose_device, choose_dtype, describe_device, loading_options
+from vlm_device import FULL, choose_attention, choose_device, choose_dtype, describe_device, loading_options
+from vlm_memory import OutOfMemory
 
 __all__ = ["describe_device", "describe_model", "generate", "open_model", "prepare"]
 
 
-def open_model(checkpoint, class_name, values):
+def open_model(checkpoint, class_name, values, tokenizer):
     """Return the model on its device, ready to generate by what a request says alone."""
     device = choose_device(values["device"])
     dtype = choose_dtype(values["dtype"], device)
-    attention = choose_attention(values["attention"], device, dtype)
-    model_class = getattr(transformers, class_name)
+    options = loading_options(device, dtype, choose_attention(values["attention"], device, dtype))
     try:
-        model = model_class.from_pretrained(
-            checkpoint.folder,
-            local_files_only=True,
-            trust_remote_code=values["trust_remote_code"],
-            **loading_options(device, dtype, attention),
+        model = getattr(transformers, class_name).from_pretrained(
+            checkpoint.folder, local_files_only=True, trust_remote_code=values["trust_remote_code"], **options
         )
-    except (OSError, ImportError, ValueError) as error:  # files missing, flash-attn not installed, no such attention
-        raise CheckpointError(f"'{checkpoint.name}' cannot be loaded: {error}") from error
+    except (OSError, ImportError, ValueError, SafetensorError) as error:  # no weights, damaged ones, no such attention
+        reason = str(error).strip().partition("\n")[0]
+        raise CheckpointError(f"'{checkpoint.name}' cannot be loaded: {reason}") from error
+    except FULL as error:
+        remedy = "pick a smaller model, or spread it over several GPUs with --param device=split"
+        raise OutOfMemory(f"the weights of '{checkpoint.name}' do not fit on {device}: {remedy}") from error
     own = model.generation_config
     # Its other values (temperature 0.01, a penalty of 1.05 ...) would be mixed with the request's, unseen.
     model.generation_config = transformers.GenerationConfig(
-        bos_token_id=own.bos_token_id, eos_token_id=own.eos_token_id, pad_token_id=own.pad_token_id
+        bos_token_id=own.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id if own.eos_token_id is None else own.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
     )
     return model.eval()
 
@@ -40,18 +45,20 @@ def describe_model(model):
 def prepare(processor, prompts, images, image_options):
     """Return the tensors for a batch of prompts; `images` are those of all prompts, in order."""
     options = {"images_kwargs": image_options} if image_options and images else {}
-    return processor(text=prompts, images=images or None, padding=True, return_tensors="pt", **options)
+    try:
+        return processor(text=prompts, images=images or None, padding=True, return_tensors="pt", **options)
+    except ValueError as error:  # too thin to be cut into patches, for one
+        raise BadInputError(f"the images cannot be prepared for this model: {error}") from error
 
 
 def generate(model, processor, inputs, options, seed):
     """Return text, stop_reason, input_tokens and output_tokens for each row of `inputs`; padding is not counted."""
     asked = inputs["attention_mask"].sum(dim=1).tolist()
-    pad = processor.tokenizer.pad_token_id
     with torch.inference_mode():
         moved = inputs.to(model.device, dtype=model.dtype)  # whole numbers keep theirs
         if options["do_sample"]:
             torch.manual_seed(seed)
-        sequences = model.generate(**moved, **options, pad_token_id=pad)
+        sequences = model.generate(**moved, **options)
     rows = sequences[:, inputs["input_ids"].shape[1] :].tolist()
     ends = _end_tokens(model)
     return [

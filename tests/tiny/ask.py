@@ -1,5 +1,7 @@
 """Ask a runner about drawn squares in several ways: `python ask.py RUNNER CHECKPOINT FOLDER`, by its env's Python.
 
+A tiny checkpoint of the runner's family is made there first if there is none.
+
 Prints one JSON object: for each way, the tokens of every answer up to its end. The runner is used as a worker does,
 through load and generate_batch alone; tokens are overheard from the model's own generate.
 """
@@ -11,6 +13,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import build
 import torch
 from PIL import Image, ImageDraw
 
@@ -24,11 +27,14 @@ PAGES = (((96, 64), "red"), ((150, 200), "green"), ((64, 128), "blue"), ((220, 9
 
 
 def main(runner_folder, checkpoint, folder):
+    if not Path(checkpoint).exists():
+        build.main(Path(runner_folder).name, checkpoint)
     module, params = load_runner(Path(runner_folder))
     params |= {"checkpoint": checkpoint, "max_new_tokens": 12, "device": "cpu"}
     images = [str(draw(Path(folder) / f"{i}.png", *page)) for i, page in enumerate(PAGES)]
+    thin = str(draw(Path(folder) / "thin.png", (900, 2), "white"))
     state = module.load(params)
-    ways = make_ways(images, params)
+    ways = {**make_ways(images, params), "thin": [[make_request("What is it?", [thin], params)]]}
     said = {name: ask(module, state, batches) for name, batches in ways.items()}
     said["starved"] = ask(module, replace_model(state, starved, most=2), ways["batched"])
     said["starved at one"] = ask(module, replace_model(state, starved, most=0), ways["batched"])
@@ -47,7 +53,7 @@ def make_ways(images, params):
         make_request(QUESTIONS[2], images[3:], params, system="Answer like a pirate."),
     ]
     differing = [with_params(r, max_new_tokens=n) for r, n in zip(requests, (3, 12, 3, 12), strict=True)]
-    sampled = [with_params(r, temperature=1.0, top_p=0.9, top_k=50, seed=7) for r in requests]
+    sampled = [with_params(r, temperature=1.0, top_p=0.9, seed=7) for r in requests]
     return {
         "batched": [requests],
         "alone": alone(requests),
@@ -57,7 +63,7 @@ def make_ways(images, params):
         "differing": [differing],
         "sampled": [sampled],
         "sampled again": [sampled],
-        "sampled otherwise": [[with_params(r, seed=8) for r in sampled]],
+        "sampled otherwise": [[with_params(r, top_k=50, seed=8) for r in sampled]],
         "penalised": [[with_params(r, repetition_penalty=5.0) for r in requests]],
         "shrunk": [[with_params(r, min_pixels=1, max_pixels=6 * 28 * 28) for r in requests]],
         "unshrinkable": [[with_params(requests[0], min_pixels=9000, max_pixels=8000)]],
@@ -131,7 +137,8 @@ def load_runner(folder):
 
 def draw(path, size, colour):
     page = Image.new("RGB", size, "white")
-    ImageDraw.Draw(page).rectangle([8, 8, size[0] - 20, size[1] - 20], fill=colour)
+    if min(size) > 40:
+        ImageDraw.Draw(page).rectangle([8, 8, size[0] - 20, size[1] - 20], fill=colour)
     page.save(path)
     return path
 
