@@ -130,7 +130,7 @@ def test_no_piece_of_a_secret_is_left_where_an_error_is_cut(secret, edge):
     pieces = [secret[start : start + 3] for start in range(len(secret) - 2)]
     for before in range(edge - 2 * len(secret), edge + 5):
         text = "." * before + secret
-        for whole in (text, text + "." * 20_000, text + "." * (worker.TRACEBACK_CHARS - 60 - before % 60)):
+        for whole in (text, text + "." * 20_000, text + "." * (worker.TRACEBACK_CHARS - before % 40)):
             for told in fail(secret, whole):
                 assert not [piece for piece in pieces if piece in told], before
 
