@@ -127,6 +127,9 @@ def test_tokens_are_given_back_even_behind_others():
     second, _ = pace.take_turn(first, rates, 10, EPOCH)
     back = pace.return_turn(second, turn, 5000)
     assert second.tokens_free - back.tokens_free == pytest.approx(5000 * turn.token_s)
+    assert back.requests_free == second.requests_free
+    corrected = pace.return_turn(pace.correct(first, turn, 7), turn, 5000)
+    assert corrected.requests_free == pace.Record().requests_free
 
 
 @given(st.floats(0.01, 800), st.integers(0, 10))
