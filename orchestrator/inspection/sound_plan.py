@@ -6,14 +6,15 @@ from pathlib import Path
 
 from orchestrator.errors import BakeoffError
 from orchestrator.identity import canonical
-from orchestrator.inspection.sound_rows import Check, read_whole
+from orchestrator.inspection.sound_rows import NEWER, Check, find_rewriting, is_newer, read_whole, unsound
 from orchestrator.results.layout import PLAN_NAME, PROMPTS_NAME, SAMPLES_NAME
+from orchestrator.results.parquet import ParquetReader
 from orchestrator.results.plan import RunPlan, read_plan
 from orchestrator.results.schema import PROMPTS, SAMPLES
 
 _PLAN_REMEDY = "move it away and give the run's commands again: what is answered is not asked again"
-_PROMPTS_REMEDY = "restore it from a copy; or move it away and run again, which keeps the answers to the prompts of now"
-_SAMPLES_REMEDY = "move it away, and the same `bakeoff run` writes it anew"
+_PROMPTS_REMEDY = "move it away and restore it from a copy, or run again, which keeps the answers to the prompts of now"
+_SAMPLES_REMEDY = "move it away and give the same `bakeoff run` again, which writes it anew"
 
 
 def check_plan(run: Path) -> tuple[RunPlan | None, Check]:
@@ -25,8 +26,8 @@ def check_plan(run: Path) -> tuple[RunPlan | None, Check]:
         plan = read_plan(run)
     except BakeoffError as error:
         told = str(error).removeprefix(f"{path}: ")
-        is_newer = "upgrade" in told  # then it is whole
-        return None, Check(path, "unreadable", told if is_newer else f"{told}; {_PLAN_REMEDY}")
+        newer = Check(path, NEWER, note=f"{told}; the rest of the run was tried without it")
+        return None, newer if is_newer(told) else Check(path, "unreadable", f"{told}; {_PLAN_REMEDY}")
     return plan, Check(path, f"{len(plan.cells)} cells")
 
 
@@ -35,10 +36,12 @@ def check_samples(run: Path, plan: RunPlan | None) -> Check:
     path = run / SAMPLES_NAME
     ids: Counter[str | None] = Counter()
     try:
-        for batch in read_whole(path, SAMPLES, _SAMPLES_REMEDY):
-            ids.update(batch["id"].to_pylist())
+        with ParquetReader(path, SAMPLES, _SAMPLES_REMEDY) as file:
+            for batch in read_whole(file):
+                ids.update(batch["id"].to_pylist())
+            note = find_rewriting(file)
     except BakeoffError as error:
-        return Check(path, "damaged", str(error).removeprefix(f"{path}: "))
+        return unsound(path, error, _SAMPLES_REMEDY)
     state = f"{ids.total()} samples"
     if None in ids:
         return Check(path, state, f"has samples without an id; {_SAMPLES_REMEDY}")
@@ -46,16 +49,18 @@ def check_samples(run: Path, plan: RunPlan | None) -> Check:
         return Check(path, state, f"has {ids.total() - len(ids)} samples twice; {_SAMPLES_REMEDY}")
     if plan and plan.samples != ids.total():
         return Check(path, state, f"has {ids.total()} samples, the plan says {plan.samples}; {_SAMPLES_REMEDY}")
-    return Check(path, state)
+    return Check(path, state, note=note)
 
 
 def check_prompts(run: Path, plan: RunPlan | None) -> Check:
     """Read all prompts, digest each again, and look whether those of the plan are there."""
     path = run / PROMPTS_NAME
     try:
-        rows = [row for batch in read_whole(path, PROMPTS, _PROMPTS_REMEDY) for row in batch.to_pylist()]
+        with ParquetReader(path, PROMPTS, _PROMPTS_REMEDY) as file:
+            rows = [row for batch in read_whole(file) for row in batch.to_pylist()]
+            note = find_rewriting(file)
     except BakeoffError as error:
-        return Check(path, "damaged", str(error).removeprefix(f"{path}: "))
+        return unsound(path, error, _PROMPTS_REMEDY)
     for row in rows:
         if hashlib.sha256(canonical([row["text"], row["system"]]).encode()).hexdigest() != row["sha256"]:
             return Check(
@@ -64,4 +69,4 @@ def check_prompts(run: Path, plan: RunPlan | None) -> Check:
     there = {row["sha256"] for row in rows}
     lost = [cell.prompt for cell in plan.cells if cell.prompt_sha256 not in there] if plan else []
     damage = f"lacks the prompt '{lost[0]}' of the plan; {_PROMPTS_REMEDY}" if lost else None
-    return Check(path, f"{len(rows)} prompts", damage)
+    return Check(path, f"{len(rows)} prompts", damage, note)

@@ -15,6 +15,7 @@ from orchestrator.results.journal import JournalReader
 from orchestrator.results.parquet import ParquetReader
 from orchestrator.results.schema import ANSWER_STATUSES, FINAL_STATUSES, PREDICTIONS, SCORES
 
+NEWER = "newer"
 _NO_KEYS = keysets.joined([])
 _STATUSES = FINAL_STATUSES | {"error", "timeout", "crashed", "lost", "cancelled"}
 _PREDICTIONS_REMEDY = "move it away and run again, what it answered is then asked again"
@@ -24,7 +25,8 @@ _PREDICTIONS_REMEDY = "move it away and run again, what it answered is then aske
 class Check:
     """A file that was looked at: what it holds, and a sentence on its damage or on something to know.
 
-    `keys` are those of its rows, where they could be read.
+    One of a newer bakeoff cannot be tried, which is no damage: its state is `NEWER`, and a note says so. `keys` are
+    those of the rows, where they could be read.
     """
 
     path: Path
@@ -37,14 +39,15 @@ class Check:
 def check_predictions(path: Path) -> Check:
     """Read the whole Parquet file of a model's predictions: its columns, and that each key is there once."""
     model = path.stem if path.parent.name == "predictions" else None
-    batches = read_whole(path, PREDICTIONS, _PREDICTIONS_REMEDY)
     try:
-        keys, rows, wrong = _read(batches, lambda batch: _wrong_prediction(batch, model))
+        with ParquetReader(path, PREDICTIONS, _PREDICTIONS_REMEDY) as file:
+            keys, rows, wrong = _read(read_whole(file), lambda batch: _wrong_prediction(batch, model))
+            note = find_rewriting(file)
     except BakeoffError as error:
-        return Check(path, "damaged", str(error).removeprefix(f"{path}: "))
+        return unsound(path, error, _PREDICTIONS_REMEDY)
     if not wrong and not keysets.are_distinct(keys):
         wrong = f"{rows - len(np.unique(keys))} of {rows} rows have a key that is there already"
-    return Check(path, f"{rows} rows", f"{wrong}; {_PREDICTIONS_REMEDY}" if wrong else None, keys=keys)
+    return Check(path, f"{rows} rows", f"{wrong}; {_PREDICTIONS_REMEDY}" if wrong else None, note, keys)
 
 
 def check_journal(path: Path, *, is_growing: bool) -> Check:
@@ -57,7 +60,7 @@ def check_journal(path: Path, *, is_growing: bool) -> Check:
     except FileNotFoundError:  # a run that goes on has just folded it
         return Check(path, "gone")
     except BakeoffError as error:
-        return Check(path, "damaged", str(error).removeprefix(f"{path}: "))
+        return unsound(path, error)
     except (pa.ArrowException, ValueError, LookupError, TypeError) as error:
         return Check(path, "damaged", f"its lines are not records of ours ({' '.join(str(error).split())[:200]})")
     if bent:
@@ -69,35 +72,70 @@ def check_journal(path: Path, *, is_growing: bool) -> Check:
 
 def check_scores(path: Path, known: keysets.Keys | None, remedy: str) -> Check:
     """Read the whole Parquet file of a model's scores; `known` are the keys that its run knows (None: not known)."""
-    batches = read_whole(path, SCORES, remedy)
     try:
-        keys, rows, wrong = _read(batches, lambda batch: _wrong_score(batch, path.stem))
+        with ParquetReader(path, SCORES, remedy) as file:
+            keys, rows, wrong = _read(read_whole(file), lambda batch: _wrong_score(batch, path.stem))
+            note = find_rewriting(file)
     except BakeoffError as error:
-        return Check(path, "damaged", str(error).removeprefix(f"{path}: "))
+        return unsound(path, error, remedy)
     if not wrong and known is not None and (strangers := int((~np.isin(keys, known)).sum())):
         wrong = f"{strangers} of {rows} rows have a key that the run does not know"
-    return Check(path, f"{rows} rows", f"{wrong}; {remedy}" if wrong else None, keys=keys)
+    return Check(path, f"{rows} rows", f"{wrong}; {remedy}" if wrong else None, note, keys)
 
 
-def read_whole(path: Path, schema: pa.Schema, remedy: str) -> Iterator[pa.RecordBatch]:
-    """Yield every row of a Parquet file of `schema`; raise BakeoffError where anything is not as it was written.
+def is_newer(told: str) -> bool:
+    """Tell whether a sentence on a file says that a newer bakeoff wrote it."""
+    return "was written by a newer bakeoff" in told
+
+
+def unsound(path: Path, error: BakeoffError, remedy: str = "") -> Check:
+    """Return what is to be said of a file that cannot be read."""
+    if remedy and not path.exists():
+        return Check(path, "missing", f"is not there; {remedy.removeprefix('move it away and ')}")
+    told = str(error).removeprefix(f"{path}: ")
+    return Check(path, NEWER, note=told) if is_newer(told) else Check(path, "damaged", told)
+
+
+def read_whole(file: ParquetReader) -> Iterator[pa.RecordBatch]:
+    """Yield every row of a Parquet file; raise BakeoffError where anything is not as it was written.
 
     A bit that flipped in a page's header can end a column early: the rows that come are counted against the footer.
     """
-    rows = 0
-    try:
-        told = [pq.read_metadata(path).num_rows]
-        with ParquetReader(path, schema, remedy) as file:
-            if strange := _strange_columns(file.columns, schema):
-                raise BakeoffError(f"{path}: {strange}; {remedy}")
-            for batch in file.batches():
-                rows += batch.num_rows
-                yield batch
-        told.append(pq.read_metadata(path).num_rows)  # a run that goes on may have replaced it meanwhile
-    except (OSError, ValueError, pa.ArrowException) as error:  # names that are no text are a ValueError
-        raise BakeoffError(f"{path}: is not a readable Parquet file ({error}); {remedy}") from error
+    rows, told = 0, [_count_told(file)]
+    for batch in file.batches():
+        rows += batch.num_rows
+        yield batch
+    told.append(_count_told(file))  # a run that goes on may have replaced it meanwhile
     if rows not in told:
-        raise BakeoffError(f"{path}: only {rows} of its {told[0]} rows can be read; {remedy}")
+        raise BakeoffError(f"{file.path}: only {rows} of its {told[0]} rows can be read; {file.remedy}")
+
+
+def _count_told(file: ParquetReader) -> int:
+    try:
+        return int(pq.read_metadata(file.path).num_rows)
+    except (OSError, ValueError, pa.ArrowException) as error:  # names that are no text are a ValueError
+        raise BakeoffError(f"{file.path}: is not a readable Parquet file ({error}); {file.remedy}") from error
+
+
+def find_rewriting(file: ParquetReader) -> str | None:
+    """Say which column is none of ours or of another type: then another program wrote the file, and it reads the same.
+
+    A column that is missing is from before it was added.
+    """
+    try:
+        for column in file.columns:
+            if strange := _strangeness(column, file.schema):
+                return f"rewritten by another program, which harms nothing: {strange}"
+    except ValueError as error:  # names that are no text
+        raise BakeoffError(f"{file.path}: is not a readable Parquet file ({error}); {file.remedy}") from error
+    return None
+
+
+def _strangeness(column: pa.Field, ours: pa.Schema) -> str | None:
+    if column.name not in ours.names:
+        return f"has the unknown column '{column.name}'"
+    expected = ours.field(column.name).type
+    return None if column.type == expected else f"has its column '{column.name}' as {column.type}, not {expected}"
 
 
 def _read(
@@ -143,13 +181,3 @@ def _wrong_score(batch: pa.RecordBatch, model: str) -> str | None:
 def _wrong_model(batch: pa.RecordBatch, model: str | None) -> str | None:
     strange = [name for name in pc.unique(batch["model"]).to_pylist() if name != model]
     return f"has rows of the model '{strange[0]}'" if model and strange else None
-
-
-def _strange_columns(there: pa.Schema, ours: pa.Schema) -> str | None:
-    """Say which column is none of ours or of another type; one that is missing is from before it was added."""
-    for column in there:
-        if column.name not in ours.names:
-            return f"has the unknown column '{column.name}'"
-        if column.type != ours.field(column.name).type:
-            return f"has its column '{column.name}' as {column.type}, not {ours.field(column.name).type}"
-    return None
