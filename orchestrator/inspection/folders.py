@@ -1,15 +1,18 @@
 """Which folders are runs, and what lies in them."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.errors import UsageError, nearest
 from orchestrator.files import read_errors
-from orchestrator.results.layout import PLAN_NAME, SAMPLES_NAME
+from orchestrator.results.layout import PLAN_NAME, PROMPTS_NAME, SAMPLES_NAME
 
 OLD = "old"
-_PARTS = (PLAN_NAME, SAMPLES_NAME, "predictions", "journal")
+# A folder of somebody else's may be called predictions or journal: only files of ours make a run.
+_PARTS = (PLAN_NAME, SAMPLES_NAME, PROMPTS_NAME, "predictions/*.parquet", "journal/*/*.jsonl")
+_SET_ASIDE = re.compile(r".+-[0-9]+-[0-9a-f]{8}\.parquet")  # see layout.set_aside_path
 
 
 def list_run_folders(results: Path) -> list[Path]:
@@ -48,8 +51,11 @@ def list_bent_journals(run: Path) -> list[Path]:
 
 
 def list_set_aside(run: Path) -> list[Path]:
-    """Return the files of `old/`: predictions that were put aside to ask anew."""
-    return sorted(iter_files(run / OLD))
+    """Return the predictions in `old/` that were put aside to ask anew; what else lies there is not ours."""
+    if (run / OLD).is_symlink():
+        return []
+    found = (path for path in (run / OLD).glob("*.parquet") if _SET_ASIDE.fullmatch(path.name))
+    return sorted(path for path in found if path.is_file() and not path.is_symlink())
 
 
 def size_bytes(path: Path) -> int:
@@ -77,7 +83,7 @@ def iter_files(path: Path) -> Iterator[Path]:
 
 
 def _looks_like_run(path: Path) -> bool:
-    return any((path / part).exists() for part in _PARTS)
+    return any(next(path.glob(part), None) for part in _PARTS)
 
 
 def _size_of(path: Path) -> int:

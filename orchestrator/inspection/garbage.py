@@ -1,6 +1,5 @@
 """What of a run nobody needs any more, and its deletion under the run's lock."""
 
-import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -8,15 +7,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.errors import LockedError
-from orchestrator.files import disk_errors
-from orchestrator.inspection.folders import OLD, list_bent_journals, size_bytes
+from orchestrator.errors import BakeoffError, LockedError
+from orchestrator.files import _TEMPORARY, disk_errors
+from orchestrator.inspection.folders import OLD, list_bent_journals, list_set_aside, models_on_disk, size_bytes
 from orchestrator.inspection.holder import find_holder
-from orchestrator.results.layout import spill_folder
+from orchestrator.results.layout import _ABANDONED_S, log_path, spill_folder
+from orchestrator.results.plan import read_plan
 from orchestrator.running.lock import holding
 
-_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
-_ABANDONED_S = 3600.0
 _PLACES = (("predictions", 0.0), (OLD, 0.0), (".", _ABANDONED_S), ("scores", _ABANDONED_S))
 
 
@@ -36,11 +34,11 @@ class Cleaning:
 def clean_run(run: Path, *, everything: bool = False, dry_run: bool = False) -> Cleaning:
     """Delete what killed processes left in `run` and old logs; with `everything`, what was set aside as well.
 
-    Never deleted are predictions, journals, scores and the plan. A run that is being worked on is skipped. Raises
-    DiskError where something cannot be deleted.
+    Never deleted are predictions and journals that count, scores, the plan, and files that are not ours. A run that is
+    being worked on is skipped. Raises DiskError where something cannot be deleted.
     """
     if dry_run:
-        if holder := find_holder(run):
+        if holder := find_holder(run, is_thorough=True):
             return _skipped(run, f"{run}: is being worked on by {holder}")
         return _clean(run, everything=everything, delete=False)
     try:
@@ -64,14 +62,30 @@ def find_leftovers(run: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _clean(run: Path, *, everything: bool, delete: bool) -> Cleaning:
-    useless = [*find_leftovers(run), *(("old logs", path) for path in sorted(run.glob("logs/*.old.log")))]
+    useless = [*find_leftovers(run), *(("old logs", path) for path in _find_old_logs(run))]
     results = [("damaged journals", path) for path in list_bent_journals(run)]
-    results += [("set-aside predictions", path) for path in (run / OLD,) if path.exists() or path.is_symlink()]
+    results += [("set-aside predictions", path) for path in list_set_aside(run)]
     taken, kept = ([*useless, *results], []) if everything else (useless, results)
     cleaning = Cleaning(run, _sizes(taken), _sizes(kept))
     for _, path in taken if delete else ():
         _delete(path)
+    if delete and everything:
+        with suppress(OSError):  # it is not there, not empty, or a link
+            (run / OLD).rmdir()
     return cleaning
+
+
+def _find_old_logs(run: Path) -> Iterator[Path]:
+    """Yield the logs that were rotated away; `echo.old.log` may as well be the log of a model `echo.old`."""
+    try:
+        models = {*(cell.model for cell in read_plan(run).cells), *models_on_disk(run)}
+    except BakeoffError:  # then nobody knows all of the models
+        return
+    for path in sorted(run.glob("logs/*.old.log")):
+        rotated = path.name.removesuffix(".log")
+        model = rotated.removesuffix(".old")
+        if rotated not in models and (model in models or log_path(run, model).is_file()):
+            yield path
 
 
 def _sizes(found: Iterable[tuple[str, Path]]) -> dict[str, int]:
