@@ -1,5 +1,6 @@
 """What a cell of a run has answers for, and why the rest has none: keys expected against keys there."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +18,21 @@ from orchestrator.results.schema import ANSWER_STATUSES, FINAL_STATUSES, PREDICT
 from orchestrator.results.view import read_predictions
 
 NOT_ASKED = "missing"
-_READ = ("key", "status", "error_message", "sample_id", "prompt_id", "params", "repeat")
+MESSAGE_CHARS = 1000
+MESSAGES_MAX = 1000
+_KEPT = ("status", "sample_id", "prompt_id", "params")
 _ENCODED = {"status", "prompt_id", "params"}
+
+Messages = dict[tuple[tuple[str, str, str], str], Counter[str | None]]
+"""How often each message was told, by the name of the cell and the status; None: all beyond `MESSAGES_MAX`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
     """Requests of a cell that have no answer for one reason: a status, or `missing` where none was ever made.
 
-    `message` is the commonest of `messages` different ones; `sample_ids` are the first samples that make them.
+    `message` is the commonest of `messages` different ones, cut at `MESSAGE_CHARS`; all beyond `MESSAGES_MAX` count as
+    one. `sample_ids` are the first samples that make them.
     """
 
     status: str
@@ -57,10 +64,11 @@ class CellState:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What a model's predictions say, but for the texts: their keys, and a table in the same order."""
+    """What a model's predictions say, but for the texts: their keys, a table in the same order, and the messages."""
 
     keys: keysets.Keys
     table: pa.Table
+    messages: Messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +85,16 @@ class Wanted:
     sample_ids: pa.Array
 
 
-def read_rows(run: Path, model: str) -> Rows:
-    """Read the predictions of `model`; raise BakeoffError where they cannot be read."""
+def read_rows(run: Path, model: str, wanted: Sequence[Wanted]) -> Rows:
+    """Read the predictions of `model`, whose cells are `wanted`; raise BakeoffError where they cannot be read."""
     keys: list[keysets.Keys] = []
-    batches: list[pa.Table] = []
-    for batch in read_predictions(run, model, _READ):
+    batches = [_kept(pa.RecordBatch.from_pylist([], PREDICTIONS))]
+    messages: Messages = {}
+    for batch in read_predictions(run, model, ("key", "error_message", *_KEPT)):
         keys.append(_keys_of(run, model, batch["key"]))
-        batches.append(pa.table([_encoded(batch, name) for name in _READ[1:]], names=_READ[1:]))
-    return Rows(keysets.joined(keys), pa.concat_tables(batches).unify_dictionaries() if batches else _no_rows())
+        batches.append(_kept(batch))
+        _count_messages(batch, keys[-1], wanted, messages)
+    return Rows(keysets.joined(keys), pa.concat_tables(batches).unify_dictionaries(), messages)
 
 
 def read_wanted(run: Path, cell: Cell) -> Wanted:
@@ -105,11 +115,11 @@ def compare(wanted: Wanted, rows: Rows, samples_max: int | None) -> CellState:
     is_there = found >= 0
     statuses = rows.table["status"].combine_chunks().take(pa.array(found[is_there]))
     counts = {each["values"]: each["counts"] for each in pc.value_counts(statuses).to_pylist()}
-    gaps = [_gap(wanted, rows, NOT_ASKED, found, ~is_there, samples_max)]
+    gaps = [_gap(wanted, rows, NOT_ASKED, ~is_there, samples_max)]
     for status in sorted(set(counts) - ANSWER_STATUSES, key=lambda status: (status in FINAL_STATUSES, status or "")):
         mask = np.zeros(len(found), bool)
         mask[is_there] = _to_numpy(pc.equal(statuses.cast(pa.string()), status))
-        gaps.append(_gap(wanted, rows, status, found, mask, samples_max))
+        gaps.append(_gap(wanted, rows, status, mask, samples_max))
     ok, refused = counts.get("ok", 0), counts.get("refused", 0)
     shown = tuple(gap for gap in gaps if gap.requests)
     return CellState(wanted.cell, wanted.answers, len(wanted.keys), ok, refused, shown)
@@ -150,9 +160,36 @@ def _find(wanted: keysets.Keys, there: keysets.Keys) -> NDArray[np.int64]:
     return np.where(there[places] == wanted, places, -1)
 
 
-def _gap(
-    wanted: Wanted, rows: Rows, status: str, found: NDArray[np.int64], mask: NDArray[np.bool_], samples_max: int | None
-) -> Gap:
+def _count_messages(batch: pa.RecordBatch, keys: keysets.Keys, wanted: Sequence[Wanted], messages: Messages) -> None:
+    """Add what the rows of a batch say to `messages`; a runner can say something else each time, at any length."""
+    has_message = np.flatnonzero(_to_numpy(pc.greater(pc.fill_null(pc.utf8_length(batch["error_message"]), 0), 0)))
+    for each in wanted if len(has_message) else ():
+        of_cell = pa.array(has_message[_is_among(keys[has_message], each.keys)])
+        statuses = batch["status"].take(of_cell)
+        texts = pc.utf8_slice_codeunits(batch["error_message"].take(of_cell), 0, MESSAGE_CHARS + 1)
+        for status in pc.unique(statuses).to_pylist():
+            counts = messages.setdefault((each.cell.name, status), Counter())
+            _add(counts, pc.value_counts(texts.filter(pc.equal(statuses, status))))
+
+
+def _is_among(keys: keysets.Keys, ordered: keysets.Keys) -> NDArray[np.bool_]:
+    if not len(ordered):
+        return np.zeros(len(keys), bool)
+    is_there: NDArray[np.bool_] = ordered[np.minimum(np.searchsorted(ordered, keys), len(ordered) - 1)] == keys
+    return is_there
+
+
+def _add(counts: Counter[str | None], told: pa.StructArray) -> None:
+    for text, count in zip(told.field("values").to_pylist(), told.field("counts").to_pylist(), strict=True):
+        counts[text if text in counts or len(counts) < MESSAGES_MAX else None] += count
+
+
+def _commonest(counts: Counter[str | None]) -> str | None:
+    message = max((text for text in counts if text is not None), key=counts.__getitem__, default=None)
+    return message if message is None or len(message) <= MESSAGE_CHARS else message[: MESSAGE_CHARS - 1] + "…"
+
+
+def _gap(wanted: Wanted, rows: Rows, status: str, mask: NDArray[np.bool_], samples_max: int | None) -> Gap:
     requests = int(mask.sum())
     if not requests:
         return Gap(status, 0, None, 0, ())
@@ -160,17 +197,11 @@ def _gap(
     earliest = which[np.argsort(wanted.places[which])]
     taken = earliest if samples_max is None else earliest[: 64 * samples_max]  # repeats of a sample follow it
     ids = tuple(dict.fromkeys(wanted.sample_ids.take(pa.array(taken)).to_pylist()))[:samples_max]
-    if status == NOT_ASKED:
-        return Gap(status, requests, None, 0, ids)
-    told = pc.value_counts(rows.table["error_message"].combine_chunks().take(pa.array(found[which]))).to_pylist()
-    messages = {each["values"]: each["counts"] for each in told if each["values"]}
-    return Gap(status, requests, max(messages, key=messages.__getitem__, default=None), len(messages), ids)
+    told = rows.messages.get((wanted.cell.name, status), Counter())
+    return Gap(status, requests, _commonest(told), len(told), ids)
 
 
-def _encoded(batch: pa.RecordBatch, name: str) -> pa.Array:
-    return batch[name].dictionary_encode() if name in _ENCODED else batch[name]
-
-
-def _no_rows() -> pa.Table:
-    empty = pa.RecordBatch.from_pylist([], pa.schema([PREDICTIONS.field(name) for name in _READ]))
-    return pa.table([_encoded(empty, name) for name in _READ[1:]], names=_READ[1:])
+def _kept(batch: pa.RecordBatch) -> pa.Table:
+    """Return the columns to keep; those that say the same again and again once for each batch."""
+    columns = [batch[name].dictionary_encode() if name in _ENCODED else batch[name] for name in _KEPT]
+    return pa.table(columns, names=_KEPT)

@@ -65,7 +65,7 @@ def show_run(run: Path, samples_max: int | None = SAMPLES_SHOWN) -> RunState:
 def _look_at(run: Path, model: str, cells: Sequence[Cell], samples_max: int | None, found: _Found) -> None:
     wanted = [read_wanted(run, cell) for cell in cells]
     try:
-        rows = read_rows(run, model)
+        rows = read_rows(run, model, wanted)
         found.stale += find_stale(run, model, rows, wanted)
     except BakeoffError as error:
         found.defects[model] = str(error)

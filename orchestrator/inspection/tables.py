@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.identity import canonical
-from orchestrator.inspection.completeness import NOT_ASKED, CellState, Gap
+from orchestrator.inspection.completeness import MESSAGES_MAX, NOT_ASKED, CellState, Gap
 from orchestrator.inspection.folders import size_text
 from orchestrator.inspection.overview import RunLine
 from orchestrator.inspection.show import SAMPLES_SHOWN, RunState
+from orchestrator.inspection.sound_rows import is_newer
 from orchestrator.inspection.stale import REASONS
 from orchestrator.reporting.notes import params_text
 from orchestrator.reporting.table import Table
 from orchestrator.results.plan import Cell
 
 _NARROW = 80
-_CHARS = 200
 
 
 def runs_table(runs: Sequence[RunLine], width: int) -> Table:
@@ -84,7 +84,7 @@ def _answered(run: RunLine) -> str:
 def _state(run: RunLine) -> str:
     if run.damage:
         told = run.damage.removeprefix(f"{run.folder}/").removeprefix(f"{run.folder}: ")
-        return f"damaged: {told.partition('; ')[0]}"
+        return ("" if is_newer(told) else "damaged: ") + told.partition("; ")[0]
     if run.holder:
         return f"{run.holder} works on it"
     if run.is_unfolded:
@@ -95,7 +95,7 @@ def _state(run: RunLine) -> str:
 def _asked_table(state: RunState, width: int) -> Table:
     header = ("model", "params", "prompt", "samples", "repeats", "requests", "ok", "refused", "missing")
     rows = tuple(_cell_row(state, each) for each in state.cells)
-    title = f"Run {state.plan.name}: {state.plan.samples} samples of {state.plan.dataset}"
+    title = f"Run {state.folder.name}: {state.plan.samples} samples of {state.plan.dataset}"
     table = _without_empty(Table(title, header, rows, 3, tuple(_notes(state))), "params", "refused")
     if _width(table) > width:
         table = _without(table, ("samples", "repeats"))
@@ -123,7 +123,7 @@ def _notes(state: RunState) -> Iterator[str]:
     if state.holder:
         yield f"{state.holder} works on it now: what is missing may be on its way"
     for defect in state.defects.values():
-        yield f"damaged: {defect}"
+        yield defect if is_newer(defect) else f"damaged: {defect}"
     shared = [each for each in state.cells if each.requests < each.answers]
     if shared:
         yield (
@@ -170,8 +170,11 @@ def _fates(state: RunState, gaps: Sequence[Gap]) -> Iterator[str]:
         yield "lost: these may be under way just now"
     if again := dict.fromkeys(_word(gap) for gap in gaps if not gap.is_final):
         yield f"{', '.join(again)}: asked again by the same command"
-    if final := dict.fromkeys(_word(gap) for gap in gaps if gap.is_final):
-        yield f"{', '.join(final)}: final; `bakeoff run … --retry-failed` asks again"
+    final = {gap.status for gap in gaps if gap.is_final}
+    if "bad_input" in final:
+        yield "bad_input: final; mend the image or setting that is named, and run again with --retry-failed"
+    if others := sorted(final - {"bad_input"}):
+        yield f"{', '.join(others)}: final; `bakeoff run … --retry-failed` asks again"
 
 
 def _gap_row(gap: Gap) -> tuple[str, ...]:
@@ -180,9 +183,11 @@ def _gap_row(gap: Gap) -> tuple[str, ...]:
 
 
 def _message(gap: Gap) -> str:
-    message = gap.message or ""
+    """Return the commonest message whole, since the remedy is at its end, and how many others there are."""
     others = f" (and {_count(range(gap.messages - 1), 'other message')})" if gap.messages > 1 else ""
-    return (message if len(message) <= _CHARS else message[: _CHARS - 1] + "…") + others
+    if gap.messages > MESSAGES_MAX:
+        others = f" (and {MESSAGES_MAX} other messages or more)"
+    return (gap.message or "") + others
 
 
 def _samples_table(state: RunState) -> Table:
