@@ -70,21 +70,24 @@ def show(run: str, everything: bool, as_json: bool) -> None:
 def verify(runs: tuple[str, ...]) -> int:
     """Read every byte of RUNs, or of all, and say what is damaged; nothing is written. Exit code 1: damage.
 
+    What a newer bakeoff wrote or another program rewrote is no damage, but noted.
+
     \b
     Example:
       bakeoff runs verify tiny-docs
     """
     from orchestrator.inspection import verify_run  # noqa: PLC0415 - see list
+    from orchestrator.inspection.sound_rows import NEWER  # noqa: PLC0415 - see list
 
     is_sound = True
     for run in _chosen(runs):
         checks = verify_run(run)
-        damaged = [check for check in checks if check.damage]
+        damaged = sum(check.damage is not None for check in checks)
+        newer = sum(check.state == NEWER for check in checks)
         is_sound = is_sound and not damaged
         files = f"{len(checks)} file{'s' * (len(checks) != 1)}"
-        console.say(
-            f"!!  {run.name}: {len(damaged)} of {files} damaged" if damaged else f"ok  {run.name}: {files} sound"
-        )
+        told = f"{len(checks) - newer} of {files} sound, {newer} of a newer bakeoff" if newer else f"{files} sound"
+        console.say(f"!!  {run.name}: {damaged} of {files} damaged" if damaged else f"ok  {run.name}: {told}")
         for check in checks:
             if said := check.damage or check.note:
                 mark = "damaged" if check.damage else "note"
@@ -99,7 +102,8 @@ def verify(runs: tuple[str, ...]) -> int:
 def gc(runs: tuple[str, ...], everything: bool, dry_run: bool) -> None:
     """Delete what nobody needs of RUNs, or of all: what killed processes left, and old logs.
 
-    Never deleted are predictions, journals, scores and the plan. A run that somebody works on is left alone.
+    Never deleted are predictions and journals that count, scores, the plan, and files that are not bakeoff's. A run
+    that somebody works on is left alone.
 
     \b
     Example:
