@@ -134,10 +134,10 @@ class RunDisplay:
         """Begin to show bars where stderr is a terminal."""
         if _err.is_terminal:
             columns = (
-                TextColumn("{task.fields[model]}"),
+                TextColumn("{task.fields[model]}", markup=False),
                 BarColumn(bar_width=30),
                 MofNCompleteColumn(),
-                TextColumn("{task.fields[detail]}"),
+                TextColumn("{task.fields[detail]}", markup=False),
                 TimeElapsedColumn(),
             )
             self._progress = Progress(*columns, console=_err, transient=True)

@@ -1,10 +1,13 @@
 """What is shown keeps to the letter what can be shown, and to a bounded size."""
 
+import io
 import os
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
+
+from rich.console import Console
 
 from orchestrator import console
 
@@ -55,3 +58,11 @@ def test_a_cell_too_long_to_line_up_is_cut_and_says_so(capfd):
     assert f"{'x' * console.LONGEST_CELL}… (and {1_000_000 - console.LONGEST_CELL} characters more)\n" in out
     assert len(out) < 3 * console.LONGEST_CELL + 2000
     assert time.perf_counter() - began < 5
+
+
+def test_bars_take_no_text_for_markup(monkeypatch):
+    shown = io.StringIO()
+    monkeypatch.setattr(console, "_err", Console(file=shown, force_terminal=True, width=100, markup=False, emoji=False))
+    with console.RunDisplay() as display:
+        display.advance("a[b]c", 2, 1, 0, 1.0, None)
+    assert "a[b]c" in shown.getvalue()
