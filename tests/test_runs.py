@@ -1,5 +1,6 @@
 """What runs hold can be told at any time: how far they came, what is missing and why, what is damaged or useless."""
 
+import errno
 import json
 import os
 import platform
@@ -19,11 +20,12 @@ from orchestrator.errors import UsageError
 from orchestrator.identity import canonical
 from orchestrator.inspection import clean_run, find_run, list_runs, show_run, verify_run
 from orchestrator.inspection.holder import find_holder
+from orchestrator.inspection.sound_plan import check_plan
 from orchestrator.inspection.sound_rows import check_predictions
 from orchestrator.inspection.tables import runs_table, state_tables
 from orchestrator.results.expected import iter_expected
 from orchestrator.results.journal import CellColumns, Journal
-from orchestrator.results.layout import journal_folder, predictions_path
+from orchestrator.results.layout import journal_folder, predictions_path, set_aside_path
 from orchestrator.results.parquet import write_table
 from orchestrator.results.plan import read_plan, write_plan
 from orchestrator.results.schema import PREDICTIONS, PROMPTS, SAMPLES, SCORES
@@ -128,6 +130,10 @@ def snapshot(folder):
 
 def gaps(state):
     return {gap.status: gap for cell in state.cells for gap in cell.gaps}
+
+
+def other_cell(plan, model):
+    return plan.cells[0].model_copy(update={"model": model})
 
 
 def open_journal(run, statuses):
@@ -238,7 +244,7 @@ def test_what_is_missing_is_shown_with_what_becomes_of_it(root, bakeoff):
     code, out, _ = bakeoff("runs", "show", "toy")
     assert code == 0
     assert "error: asked again by the same command" in out
-    assert "bad_input: final; `bakeoff run … --retry-failed` asks again" in out
+    assert "bad_input: final; mend the image or setting that is named, and run again with --retry-failed" in out
     assert "ValueError: cannot read fail1 (and 1 other message)" in out
     assert "samples ask the very same thing" in out
 
@@ -288,8 +294,7 @@ def test_repeats_name_a_sample_once(run):
 
 def test_a_model_that_cannot_be_read_is_told_and_the_others_are_shown(run, bakeoff):
     plan = read_plan(run)
-    other = plan.cells[0].model_copy(update={"model": "other"})
-    write_plan(run, plan.model_copy(update={"cells": (*plan.cells, other)}))
+    write_plan(run, plan.model_copy(update={"cells": (*plan.cells, other_cell(plan, "other"))}))
     shutil.copy(predictions_path(run, "moody"), predictions_path(run, "other"))
     os.truncate(predictions_path(run, "moody"), 2000)
     state = show_run(run)
@@ -307,6 +312,35 @@ def test_without_plan_samples_or_prompts_there_is_one_sentence(run, bakeoff, nam
     code, _, err = bakeoff("runs", "show", "toy")
     assert code == 1
     assert name in err
+
+
+def test_messages_are_shown_whole_and_held_in_bounds(run, monkeypatch, bakeoff):
+    rows = table(run / P).to_pylist()
+    long = "cannot read: " + "x" * 300 + "; write image_folders"
+    for n, row in enumerate(row for row in rows if row["status"] == "error"):
+        row["error_message"] = long if n else "y" * 5000
+    rewrite(run / P, PREDICTIONS, rows)
+    assert (gaps(show_run(run))["error"].message, gaps(show_run(run))["error"].messages) == (long, 2)
+    assert f"error: {long} (and 1 other message)\n" in bakeoff("runs", "show", "toy")[1]
+    monkeypatch.setattr("orchestrator.inspection.completeness.MESSAGES_MAX", 1)
+    monkeypatch.setattr("orchestrator.inspection.tables.MESSAGES_MAX", 1)
+    gap = gaps(show_run(run))["error"]
+    assert (gap.message, gap.messages) == ("y" * 999 + "…", 2)
+    assert "(and 1 other messages or more)" in bakeoff("runs", "show", "toy")[1]
+
+
+def test_a_message_is_that_of_its_cell(run):
+    plan = read_plan(run)
+    (cell,) = plan.cells
+    limited = [cell.model_copy(update={"limit": 4, "overrides": {"n": n}}) for n in range(2)]
+    write_plan(run, plan.model_copy(update={"cells": (cell, *limited)}))
+    assert [len(state.gaps) for state in show_run(run).cells] == [2, 1, 1]
+    assert [state.gaps[0].messages for state in show_run(run).cells] == [2, 1, 1]
+
+
+def test_a_copied_run_is_called_as_its_folder(root, run, bakeoff):
+    shutil.copytree(run, root / "results/copy")
+    assert bakeoff("runs", "show", "copy")[1].startswith("Run copy: 9 samples of toy\n")
 
 
 # stale
@@ -393,6 +427,13 @@ def _answer(rows):
     return next(row for row in rows if row.get("status", "ok") == "ok")
 
 
+def as_other(path, name, change):
+    """Rewrite a column as another program might, without our checksums."""
+    frame = table(path)
+    column = pa.array([change(value) for value in frame[name].to_pylist()])
+    pq.write_table(frame.set_column(frame.column_names.index(name), name, column), path)
+
+
 P, S = "predictions/moody.parquet", "scores/moody.parquet"
 DAMAGES = {
     "bent predictions": (lambda run: flip(run / P), P, "is not a readable Parquet file"),
@@ -406,7 +447,7 @@ DAMAGES = {
     "strange status": (spoil(P, PREDICTIONS, changed(status="fine")), P, "has rows of the unknown status 'fine'"),
     "lost text": (spoil(P, PREDICTIONS, changed(text=None)), P, "answers without a text"),
     "other model": (spoil(P, PREDICTIONS, changed(model="x")), P, "has rows of the model 'x'"),
-    "strange column": (spoil(P, PREDICTIONS.append(pa.field("x", pa.int8())), list), P, "unknown column 'x'"),
+    "column of words": (lambda run: as_other(run / P, "attempts", lambda _: "many"), P, "is not a readable Parquet"),
     "lost predictions": (lambda run: (run / P).unlink() or _shrink(run), S, "have a key that the run does not know"),
     "score and reason": (spoil(S, SCORES, changed(score=None, reason=None)), S, "with neither a score nor a reason"),
     "lost sample": (spoil("samples.parquet", SAMPLES, lambda rows: rows[1:]), "samples.parquet", "the plan says 9"),
@@ -414,12 +455,9 @@ DAMAGES = {
     "other prompt": (spoil("prompts.parquet", PROMPTS, changed(text="x")), "prompts.parquet", "its digest"),
     "lost prompt": (spoil("prompts.parquet", PROMPTS, lambda _: []), "prompts.parquet", "lacks the prompt 'question'"),
     "bent plan": (lambda run: flip(run / "run.json", 0), "run.json", "is not valid JSON"),
+    "lost samples": (lambda run: (run / "samples.parquet").unlink(), "samples.parquet", "is not there; give the same"),
+    "lost prompts": (lambda run: (run / "prompts.parquet").unlink(), "prompts.parquet", "is not there; restore it"),
     "lost plan": (lambda run: (run / "run.json").unlink(), "run.json", "is not there"),
-    "plan of tomorrow": (
-        lambda run: (run / "run.json").write_text('{"schema_version": 99, "colour": 1}'),
-        "run.json",
-        "newer bakeoff (schema 99); upgrade to read it",
-    ),
     "bent summary": (lambda run: flip(run / "summary.json", 0), "summary.json", "is not valid JSON"),
 }
 
@@ -518,6 +556,55 @@ def test_a_run_that_is_going_on_is_sound(run):
         assert [check for check in verify_run(run) if check.damage or check.note] == []
 
 
+def test_a_run_that_is_extended_meanwhile_is_sound(run, monkeypatch):
+    def check_and_extend(folder):
+        monkeypatch.setattr("orchestrator.inspection.verify.check_plan", check_plan)
+        found = check_plan(folder)
+        rows = table(run / "samples.parquet").to_pylist()
+        rewrite(run / "samples.parquet", SAMPLES, [*rows, {**rows[0], "id": "s9"}])
+        write_plan(run, read_plan(run).model_copy(update={"samples": 10}))
+        return found
+
+    monkeypatch.setattr("orchestrator.inspection.verify.check_plan", check_and_extend)
+    assert [check.damage for check in verify_run(run) if check.damage] == []
+
+
+OTHERS = {
+    "large texts": ("text", lambda column: column.cast(pa.large_string())),
+    "views of texts": ("text", lambda column: column.cast(pa.string_view())),
+    "nanoseconds": ("time", lambda column: column.cast(pa.timestamp("ns", tz="UTC"))),
+    "figures with gaps": ("input_tokens", lambda column: column.cast(pa.float64())),
+    "a column more": ("more", None),
+}
+
+
+@pytest.mark.parametrize(("name", "change"), OTHERS.values(), ids=OTHERS)
+def test_a_file_that_another_program_rewrote_is_sound_and_a_note(root, run, bakeoff, name, change):
+    rows = table(run / P)
+    if change is None:
+        rows = rows.append_column(name, pa.array(range(len(rows))))
+    else:
+        rows = rows.set_column(rows.column_names.index(name), name, change(rows[name]))
+    before = bakeoff("runs", "show", "toy")
+    pq.write_table(rows, run / P)
+    code, out, _ = bakeoff("runs", "verify", "toy")
+    assert (code, out.splitlines()[0]) == (0, "ok  toy: 6 files sound")
+    assert f"note: {P}: rewritten by another program" in out
+    assert f"column '{name}'" in out
+    assert bakeoff("runs", "show", "toy") == before
+
+
+def test_what_a_newer_bakeoff_wrote_is_no_damage(root, run, bakeoff):
+    (run / "run.json").write_text('{"schema_version": 99, "colour": 1}')
+    pq.write_table(table(run / P).replace_schema_metadata({"bakeoff_schema": "99"}), run / P)
+    code, out, _ = bakeoff("runs", "verify", "toy")
+    assert (code, out.splitlines()[0]) == (0, "ok  toy: 3 of 5 files sound, 2 of a newer bakeoff")
+    assert out.count("was written by a newer bakeoff (schema 99); upgrade to read it") == 2
+    listed = bakeoff("runs", "list")[1]
+    assert "run.json: was written by a newer bakeoff (schema 99)" in listed
+    assert "damaged" not in listed
+
+
 # gc
 
 
@@ -591,9 +678,72 @@ def test_a_link_is_not_followed(run, tmp_path):
     (run / "spill/link").symlink_to(outside)
     shutil.rmtree(run / "old", ignore_errors=True)
     (run / "old").symlink_to(outside)
+    (outside / "moody-1-0123abcd.parquet").touch()
     clean_run(run, everything=True)
-    assert (outside / "thesis").exists()
-    assert not (run / "old").is_symlink()
+    assert sorted(path.name for path in outside.iterdir()) == ["moody-1-0123abcd.parquet", "thesis"]
+    assert (run / "old").is_symlink()
+
+
+def test_what_is_not_ours_in_old_stays(run):
+    mine = run / "old/mine.txt"
+    mine.parent.mkdir()
+    for path in (mine, mine.with_name("table.parquet"), set_aside_path(run, "moody"), set_aside_path(run, "m-1.x")):
+        path.touch()
+    clean_run(run, everything=True)
+    assert [path.name for path in sorted(mine.parent.iterdir())] == ["mine.txt", "table.parquet"]
+    for path in mine.parent.iterdir():
+        path.unlink()
+    clean_run(run, everything=True)
+    assert not mine.parent.exists()
+
+
+def test_a_folder_of_somebody_elses_is_no_run(root, bakeoff):
+    notes = root / "results/notes"
+    for name in ("predictions", "journal", "old", "spill"):
+        (notes / name).mkdir(parents=True)
+    for name in ("old/mine.txt", "spill/mine.txt"):
+        (notes / name).touch()
+    assert "notes" not in bakeoff("runs", "gc", "--all")[1]
+    assert bakeoff("runs", "gc", "--all", "notes")[0] == 2
+    assert sorted(path.name for path in notes.rglob("*.txt")) == ["mine.txt"] * 2
+
+
+@pytest.mark.parametrize("is_in_plan", [True, False])
+def test_the_log_of_a_model_that_is_called_old_stays(run, is_in_plan):
+    if is_in_plan:
+        plan = read_plan(run)
+        write_plan(run, plan.model_copy(update={"cells": (*plan.cells, other_cell(plan, "moody.old"))}))
+    else:
+        shutil.copy(run / P, run / "predictions/moody.old.parquet")
+    logs = {name: run / "logs" / name for name in ("moody.old.log", "moody.old.old.log", "nobody.old.log")}
+    for path in logs.values():
+        path.write_text("words")
+    assert clean_run(run).deleted == {"old logs": 5}
+    assert [name for name, path in logs.items() if path.exists()] == ["moody.old.log", "nobody.old.log"]
+
+
+def test_no_log_goes_while_the_models_are_not_known(run):
+    leave(run)
+    flip(run / "run.json", 0)
+    assert "old logs" not in clean_run(run).deleted
+
+
+def test_a_dry_run_sees_a_lock_whose_holder_is_not_named_yet(run):
+    leave(run)
+    with holding(run):
+        (run / ".holder").unlink()
+        assert "is being worked on by another process" in clean_run(run, dry_run=True).skipped
+
+
+@pytest.mark.parametrize(("number", "holder"), [(errno.ENOLCK, None), (errno.EWOULDBLOCK, "process 1 on elsewhere")])
+def test_only_a_lock_that_is_held_has_a_holder(run, monkeypatch, number, holder):
+    def refuse(*_):
+        raise OSError(number, "no")
+
+    (run / ".lock").touch()
+    (run / ".holder").write_text('{"pid": 1, "host": "elsewhere"}')
+    monkeypatch.setattr("fcntl.flock", refuse)
+    assert find_holder(run) == holder
 
 
 def test_tables_fit_a_narrow_terminal(root, bakeoff):
