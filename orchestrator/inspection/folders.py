@@ -7,9 +7,8 @@ from pathlib import Path
 
 from orchestrator.errors import UsageError, nearest
 from orchestrator.files import read_errors
-from orchestrator.results.layout import PLAN_NAME, PROMPTS_NAME, SAMPLES_NAME
+from orchestrator.results.layout import PLAN_NAME, PROMPTS_NAME, SAMPLES_NAME, set_aside_folder
 
-OLD = "old"
 # A folder of somebody else's may be called predictions or journal: only files of ours make a run.
 _PARTS = (PLAN_NAME, SAMPLES_NAME, PROMPTS_NAME, "predictions/*.parquet", "journal/*/*.jsonl")
 _SET_ASIDE = re.compile(r".+-[0-9]+-[0-9a-f]{8}\.parquet")  # see layout.set_aside_path
@@ -52,9 +51,9 @@ def list_bent_journals(run: Path) -> list[Path]:
 
 def list_set_aside(run: Path) -> list[Path]:
     """Return the predictions in `old/` that were put aside to ask anew; what else lies there is not ours."""
-    if (run / OLD).is_symlink():
+    if set_aside_folder(run).is_symlink():
         return []
-    found = (path for path in (run / OLD).glob("*.parquet") if _SET_ASIDE.fullmatch(path.name))
+    found = (path for path in set_aside_folder(run).glob("*.parquet") if _SET_ASIDE.fullmatch(path.name))
     return sorted(path for path in found if path.is_file() and not path.is_symlink())
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from orchestrator.errors import BakeoffError, LockedError
 from orchestrator.files import _TEMPORARY, disk_errors
-from orchestrator.inspection.folders import OLD, list_bent_journals, list_set_aside, models_on_disk, size_bytes
+from orchestrator.inspection.folders import list_bent_journals, list_set_aside, models_on_disk, size_bytes
 from orchestrator.inspection.holder import find_holder
-from orchestrator.results.layout import _ABANDONED_S, log_path, spill_folder
+from orchestrator.results.layout import _ABANDONED_S, log_path, set_aside_folder, spill_folder
 from orchestrator.results.plan import read_plan
 from orchestrator.running.lock import holding
 
-_PLACES = (("predictions", 0.0), (OLD, 0.0), (".", _ABANDONED_S), ("scores", _ABANDONED_S))
+_PLACES = (("predictions", 0.0), ("old", 0.0), (".", _ABANDONED_S), ("scores", _ABANDONED_S))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def _clean(run: Path, *, everything: bool, delete: bool) -> Cleaning:
         _delete(path)
     if delete and everything:
         with suppress(OSError):  # it is not there, not empty, or a link
-            (run / OLD).rmdir()
+            set_aside_folder(run).rmdir()
     return cleaning
 
 
