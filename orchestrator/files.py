@@ -12,10 +12,11 @@ from pathlib import Path
 
 from orchestrator.errors import BakeoffError, DiskError
 
-DISK_FLOOR_BYTES = 200 << 20
+DISK_FLOOR_BYTES = 200_000_000
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _BROKEN = {errno.EIO, errno.ENXIO, errno.ESTALE}
+_NOT_FOR_FOLDERS = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 
@@ -47,7 +48,7 @@ def check_space(folder: Path, floor_bytes: int = DISK_FLOOR_BYTES) -> None:
         disk = shutil.disk_usage(there)
     if disk.total and disk.free < floor_bytes:  # some network file systems know no sizes and say 0 of 0
         raise DiskError(
-            f"{folder}: its disk has {disk.free >> 20} MiB free, and bakeoff stops below {floor_bytes >> 20} MiB; "
+            f"{folder}: its disk has {disk.free // 10**6} MB free, and bakeoff stops below {floor_bytes // 10**6} MB; "
             "free some space and run the same command again"
         )
 
@@ -78,7 +79,18 @@ def read_errors(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise BakeoffError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: OSError) -> BakeoffError:
+    """Return the sentence on what an operating system said while `path` was read; it need not be damaged."""
+    if isinstance(error, FileNotFoundError):
+        return BakeoffError(f"{path}: is not there; run the same command again")
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    if error.errno in _CLOSED:
+        return BakeoffError(f"{path}: cannot be read: {reason}; make it readable for you")
+    kind = DiskError if error.errno in _BROKEN else BakeoffError
+    return kind(f"{path}: cannot be read: {reason}; look to the disk and run again")
 
 
 def remove_temporaries(folder: Path, older_than_s: float = 0.0) -> None:
@@ -99,12 +111,15 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Wait until the names in `path` are on the disk; a no-op where folders cannot be opened."""
+    """Wait until the names in `path` are on the disk; a no-op where folders cannot be opened or synced."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError:
         return
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NOT_FOR_FOLDERS:
+            raise
     finally:
         os.close(descriptor)

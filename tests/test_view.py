@@ -1,5 +1,6 @@
 """The predictions of a model are one table, while a run writes, after a crash, and after compaction."""
 
+import errno
 import json
 import os
 import subprocess
@@ -14,10 +15,10 @@ import pytest
 from hypothesis import given, settings, strategies
 
 from orchestrator.errors import BakeoffError, DiskError
-from orchestrator.results import journal, view
+from orchestrator.results import journal, parquet, view
 from orchestrator.results.journal import Journal, JournalReader
 from orchestrator.results.layout import journal_folder, predictions_path, remove_leftovers, spill_folder
-from orchestrator.results.parquet import write_table
+from orchestrator.results.parquet import ParquetReader, write_table
 from orchestrator.results.schema import PREDICTIONS
 from orchestrator.results.view import compact, read_predictions
 from tests.test_journal import CELLS, key, room_for, row
@@ -254,7 +255,8 @@ def test_a_bent_page_is_named_with_what_to_do_and_journals_stay(tmp_path, column
     journal = write(tmp_path, row(501))
     for use in (read, lambda run: compact(run, "m")):
         with pytest.raises(
-            BakeoffError, match=r"predictions/m\.parquet: is not a readable .*move it away and run again"
+            BakeoffError,
+            match=r"predictions/m\.parquet: is not a readable .*move it away and run again, what it answered",
         ):
             use(tmp_path)
     assert journal.exists()
@@ -386,6 +388,118 @@ def test_a_journal_of_a_newer_bakeoff_is_never_compacted_away(tmp_path, monkeypa
             use(tmp_path)
     assert newer.read_bytes() == content
     assert predictions_path(tmp_path, "m").read_bytes() == before
+
+
+def test_a_row_group_is_written_before_it_is_large(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "GROUP_BYTES", 1 << 20)
+    monkeypatch.setattr(journal, "BLOCK_BYTES", 1 << 16)
+    for start in (0, 40):
+        write(tmp_path, *(row(number, text=f"{number:x}" * 100_000) for number in range(start, start + 40)))
+        compact(tmp_path, "m")
+        groups = pq.ParquetFile(predictions_path(tmp_path, "m")).metadata
+        sizes = [
+            sum(groups.row_group(n).column(c).total_uncompressed_size for c in range(23))
+            for n in range(groups.num_row_groups)
+        ]
+        assert max(sizes) < 1.5 * (1 << 20)
+    assert len(read(tmp_path)) == 80
+
+
+def test_of_a_file_with_large_rows_few_are_read_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "GROUP_BYTES", 1 << 20)
+    predictions_path(tmp_path, "m").parent.mkdir()
+    rows = [{"key": key(number), "text": chr(65 + number) * 100_000, "status": "ok"} for number in range(40)]
+    pq.write_table(pa.Table.from_pylist(rows, PREDICTIONS), predictions_path(tmp_path, "m"), use_dictionary=False)
+    assert max(batch.num_rows for batch in read_predictions(tmp_path, "m")) <= 10
+    assert sum(batch.num_rows for batch in read_predictions(tmp_path, "m", ["key"])) == 40
+
+
+def test_a_group_that_ends_early_without_an_error_is_damage(tmp_path, monkeypatch):
+    write(tmp_path, row(1), row(2))
+    compact(tmp_path, "m")
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *_, **__: iter([]))
+    with pytest.raises(
+        BakeoffError, match=r"m\.parquet: is not a readable .*only 0 of 2 rows of a group .*move it away"
+    ):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("error", "match"),
+    [
+        (OSError(errno.ESTALE, "pyarrow's"), "cannot be read: Stale file handle; look to the disk and run again$"),
+        (OSError(errno.EIO, "pyarrow's"), "cannot be read: Input/output error; look to the disk and run again$"),
+        (PermissionError(errno.EACCES, "p"), "cannot be read: Permission denied; make it readable for you$"),
+        (FileNotFoundError(errno.ENOENT, "p"), "is not there; run the same command again$"),
+        (pa.lib.ArrowMemoryError("malloc"), "memory ran out while it was read; free some and run again$"),
+    ],
+)
+def test_a_file_is_damaged_only_where_its_content_is(tmp_path, monkeypatch, error, match):
+    def fail(*_, **__):
+        raise error
+
+    write(tmp_path, row(1))
+    compact(tmp_path, "m")
+    for target, name in ((pa, "OSFile"), (pq.ParquetFile, "iter_batches")):
+        monkeypatch.setattr(target, name, fail)
+        with pytest.raises(BakeoffError, match=rf"predictions/m\.parquet: {match}"):
+            read(tmp_path)
+        monkeypatch.undo()
+
+
+def test_a_file_that_something_else_rewrote_is_read_and_known_to_have_no_seal(tmp_path):
+    write(tmp_path, row(1))
+    compact(tmp_path, "m")
+    path = predictions_path(tmp_path, "m")
+    for is_sealed in (True, False):
+        with ParquetReader(path, PREDICTIONS) as reader:
+            assert reader.is_sealed == is_sealed
+            assert sum(batch.num_rows for batch in reader.batches()) == 1
+        pq.write_table(pq.read_table(path), path)
+
+
+def test_a_torn_end_is_told_apart_from_bent_lines(tmp_path):
+    path = write(tmp_path, row(1), row(2), row(3))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-5])
+    torn = compact(tmp_path, "m")
+    assert (torn.damaged, torn.torn, torn.kept) == (1, 1, ())
+    path.write_bytes(whole.replace(b'"s1"', b'"s9"')[:-5])
+    both = compact(tmp_path, "m")
+    assert (both.damaged, both.torn, len(both.kept)) == (2, 1, 1)
+
+
+def test_a_bent_journal_that_lacks_its_last_newline_alone_is_kept(tmp_path):
+    path = write(tmp_path, row(1), row(2), row(3))
+    path.write_bytes(path.read_bytes().replace(b'"s1"', b'"s9"')[:-1])
+    compaction = compact(tmp_path, "m")
+    assert (compaction.damaged, compaction.torn) == (1, 0)
+    assert compaction.kept == (path.with_suffix(".damaged"),)
+
+
+@pytest.mark.parametrize(("name", "change"), [("unlink", lambda data: data), ("rename", lambda data: data[9:])])
+def test_a_journal_that_cannot_be_put_away_is_one_sentence_and_doubles_nothing(tmp_path, monkeypatch, name, change):
+    def fail(*_, **__):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    path = write(tmp_path, row(1))
+    path.write_bytes(change(path.read_bytes()))
+    monkeypatch.setattr(Path, name, fail)
+    with pytest.raises(DiskError, match=r"jsonl: cannot be written: Operation not permitted; make it writable"):
+        compact(tmp_path, "m")
+    monkeypatch.undo()
+    assert len(read(tmp_path)) == 1
+    assert compact(tmp_path, "m").rows == 1
+
+
+def test_a_folder_of_journals_that_cannot_be_synced_is_one_sentence(tmp_path, monkeypatch):
+    def fail(path):
+        raise OSError(errno.EIO, "Input/output error")
+
+    write(tmp_path, row(1))
+    monkeypatch.setattr(view, "sync_folder", fail)
+    with pytest.raises(DiskError, match="journal/m: cannot be written: Input/output error; look to the disk"):
+        compact(tmp_path, "m")
 
 
 def test_leftovers_of_killed_processes_are_removed_and_nothing_else(tmp_path):

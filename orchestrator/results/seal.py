@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 _MARK = b"bkfseal1"
 _END = struct.Struct(f"<II{len(_MARK)}s")
+_PIECE_BYTES = 8 << 20
 _PARQUET_END = struct.Struct("<I4s")
 
 
@@ -72,7 +73,12 @@ def _chunk_crc(file: pa.NativeFile, metadata: pq.FileMetaData, group: int, chunk
     starts = [column.data_page_offset]
     if column.has_dictionary_page:
         starts.append(column.dictionary_page_offset)
-    return zlib.crc32(file.read_at(column.total_compressed_size, min(starts)))
+    place, crc = min(starts), 0
+    end = place + column.total_compressed_size
+    while place < end and (piece := file.read_at(min(_PIECE_BYTES, end - place), place)):
+        crc = zlib.crc32(piece, crc)
+        place += len(piece)
+    return crc
 
 
 def _crc(head: bytes, count: int, tail: bytes) -> int:
