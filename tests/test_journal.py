@@ -7,6 +7,7 @@ import os
 import resource
 import tempfile
 import time
+import tracemalloc
 import zlib
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import BakeoffError, DiskError
+from orchestrator.results import journal
 from orchestrator.results.journal import CellColumns, Journal, JournalReader
 
 CELLS = [CellColumns("m1", "echo", "{}", "p1"), CellColumns("m1", "echo", '{"t":1}', "p2")]
@@ -137,6 +139,50 @@ def test_a_row_larger_than_a_block_is_read(tmp_path):
     rows, damaged = read(write(tmp_path, [row(0), row(1, text="ж" * 3_000_000), row(2)]))
     assert ([len(each["text"]) for each in rows][1], damaged) == (3_000_000, 0)
     assert len(rows) == 3
+
+
+def test_a_long_end_without_a_newline_is_dropped_as_it_is_read(tmp_path):
+    path = write(tmp_path, [row(0)])
+    os.truncate(path, path.stat().st_size + 200_000_000)
+    tracemalloc.start()
+    try:
+        with JournalReader(path) as reader:
+            assert sum(batch.num_rows for batch in reader.batches()) == 1
+        assert tracemalloc.get_traced_memory()[1] < 80_000_000
+    finally:
+        tracemalloc.stop()
+    assert (reader.damaged, reader.is_torn) == (1, True)
+
+
+def test_no_record_is_too_long_and_what_is_none_ends_at_its_newline(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(journal, "JUNK_BYTES", 1000)
+    path = write(tmp_path, [row(0, text="a" * 20_000)])
+    with path.open("ab") as file:
+        file.write(bytes(50_000) + b"\n")
+    path.write_bytes(path.read_bytes() + write(tmp_path, [row(1), row(2)]).read_bytes())
+    rows, damaged = read(path)
+    assert ([each["sample_id"] for each in rows], damaged) == (["s0", "s1", "s2"], 1)
+    monkeypatch.setattr(journal, "LINE_BYTES", 10_000)
+    rows, damaged = read(path)
+    assert ([each["sample_id"] for each in rows], damaged) == (["s1", "s2"], 2)
+
+
+def line_with_leading_zero():
+    """Return a record whose checksum begins with 0, for which a sign or a blank would read the same."""
+    bodies = (b'{"t":"result","key":"%d"}' % number for number in range(1000))
+    return next(line for line in map(seal, bodies) if line[:1] == b"0" and line[:8].lower() != line[:8].upper())
+
+
+@pytest.mark.parametrize("place", [0, 8])
+@pytest.mark.parametrize("bent", [b"+", b"_", b" ", b"\t"])
+def test_a_checksum_is_eight_hex_digits_and_a_blank(tmp_path, place, bent):
+    line = line_with_leading_zero()
+    for other in (line[:place] + bent + line[place + 1 :], line[:8].upper() + line[8:]):
+        path = tmp_path / "1.jsonl"
+        path.write_bytes(write(tmp_path / "whole", [row(0)]).read_bytes() + other)
+        rows, damaged = read(path)
+        assert (len(rows), damaged) == ((1, 1) if other != line else (2, 0))
 
 
 def test_names_are_never_used_twice(tmp_path):
@@ -270,8 +316,8 @@ def test_a_journal_that_cannot_be_begun_leaves_no_file(tmp_path, size):
 
 
 def test_a_journal_is_not_begun_below_the_floor(tmp_path):
-    match = r"new: its disk has \d+ MiB free, and bakeoff stops below 1099511627776 MiB; free some space"
-    with pytest.raises(DiskError, match=match), Journal(tmp_path / "new", CELLS, 1 << 60):
+    match = r"new: its disk has \d+ MB free, and bakeoff stops below 1000000000000 MB; free some space"
+    with pytest.raises(DiskError, match=match), Journal(tmp_path / "new", CELLS, 10**18):
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -284,7 +330,7 @@ def test_the_room_left_is_looked_at_once_a_second(tmp_path, monkeypatch):
         now = time.monotonic()
         monkeypatch.setattr(time, "monotonic", lambda: now + 2)
         journal.append([row(1)])
-        with pytest.raises(DiskError, match="MiB free"):
+        with pytest.raises(DiskError, match="MB free"):
             journal.sync_if_due()
         journal.sync_if_due()
     assert len(read(journal.path)[0]) == 2

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -22,9 +23,13 @@ from orchestrator.results.schema import PREDICTIONS, SCHEMA_VERSION
 
 SYNC_EVERY_S = 1.0
 BLOCK_BYTES = 2 << 20
+LINE_BYTES = (6 * 256 + 16) << 20  # the longest text that is taken, each byte of it written as \u00xx
+JUNK_BYTES = 16 << 20  # so much is kept of a line that does not begin as a record
 _RESULT = b'{"t":"result",'
 _ANY = b'{"t":"'  # a line torn to "0" has the checksum of nothing
-_RECORD_START = re.compile(rb'(?=[0-9a-f]{8} \{"t":")')
+_HEAD = re.compile(rb'[0-9a-f]{8} \{"t":"')
+_BODY_START = re.compile(rb' \{"t":"')  # no text has it, in which a quote is escaped
+_DROPPED = b"?"
 _PER_CELL = ("model", "runner", "params", "prompt_id")
 _PER_ROW = [f for f in PREDICTIONS if f.name not in _PER_CELL]
 _JSON_SCHEMA = pa.schema(
@@ -151,8 +156,8 @@ class JournalReader:
     """Read the rows of one journal, as often as wanted, through one open file that a later unlink cannot take away.
 
     A reader sees the journal as long as it was when opened. `damaged` counts lines that a crash tore or a disk bent;
-    they are skipped and reported, never taken for an answer. `is_torn` tells whether the last of them is an unfinished
-    end, as a kill leaves it.
+    they are skipped and reported, never taken for an answer. `is_torn` tells whether one of them is the unfinished end
+    that a kill leaves.
     """
 
     path: Path
@@ -174,7 +179,7 @@ class JournalReader:
 
     def batches(self, columns: Sequence[str] = PREDICTIONS.names) -> Iterator[pa.RecordBatch]:
         """Yield `columns` of the result rows in order, in their types of PREDICTIONS."""
-        self.damaged = 0
+        self.damaged, self.is_torn = 0, False
         cells: list[dict[str, str]] = []
         for lines in self._blocks():
             bodies: list[bytes] = []
@@ -194,7 +199,7 @@ class JournalReader:
         """Return the records of a line: one, or the two that a bent newline joined; count what is none."""
         if (body := _checked(line)) is not None:
             return (body,)
-        parts = [part for part in _RECORD_START.split(line) if part]
+        parts = _parts(line)
         bodies = [body for part in parts for body in (_checked(part), _checked(part[:-1])) if body is not None]
         self.damaged += max(len(parts), 1) - len(bodies)
         return bodies
@@ -209,28 +214,48 @@ class JournalReader:
 
     def _blocks(self) -> Iterator[list[bytes]]:
         """Yield lists of lines; what follows the last newline was torn off, unless its checksum fits."""
+        pieces: list[bytes] = []
+        for chunk in self._chunks():
+            end, *lines = chunk.split(b"\n")
+            pieces.append(end)
+            if lines:
+                yield [b"".join(pieces), *lines[:-1]]
+                pieces = [lines[-1]]
+            if _is_hopeless(pieces):
+                pieces = [_DROPPED]
+        if any(pieces):
+            damaged = self.damaged
+            yield [b"".join(pieces)]
+            self.is_torn = self.damaged > damaged
+
+    def _chunks(self) -> Iterator[bytes]:
         self._file.seek(0)
-        left, rest = self._size, b""
+        left = self._size
         while left:
             with read_errors(self.path):
                 chunk = self._file.read(min(BLOCK_BYTES, left))
             if not chunk:
                 break
             left -= len(chunk)
-            *lines, rest = (rest + chunk).split(b"\n")
-            yield lines
-        self.is_torn = bool(rest)
-        if rest:
-            yield [rest]
+            yield chunk
+
+
+def _is_hopeless(pieces: list[bytes]) -> bool:
+    """Tell whether what was read of a line is too long to be the beginning of a record."""
+    size = sum(map(len, pieces))
+    return size > LINE_BYTES or (size > JUNK_BYTES and not _HEAD.match(b"".join(pieces[:2])))
+
+
+def _parts(line: bytes) -> list[bytes]:
+    """Cut a line before whatever looks like a record."""
+    starts = [place for found in _BODY_START.finditer(line) if (place := found.start() - 8) > 0]
+    return [line[start:end] for start, end in pairwise([0, *starts, len(line)]) if line]
 
 
 def _checked(line: bytes) -> bytes | None:
     """Return the record of `line`, or None where it is none or its checksum does not fit."""
     body = line[9:]
-    try:
-        return body if int(line[:8], 16) == zlib.crc32(body) and body.startswith(_ANY) else None
-    except ValueError:
-        return None
+    return body if body.startswith(_ANY) and line[:9] == b"%08x " % zlib.crc32(body) else None
 
 
 def _to_batch(results: list[bytes], cells: list[dict[str, str]], wanted: Sequence[str]) -> pa.RecordBatch:
