@@ -35,7 +35,7 @@ class StderrLog:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if self.path.is_file() and self.path.stat().st_size >= CAP_BYTES // 2:  # room for what is to come
                 self.path.replace(self.path.with_suffix(".old.log"))
-        self._file = self.path.open("ab", buffering=0)
+            self._file = self.path.open("ab", buffering=0)
         self._left = CAP_BYTES - self._file.tell()
         self._stream = RedactedStream(self.redactor)
         self._put(f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n".encode())
