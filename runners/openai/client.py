@@ -199,9 +199,8 @@ async def _sessions(settings):
     """Yield a session that is closed when the event loop ends, as asyncio does with generators."""
     times = settings.timeouts
     timeout = aiohttp.ClientTimeout(total=times["total"], sock_connect=times["connect"], sock_read=times["read"])
-    connector = aiohttp.TCPConnector(
-        limit=0, ttl_dns_cache=300, keepalive_timeout=30, ssl=trust() if settings.url.startswith("https:") else False
-    )
+    trusted = trust() if settings.url.startswith("https:") else True  # aiohttp's own, for a proxy
+    connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=30, ssl=trusted)
     jar = aiohttp.DummyCookieJar()
     async with aiohttp.ClientSession(
         connector=connector, timeout=timeout, headers=settings.headers, cookie_jar=jar
