@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 from orchestrator import protocol
 from orchestrator.errors import BakeoffError
+from orchestrator.flights import Flights
+from orchestrator.intake import make_redactor, read_message
 from orchestrator.process import Child, spawn
 from orchestrator.protocol import Bye, Failure, Hello, LineSplitter, Loaded, Log, Message, Response, Started
-from orchestrator.redaction import Redactor, redact_patterns
+from orchestrator.redaction import Redactor
 from orchestrator.stderr_log import StderrLog
 from orchestrator.worker_life import Begun, Cause, Event, Gone, Ready, TimedOut, WorkerSpec, describe_exit
 
@@ -27,14 +29,7 @@ LOAD_HARD_S = 6 * 3600.0
 LAST_CHUNKS = 16
 UNKNOWN_IDS_MAX = 10
 REMEMBERED, REMEMBERED_CHARS = 256, 4096
-MESSAGE_CHARS = 2000
 _CLOCK_EVERY_S = 0.2
-_UNKNOWN = object()
-_WIRE_WORDS = frozenset(
-    word
-    for message in get_args(Message)
-    for word in (*message.model_fields, *get_args(message.model_fields["type"].annotation))
-).union(get_args(protocol.ErrorKind), get_args(protocol.StopReason))
 
 
 @dataclass(slots=True)
@@ -42,9 +37,8 @@ class Session:
     """One worker, from start to end. Use it as a context manager; leaving kills what is still alive.
 
     Only the main thread may enter it: the worker dies with the thread that started it. `poll` gives what happened,
-    `send` takes a request while `free` is positive; requests leave with the next `flush` or `poll`. `_flights` holds
-    what was sent and not answered, with its deadline once the worker has said that it began. `redactor` has taken the
-    secrets out of all that comes from here, but a spilled text.
+    `send` takes a request while `free` is positive; requests leave with the next `flush` or `poll`. `redactor`
+    has taken the secrets out of all that comes from here, but a spilled text.
 
     Whoever goes on after the loss of a request says `is_supervised`, and is told of each what became of it: only then
     does `poll` give `Begun` and `TimedOut`.
@@ -60,24 +54,23 @@ class Session:
     _log: StderrLog = field(init=False)
     _splitter: LineSplitter = field(init=False, default_factory=LineSplitter)
     _outgoing: bytearray = field(init=False, default_factory=bytearray)
-    _flights: dict[str, float | None] = field(init=False, default_factory=dict)
+    _flights: Flights = field(init=False)
     _nonce: str = field(init=False, default_factory=lambda: secrets.token_hex(8))
     _state: Literal["hello", "loading", "ready", "closing", "gone"] = field(init=False, default="hello")
     _born: float = field(init=False, default_factory=time.monotonic)
     _clock: float = field(init=False, default=0.0)
     _load_since: float = field(init=False, default_factory=time.monotonic)
-    _cancelled: dict[str, float] = field(init=False, default_factory=dict)
     _noise: list[bytes] = field(init=False, default_factory=list)
     _unknown: int = field(init=False, default=0)
     _answers: dict[str, str] = field(init=False, default_factory=dict)
-    _idle_since: float = field(init=False, default_factory=time.monotonic)
     _begun: list[str] = field(init=False, default_factory=list)
     _concurrency: int = field(init=False, default=1)
     _limit: int | None = field(init=False, default=None)
 
     def __enter__(self) -> Self:
         """Start the worker and say hello."""
-        self.redactor = Redactor(self.spec.secrets, _WIRE_WORDS)
+        self._flights = Flights(self.spec.item_timeout_s)
+        self.redactor = make_redactor(self.spec.secrets)
         self._log = StderrLog(self.spec.log, self.redactor)
         with ExitStack() as on_failure:
             on_failure.callback(self._selector.close)
@@ -104,12 +97,14 @@ class Session:
     @property
     def free(self) -> int:
         """How many more requests the window takes now."""
-        return self.window - len(self._flights) - len(self._cancelled) if self._state == "ready" else 0
+        if self._state != "ready":
+            return 0
+        return self.window - len(self._flights.deadlines) - len(self._flights.cancelled)
 
     @property
     def in_flight(self) -> int:
         """How many requests were sent and not answered."""
-        return len(self._flights)
+        return len(self._flights.deadlines)
 
     def send(self, request: dict[str, Any]) -> None:
         """Put `request` (with `type`, `id` and the rest) on the wire; the caller has seen `free` > 0.
@@ -117,9 +112,7 @@ class Session:
         Raises ProtocolError where it is too long for a line; nothing is sent then.
         """
         line = protocol.encode(request)
-        if not self._flights:
-            self._idle_since = time.monotonic()
-        self._flights[request["id"]] = None
+        self._flights.send(request["id"])
         self._outgoing += line
 
     def cancel(self, identity: str) -> None:
@@ -199,7 +192,7 @@ class Session:
         """Add which of the requests begun since the last poll are under way still, or were when the worker ended."""
         last = events[-1] if events else None
         is_over = isinstance(last, Gone)
-        under_way = last.suspects if isinstance(last, Gone) else self._flights
+        under_way = last.suspects if isinstance(last, Gone) else self._flights.deadlines
         if begun := tuple(identity for identity in self._begun if identity in under_way):
             events.insert(len(events) - is_over, Begun(begun))
         self._begun.clear()
@@ -246,7 +239,7 @@ class Session:
             elif self._state == "hello":
                 self._take_hello(line)
             else:
-                self._take_message(protocol.decode(self.redactor.redact_json(line)), events)
+                self._take_message(read_message(line, self.redactor), events)
 
     def _take_hello(self, line: bytes) -> None:
         """Wait for the line with our nonce; what a launcher or a site's start-up files print before it is noise."""
@@ -286,7 +279,7 @@ class Session:
                 self._log.note(f"[{message.level}] {message.message}\n".encode())
             case protocol.Progress():
                 self._load_since = time.monotonic()
-                self.notify(f"{self.spec.model}: {redact_patterns(message.phase)}")
+                self.notify(f"{self.spec.model}: {message.phase}")
             case Bye() | protocol.Pong() | Hello() | Loaded():
                 pass
 
@@ -302,8 +295,7 @@ class Session:
             if len(self._answers) > REMEMBERED:
                 del self._answers[next(iter(self._answers))]
 
-    def _take_failure(self, failure: Failure, events: list[Event]) -> None:
-        message = self._tidy(failure)
+    def _take_failure(self, message: Failure, events: list[Event]) -> None:
         if message.traceback:
             self._log.note(message.traceback.encode())
         if message.id is not None:
@@ -314,27 +306,16 @@ class Session:
         else:
             self._log.note(f"[{message.kind}] {message.message}\n".encode())
 
-    def _tidy(self, failure: Failure) -> Failure:
-        """Return `failure` without what looks like a secret, and only then cut to a readable length."""
-        text = self.redactor.shorten(redact_patterns(failure.message), MESSAGE_CHARS)
-        trace = failure.traceback and redact_patterns(failure.traceback)
-        return failure.model_copy(update={"message": text, "traceback": trace})
-
     def _start(self, identities: list[str]) -> None:
-        """Set the deadline of what is begun; saying so again moves none, or a worker could put it off for ever."""
-        begun = [each for each in dict.fromkeys(identities) if self._flights.get(each, _UNKNOWN) is None]
-        deadline = time.monotonic() + self.spec.item_timeout_s * len(begun)
-        self._flights.update(dict.fromkeys(begun, deadline))
+        begun = self._flights.start(identities)
         if self.is_supervised:
             self._begun += begun
 
     def _land(self, identity: str) -> bool:
         """Take a request out of flight; an answer to something never asked, or answered already, is dropped."""
-        if self._flights.pop(identity, _UNKNOWN) is not _UNKNOWN:
-            self._idle_since = time.monotonic()
+        if self._flights.land(identity):
             return True
-        if self._cancelled.pop(identity, None) is not None:  # too late: it was given back as timed out
-            self._idle_since = time.monotonic()
+        if self._flights.land_late(identity):  # it was given back as timed out
             return False
         self._unknown += 1
         self._log.note(f"[bakeoff] dropped an answer to the unknown request {identity!r}\n".encode())
@@ -352,13 +333,13 @@ class Session:
             events.append(self._lost("load_timeout", f"it did not say hello within {spec.hello_timeout_s:g} s"))
         elif self._state == "loading" and (reason := self._find_slow_load(now)):
             events.append(self._lost("load_timeout", reason))
-        elif late := tuple(i for i, deadline in self._flights.items() if deadline is not None and deadline < now):
+        elif late := self._flights.find_late(now):
             self._time_out(late, events)
-        elif stuck := tuple(i for i, deadline in self._cancelled.items() if deadline < now):
+        elif stuck := self._flights.find_stuck(now):
             reason = f"no answer within {spec.item_timeout_s:g} s, and {CANCEL_S:g} s after it was cancelled it went on"
             events.append(self._lost("timeout", reason, timed_out=stuck))
-        elif self._is_stalled(now):
-            reason = f"it began none of {len(self._flights)} requests within {spec.item_timeout_s:g} s"
+        elif self._flights.is_stalled(now):
+            reason = f"it began none of {self.in_flight} requests within {spec.item_timeout_s:g} s"
             events.append(self._lost("timeout", reason))
         elif self._child.has_exited() and not self.is_gone:
             self._drain(events)
@@ -386,15 +367,8 @@ class Session:
             return
         for identity in late:
             self.cancel(identity)
-            del self._flights[identity]
-            self._cancelled[identity] = time.monotonic() + CANCEL_S
+            self._flights.take_back(identity, CANCEL_S)
             events.append(TimedOut(identity, reason))
-
-    def _is_stalled(self, now: float) -> bool:
-        """Tell whether requests wait and the worker, which works on none, has not begun one for too long."""
-        if not self._flights or self._cancelled or now - self._idle_since < self.spec.item_timeout_s:
-            return False
-        return all(deadline is None for deadline in self._flights.values())
 
     def _drain(self, events: list[Event]) -> None:
         """Read what an ended worker left in its pipe, though a grandchild may hold the other end open."""
@@ -427,9 +401,7 @@ class Session:
         is_dead = self._child.kill(KILL_S)
         self._read_last_words()
         self._state = "gone"
-        suspects = tuple(i for i, deadline in self._flights.items() if deadline is not None)
-        waiting = tuple(i for i, deadline in self._flights.items() if deadline is None)
-        self._flights.clear()
+        suspects, waiting = self._flights.end()
         if cause in {"crashed", "load_failed", "protocol"} and error is None and (words := self._log.last_line()):
             reason = f"{reason}; its last words: {words}"
         if not is_dead:

@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from orchestrator import worker
-from orchestrator.protocol import decode
+from orchestrator.intake import MESSAGE_CHARS, make_redactor, read_message
 from orchestrator.redaction import (
     HELD_BYTES_MAX,
     RedactedStream,
@@ -22,7 +22,7 @@ from orchestrator.redaction import (
     is_secret_name,
     redact_patterns,
 )
-from orchestrator.session import MESSAGE_CHARS, Session
+from orchestrator.session import Session
 from orchestrator.stderr_log import StderrLog
 from tests.workers import ask, load, receive, send, spec_of
 
@@ -119,9 +119,9 @@ def test_a_load_that_fails_tells_no_secret(workspace, canary):
 
 def fail(secret, text):
     """Return what is told, message and traceback, of a request that fails with `text`."""
-    redactor = Redactor({"CANARY_API_KEY": secret})
-    failure = decode(redactor.redact_json(worker.error_line("a", ValueError(text))))
-    return redactor.shorten(failure.message, MESSAGE_CHARS), failure.traceback
+    redactor = make_redactor({"CANARY_API_KEY": secret})
+    failure = read_message(worker.error_line("a", ValueError(text)), redactor)
+    return failure.message, failure.traceback
 
 
 @pytest.mark.parametrize("secret", [PLAIN, CANARY.replace(" ", "-")])

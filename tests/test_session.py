@@ -15,6 +15,7 @@ from orchestrator import session as module
 from orchestrator import stderr_log
 from orchestrator.config import open_workspace
 from orchestrator.errors import BakeoffError
+from orchestrator.intake import MESSAGE_CHARS
 from orchestrator.session import Gone, Response, Session, describe_exit
 from orchestrator.worker_life import Begun, TimedOut
 from tests.workers import ask, close, load, receive, send, spec_of, wait_until_gone
@@ -207,7 +208,7 @@ def test_a_batch_has_the_time_of_all_its_items(workspace):
 def begin(session, *prompts):
     """Send `prompts` and wait until the worker has said of each that it is at work on it."""
     send(session, *prompts)
-    while any(session._flights[prompt] is None for prompt in prompts):
+    while any(session._flights.deadlines[prompt] is None for prompt in prompts):
         assert all(isinstance(event, Begun) for event in session.poll(0.1))
 
 
@@ -230,7 +231,7 @@ def test_one_of_several_at_a_time_times_out_alone(workspace):
         send(session, "b")
         assert receive_all_but_begun(session, 1)[0].id == "b", "the worker lives"
         assert session.poll(0.1) == []
-        assert (session._cancelled, session._unknown) == ({}, 0)
+        assert (session._flights.cancelled, session._unknown) == ({}, 0)
     assert {event.id for event in answers} == {"a", "hang", "long"}
     assert TimedOut("hang", "no answer within 1 s") in answers
 
@@ -420,7 +421,7 @@ def test_what_any_worker_says_of_an_error_is_cut(workspace):
     error = json.dumps({"type": "error", "id": "ID", "kind": "bug", "message": "x" * 100_000})
     with Session(garbage(workspace, answers=[error])) as session:
         load(session)
-        assert ask(session, "a")["a"].message == "x" * (module.MESSAGE_CHARS - 1) + "…"
+        assert ask(session, "a")["a"].message == "x" * (MESSAGE_CHARS - 1) + "…"
 
 
 def test_a_line_without_end_is_given_up(workspace):
@@ -605,7 +606,7 @@ spec = spec_of(open_workspace(Path(sys.argv[1])), "slow", params)
 with Session(spec) as session:
     load(session)
     send(session, "a")
-    while not session._flights["a"]:
+    while not session._flights.deadlines["a"]:
         session.poll(0.1)
     print(session._child._process.pid, flush=True)
     time.sleep(60)

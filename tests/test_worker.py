@@ -288,7 +288,7 @@ def test_an_asynchronous_runner_is_stopped_in_the_middle_of_a_request_taken_back
     with Session(spec_of(workspace, "asynchronous")) as session:
         load(session)
         send(session, *busy, "a")  # eight fill every slot
-        while None in [session._flights[identity] for identity in busy]:
+        while None in [session._flights.deadlines[identity] for identity in busy]:
             assert session.poll(0.1) == []
         for identity in busy:
             session.cancel(identity)
@@ -338,9 +338,9 @@ def test_shutdown_lets_an_asynchronous_runner_finish_what_it_began(workspace):
     with Session(spec_of(workspace, "asynchronous")) as session:
         load(session)
         send(session, *(str(number) for number in range(40)))
-        while not any(session._flights.values()):
+        while not any(session._flights.deadlines.values()):
             assert session.poll(0.1) == []
-        begun = {identity for identity, deadline in session._flights.items() if deadline is not None}
+        begun = {identity for identity, deadline in session._flights.deadlines.items() if deadline is not None}
         *answers, gone = close(session)
     assert begun <= {answer.id for answer in answers}
     assert (gone.cause, bool(gone.waiting)) == ("closed", True)
