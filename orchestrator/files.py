@@ -17,7 +17,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _BROKEN = {errno.EIO, errno.ENXIO, errno.ESTALE}
 _NOT_FOR_FOLDERS = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}
-_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
+TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 
 @contextmanager
@@ -97,7 +97,7 @@ def remove_temporaries(folder: Path, older_than_s: float = 0.0) -> None:
     """Delete what killed processes left of `replacing` in `folder`, where it was last written so long ago."""
     for path in folder.glob(".*.tmp"):
         with suppress(OSError):
-            if _TEMPORARY.fullmatch(path.name) and time.time() - path.stat().st_mtime >= older_than_s:
+            if TEMPORARY.fullmatch(path.name) and time.time() - path.stat().st_mtime >= older_than_s:
                 path.unlink()
 
 

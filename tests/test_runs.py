@@ -754,3 +754,14 @@ def test_tables_fit_a_narrow_terminal(root, bakeoff):
     assert set(runs_table(lines, 100).header) - set(runs_table(lines, 60).header) == {"samples", "models", "size"}
     cramped = state_tables(state, 40)[0]
     assert cramped.labels == len(cramped.header)  # every column may be folded
+
+
+def test_what_may_have_to_be_put_back_is_kept(run):
+    awaited, other = set_aside_path(run, "moody"), set_aside_path(run, "moody")
+    awaited.parent.mkdir(exist_ok=True)
+    (run / ".fresh").mkdir()
+    for path in (awaited, other):
+        path.write_bytes(b"x")
+    (run / ".fresh" / "moody.json").write_text(json.dumps(["0" * 64, awaited.name]))
+    clean_run(run, everything=True)
+    assert (awaited.exists(), other.exists()) == (True, False)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orchestrator.errors import UsageError, nearest
 from orchestrator.files import read_errors
-from orchestrator.results.layout import PLAN_NAME, PROMPTS_NAME, SAMPLES_NAME, set_aside_folder
+from orchestrator.results.layout import PLAN_NAME, PROMPTS_NAME, SAMPLES_NAME, fresh_folder, set_aside_folder
 
 # A folder of somebody else's may be called predictions or journal: only files of ours make a run.
 _PARTS = (PLAN_NAME, SAMPLES_NAME, PROMPTS_NAME, "predictions/*.parquet", "journal/*/*.jsonl")
@@ -54,7 +54,15 @@ def list_set_aside(run: Path) -> list[Path]:
     if set_aside_folder(run).is_symlink():
         return []
     found = (path for path in set_aside_folder(run).glob("*.parquet") if _SET_ASIDE.fullmatch(path.name))
-    return sorted(path for path in found if path.is_file() and not path.is_symlink())
+    awaited = "".join(_read_quietly(mark) for mark in fresh_folder(run).glob("*.json"))  # may have to be put back
+    return sorted(p for p in found if p.is_file() and not p.is_symlink() and p.name not in awaited)
+
+
+def _read_quietly(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def size_bytes(path: Path) -> int:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import BakeoffError, LockedError
-from orchestrator.files import _TEMPORARY, disk_errors
+from orchestrator.files import TEMPORARY, disk_errors
 from orchestrator.inspection.folders import list_bent_journals, list_set_aside, models_on_disk, size_bytes
 from orchestrator.inspection.holder import find_holder
-from orchestrator.results.layout import _ABANDONED_S, log_path, set_aside_folder, spill_folder
+from orchestrator.results.layout import ABANDONED_S, log_path, set_aside_folder, spill_folder
 from orchestrator.results.plan import read_plan
 from orchestrator.running.lock import holding
 
-_PLACES = (("predictions", 0.0), ("old", 0.0), (".", _ABANDONED_S), ("scores", _ABANDONED_S))
+_PLACES = (("predictions", 0.0), ("old", 0.0), (".", ABANDONED_S), ("scores", ABANDONED_S))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def find_leftovers(run: Path) -> Iterator[tuple[str, Path]]:
     """
     for folder, age_s in _PLACES:
         for path in sorted((run / folder).glob(".*.tmp")):
-            if _TEMPORARY.fullmatch(path.name) and _age_s(path) >= age_s:
+            if TEMPORARY.fullmatch(path.name) and _age_s(path) >= age_s:
                 yield "temporary files", path
     for path in sorted(spill_folder(run).glob("*")):
         yield "spilled texts", path

@@ -4,7 +4,7 @@ import errno
 import os
 from pathlib import Path
 
-from orchestrator.running.lock import _read_holder
+from orchestrator.running.lock import read_holder
 
 try:
     import fcntl
@@ -31,7 +31,7 @@ def find_holder(run: Path, *, is_thorough: bool = False) -> str | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:
-        return (_read_holder(run) or "another process") if error.errno in _HELD else None
+        return (read_holder(run) or "another process") if error.errno in _HELD else None
     else:
         return None
     finally:

@@ -11,7 +11,7 @@ from orchestrator.files import remove_temporaries
 PLAN_NAME = "run.json"
 SAMPLES_NAME = "samples.parquet"
 PROMPTS_NAME = "prompts.parquet"
-_ABANDONED_S = 3600.0
+ABANDONED_S = 3600.0
 
 
 def predictions_path(run: Path, model: str) -> Path:
@@ -24,9 +24,14 @@ def set_aside_folder(run: Path) -> Path:
     return run / "old"
 
 
+def fresh_folder(run: Path) -> Path:
+    """Return where it says which models are being asked afresh."""
+    return run / ".fresh"
+
+
 def fresh_path(run: Path, model: str) -> Path:
-    """Return the file that is there while a model is being asked afresh."""
-    return run / ".fresh" / f"{model}.json"
+    """Return the file that is there while a model is being asked afresh; it names what was set aside."""
+    return fresh_folder(run) / f"{model}.json"
 
 
 def set_aside_path(run: Path, model: str) -> Path:
@@ -59,10 +64,10 @@ def remove_leftovers(run: Path) -> None:
 
     Scoring writes beside the lock: in its folders a temporary file goes only where nobody wrote to it for an hour.
     """
-    for folder in (run / "predictions", run / "old"):
+    for folder in (run / "predictions", set_aside_folder(run), fresh_folder(run)):
         remove_temporaries(folder)
     for folder in (run, run / "scores"):
-        remove_temporaries(folder, _ABANDONED_S)
+        remove_temporaries(folder, ABANDONED_S)
     for path in spill_folder(run).glob("*"):
         with suppress(OSError):
             if path.is_dir() and not path.is_symlink():

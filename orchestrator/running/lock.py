@@ -46,7 +46,7 @@ def _acquire(lock: FileLock, run: Path) -> None:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            holder = _read_holder(run)
+            holder = read_holder(run)
             if holder is None and time.monotonic() < deadline:
                 time.sleep(_LOOK_EVERY_S)
                 continue
@@ -62,7 +62,7 @@ def _acquire(lock: FileLock, run: Path) -> None:
         return
 
 
-def _read_holder(run: Path) -> str | None:
+def read_holder(run: Path) -> str | None:
     """Return who says to hold the lock; None where nobody does, or only one of this host who is dead."""
     try:
         holder = json.loads((run / ".holder").read_text())
