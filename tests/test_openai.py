@@ -6,6 +6,7 @@ import http.server
 import itertools
 import json
 import shutil
+import socket
 import ssl
 import subprocess
 import threading
@@ -312,6 +313,15 @@ def test_the_standard_variables_name_a_proxy(repository, own_server, monkeypatch
     assert own_server.requests()[0]["path"] == "http://behind.invalid/v1/chat/completions"
     monkeypatch.setenv("no_proxy", "behind.invalid")
     assert "there is no address of that name" in ask(repository, "http://behind.invalid/v1", attempts_max=1).message
+
+
+def test_a_server_that_takes_nothing_in_is_left_in_time(repository, tmp_path):
+    (tmp_path / "large.jpg").write_bytes(b"\xff\xd8\xff" + bytes(20_000_000))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        failure = ask(repository, url, images=[tmp_path / "large.jpg"], timeouts={"write": 0.3}, attempts_max=1)
+    assert failure.kind == "transient"
+    assert failure.message.endswith(": the request was not taken in in time")
 
 
 @pytest.fixture

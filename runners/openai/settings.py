@@ -79,7 +79,7 @@ def find_url(given):
         _check_url("azure_endpoint", given["azure_endpoint"])
         path = f"/openai/deployments/{quote(given['deployment'], safe='')}/chat/completions"
         return f"{given['azure_endpoint'].rstrip('/')}{path}?api-version={quote(given['api_version'], safe='')}"
-    require(given["model"], "model = '': say which one to ask, by the endpoint's name of it")
+    require(given["model"], "model = '': say which one to ask, by the endpoint's name of it (--param model=NAME)")
     parts = _check_url("base_url", given["base_url"])
     path = parts.path.rstrip("/").removesuffix("/chat/completions")
     return parts._replace(path=f"{path}/chat/completions", fragment="").geturl()
