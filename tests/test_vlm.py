@@ -198,6 +198,8 @@ def test_the_bounds_on_pixels_decide_what_is_sent(answers, family):
     assert max(image["tokens"] for image in own) > 6
     assert all(image["width"] * image["height"] <= 6 * cell**2 for image in shrunk)
     assert said["unshrinkable"]["kind"] == "bad_params"
+    (large,) = said["large"]["answers"]
+    assert 50 < large["info"]["images"][0]["tokens"] <= 64  # the bound that the checkpoint names
 
 
 def test_the_contract_is_kept_with_a_checkpoint_of_ones_own(kitchen):

@@ -45,6 +45,7 @@ class Loaded:
     device: Device
     portion: Portion
     info: Mapping[str, str]
+    placeholders: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ def load(params, family):
     model = vlm_model.open_model(checkpoint, model_class, values, processor.tokenizer)
     info = {"served_model": checkpoint.name, **vlm_model.describe_model(model)}
     print(", ".join(info.values()))  # noqa: T201 - it goes to the log
-    return Loaded(family, checkpoint, processor, model, vlm_model.describe_device(), Portion(), info)
+    placeholders = vlm_model.find_placeholders(model, processor.tokenizer)
+    return Loaded(family, checkpoint, processor, model, vlm_model.describe_device(), Portion(), info, placeholders)
 
 
 def generate_batch(state, requests):
@@ -94,7 +96,7 @@ def _read_request(state, request):
     values = read_vlm_params(request["params"], state.family.param_types)
     fixed = ("checkpoint", "revision", "dtype", "attention", "device", "trust_remote_code")
     texts = [text for text in (request["system"], request["prompt"]) if text]
-    _refuse_placeholders(state.processor, texts)
+    _refuse_placeholders(state, texts)
     images = list(open_pages(request["images"])) if request["images"] else []
     content = [*({"type": "image"} for _ in images), {"type": "text", "text": request["prompt"]}]
     conversation = [{"role": "user", "content": content}]
@@ -103,11 +105,10 @@ def _read_request(state, request):
     return _Row(conversation, images, {name: value for name, value in values.items() if name not in fixed})
 
 
-def _refuse_placeholders(processor, texts):
+def _refuse_placeholders(state, texts):
     """Raise BadInputError where a text holds the token that stands for an image: the model would look for one more."""
-    for name in ("image_token", "video_token"):
-        token = getattr(processor, name, None)
-        if isinstance(token, str) and any(token in text for text in texts):
+    for token in state.placeholders:
+        if any(token in text for text in texts):
             raise BadInputError(f"the prompt holds '{token}', which stands for an image in this model's own prompts")
 
 

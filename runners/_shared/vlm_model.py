@@ -8,7 +8,7 @@ from vlm_checkpoint import CheckpointError
 from vlm_device import FULL, choose_attention, choose_device, choose_dtype, describe_device, loading_options
 from vlm_memory import OutOfMemory
 
-__all__ = ["describe_device", "describe_model", "generate", "open_model", "prepare"]
+__all__ = ["describe_device", "describe_model", "find_placeholders", "generate", "open_model", "prepare"]
 
 
 def open_model(checkpoint, class_name, values, tokenizer):
@@ -40,6 +40,13 @@ def describe_model(model):
     """Return device, dtype and attention as they are, not as they were asked for."""
     attention = getattr(model.config, "_attn_implementation", None) or "unknown"
     return {"device": str(model.device), "dtype": str(model.dtype).removeprefix("torch."), "attention": attention}
+
+
+def find_placeholders(model, tokenizer):
+    """Return the tokens, as text, that stand for images and videos in the model's prompts."""
+    names = ("image_token_id", "image_token_index", "video_token_id", "video_token_index")  # releases differ
+    ids = {getattr(model.config, name, None) for name in names} - {None}
+    return tuple(tokenizer.convert_ids_to_tokens(sorted(ids)))
 
 
 def prepare(processor, prompts, images, image_options):

@@ -37,11 +37,13 @@ def _open_for_images(processor_class, folder, options):
             return super().check_argument_for_proper_class(argument_name, argument)
 
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **options)
+    image_processor = transformers.AutoImageProcessor.from_pretrained(folder, **_pillow(), **options)
+    _keep_bounds(image_processor, Path(folder))
     return ImageOnly(
-        image_processor=transformers.AutoImageProcessor.from_pretrained(folder, **_pillow(), **options),
+        image_processor=image_processor,
         tokenizer=tokenizer,
         video_processor=None,
-        chat_template=_read_template(Path(folder)) or tokenizer.chat_template,
+        chat_template=read_template(Path(folder)) or tokenizer.chat_template,
     )
 
 
@@ -50,17 +52,29 @@ def _pillow():
     return {"backend": "pil"} if is_five else {"use_fast": False}
 
 
-def _read_template(folder):
+def _keep_bounds(image_processor, folder):
+    """Set the bounds on an image's pixels that the checkpoint names.
+
+    Qwen2VLImageProcessor of transformers 4.57.6 overlooks "size", and shrinks images to a megapixel.
+    """
+    written = _read_json(folder / "preprocessor_config.json")
+    if written.get("size", {}).keys() >= {"shortest_edge", "longest_edge"}:
+        least = written.get("min_pixels") or written["size"]["shortest_edge"]
+        most = written.get("max_pixels") or written["size"]["longest_edge"]
+        image_processor.size = {"shortest_edge": least, "longest_edge": most}
+
+
+def read_template(folder):
     """Return the checkpoint's chat template from whichever file it is in; None where the tokenizer has it."""
     plain = folder / "chat_template.jinja"
     if plain.is_file():
         return plain.read_text(encoding="utf-8")
-    for name in ("chat_template.json", "processor_config.json"):
-        if (folder / name).is_file():
-            template = json.loads((folder / name).read_text(encoding="utf-8")).get("chat_template")
-            if template:
-                return template
-    return None
+    files = (_read_json(folder / name) for name in ("chat_template.json", "processor_config.json"))
+    return next((told["chat_template"] for told in files if told.get("chat_template")), None)
+
+
+def _read_json(path):
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def write_prompts(processor, conversations):

@@ -32,9 +32,11 @@ def main(runner_folder, checkpoint, folder):
     module, params = load_runner(Path(runner_folder))
     params |= {"checkpoint": checkpoint, "max_new_tokens": 12, "device": "cpu"}
     images = [str(draw(Path(folder) / f"{i}.png", *page)) for i, page in enumerate(PAGES)]
-    thin = str(draw(Path(folder) / "thin.png", (900, 2), "white"))
+    odd = {"thin": (900, 2), "large": (700, 500)}
+    odd = {name: str(draw(Path(folder) / f"{name}.png", size, "red")) for name, size in odd.items()}
     state = module.load(params)
-    ways = {**make_ways(images, params), "thin": [[make_request("What is it?", [thin], params)]]}
+    ways = make_ways(images, params)
+    ways |= {name: [[make_request("What is it?", [image], params)]] for name, image in odd.items()}
     said = {name: ask(module, state, batches) for name, batches in ways.items()}
     said["starved"] = ask(module, replace_model(state, starved, most=2), ways["batched"])
     said["starved at one"] = ask(module, replace_model(state, starved, most=0), ways["batched"])

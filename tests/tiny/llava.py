@@ -50,6 +50,7 @@ def build(family):
         image_token_index=SPECIAL["<image>"],
         vision_feature_select_strategy="default",
         vision_feature_layer=-2,
+        pad_token_id=SPECIAL["<pad>"],  # transformers 4.44 knows padding by it
         **tiles,
     )
     model = getattr(transformers, f"{name}ForConditionalGeneration")(config)

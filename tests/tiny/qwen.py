@@ -119,19 +119,21 @@ def save_processor(family, tokenizer, folder):
     patch = VISION[family]["patch_size"]
     token_pixels = (2 * patch) ** 2
     name = "Qwen2VLImageProcessorPil" if IS_FIVE else "Qwen2VLImageProcessor"
-    processor = getattr(transformers, name)(
-        patch_size=patch,
-        temporal_patch_size=2,
-        merge_size=2,
-        size={"shortest_edge": LEAST_TOKENS * token_pixels, "longest_edge": MOST_TOKENS * token_pixels},
-    )
+    processor = getattr(transformers, name)(patch_size=patch, temporal_patch_size=2, merge_size=2)
     tokenizer.save_pretrained(folder)
     processor.save_pretrained(folder)
     (folder / "chat_template.jinja").write_text(CHAT)
-    rewrite(folder / "preprocessor_config.json", processor_class=f"{CLASSES[family]}Processor")
+    rewrite(
+        folder / "preprocessor_config.json",
+        processor_class=f"{CLASSES[family]}Processor",
+        size={"shortest_edge": LEAST_TOKENS * token_pixels, "longest_edge": MOST_TOKENS * token_pixels},
+        min_pixels=None,
+        max_pixels=None,
+    )
     rewrite(folder / "config.json", architectures=[f"{CLASSES[family]}ForConditionalGeneration"])
 
 
 def rewrite(path, **changes):
-    """Change top-level keys of a JSON file."""
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}, indent=1))
+    """Change top-level keys of a JSON file; None takes one out."""
+    told = {**json.loads(path.read_text()), **changes}
+    path.write_text(json.dumps({key: value for key, value in told.items() if value is not None}, indent=1))
