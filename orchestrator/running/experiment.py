@@ -138,11 +138,15 @@ def _compact(kitchen: _Kitchen, model: str) -> None:
     """Compact the model's journals and tell what was damaged in them."""
     with kitchen.interrupt.deferred():
         done = compact(kitchen.run, model)
-    if done.damaged:
+    if bent := done.damaged - done.torn:
         kept = f"; see {', '.join(map(str, done.kept))}" if done.kept else ""
-        kitchen.tell(
-            model, f"{done.damaged} records of its journal were damaged; what they answered is asked again{kept}"
-        )
+        kitchen.tell(model, f"{_records(bent)} of its journal damaged; what they answered is asked again{kept}")
+    if done.torn:
+        kitchen.tell(model, f"{_records(done.torn)} cut short when bakeoff was killed; what it answered is asked again")
+
+
+def _records(n: int) -> str:
+    return "1 record was" if n == 1 else f"{n} records were"
 
 
 def _begin_afresh(kitchen: _Kitchen, model: str, cells: Sequence[Cell]) -> None:
