@@ -1,0 +1,36 @@
+"""LLaVA-1.5 and LLaVA-NeXT by a transformers of their day, on a CPU or a GPU."""
+
+import dataclasses
+
+import vlm
+from params import require
+
+FITS = ("crop", "pad")
+
+
+def image_options(values, processor):  # noqa: ARG001
+    """Return how a page is made square for LLaVA-1.5; LLaVA-NeXT is shown all of it anyhow."""
+    require(values["fit"] in FITS, f"fit = '{values['fit']}': expected one of {', '.join(FITS)}")
+    return {"fit": values["fit"]}
+
+
+FAMILY = vlm.Family(
+    classes={
+        "llava": ("LlavaProcessor", "LlavaForConditionalGeneration"),
+        "llava_next": ("LlavaNextProcessor", "LlavaNextForConditionalGeneration"),
+    },
+    describe_images=lambda inputs, processor: processor.describe_images(inputs),
+    param_types={"fit": str},
+    image_options=image_options,
+)
+generate_batch = vlm.generate_batch
+
+
+def load(params):
+    loaded = vlm.load(params, FAMILY)
+
+    from llava_model import EmbeddedModel  # noqa: PLC0415 - torch is imported once there is a checkpoint
+    from llava_processor import expand_processor  # noqa: PLC0415
+
+    processor = expand_processor(loaded.processor, loaded.model.config, loaded.checkpoint)
+    return dataclasses.replace(loaded, processor=processor, model=EmbeddedModel(loaded.model))
