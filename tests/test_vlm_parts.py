@@ -7,7 +7,7 @@ import weakref
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 RUNNERS = Path(__file__).resolve().parent.parent / "runners"
@@ -79,6 +79,7 @@ def test_only_what_has_equal_parameters_shares_a_batch():
     assert vlm_params.group_alike(rows, lambda row: row) == [[0, 2], [1]]
 
 
+@settings(max_examples=20)  # each halving collects garbage, which takes its time in a large process
 @given(items=st.integers(1, 40), room=st.integers(1, 40))
 def test_a_batch_is_halved_until_it_fits_and_answers_stay_in_order(items, room):
     def ask(part):
