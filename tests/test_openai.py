@@ -9,8 +9,10 @@ import shutil
 import socket
 import ssl
 import subprocess
+import tempfile
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
@@ -64,7 +66,8 @@ def worker(workspace, url, **params):
     given = {"base_url": url, "model": "m", "api_key_env": "", "backoff_s": 0.01, **params}
     model = Model("m", runner, {**runner.manifest.defaults, **given})
     spec = make_spec(workspace, model, ensure_env(workspace, runner, print), workspace.root / "run")
-    with Session(spec) as session:
+    memory = tempfile.mkdtemp(dir=workspace.root)  # of accounts; the port of this server may have been another's
+    with Session(replace(spec, environment={**spec.environment, "TMPDIR": memory})) as session:
         yield session
 
 
@@ -441,8 +444,17 @@ def test_sixty_four_are_under_way_at_the_same_time_and_connections_are_kept(repo
     assert len(connections) <= 64
 
 
+def test_more_than_a_hundred_may_be_under_way(repository):
+    with chat_server(latency_ms=200) as server, worker(repository, server.url, concurrency_max=256) as session:
+        load(session)
+        ask_all(session, [f"question {n}" for n in range(1000)])
+        (figures,) = server.state()["quotas"].values()
+    assert figures["concurrent_peak"] > 100
+
+
 def test_no_file_of_a_run_holds_the_key_whatever_the_endpoint_says(repository, own_server, tmp_path, monkeypatch):
     monkeypatch.setenv("CANARY_KEY", KEY)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     words = ("echo:400", "echo:500*", "echo-text", "503", "close*", "redirect", "echo:404", "plain")
     rows = "".join(f"fault={word},x\n" for word in words)
     (repository.root / "datasets" / "canary.csv").write_text("question,answer\n" + rows)

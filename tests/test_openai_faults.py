@@ -8,7 +8,7 @@ from email.utils import formatdate
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -28,9 +28,9 @@ def load_module(name):
 faults, prices, sizes, replies = (load_module(name) for name in ("faults", "prices", "sizes", "replies"))
 
 
-def classify(status, message="", code=None, headers=None, **more):
+def classify(http_status, message="", code=None, headers=None, **more):
     error = {"message": message, "code": code, **more}
-    return faults.classify(status, headers or {}, json.dumps({"error": error}).encode(), NOON)
+    return faults.classify(http_status, headers or {}, json.dumps({"error": error}).encode(), NOON)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +93,19 @@ def test_a_quota_that_is_spent_is_no_rate_limit():
 )
 def test_retry_after_is_read_in_each_of_its_forms(headers, seconds):
     assert classify(429, headers=headers).retry_after_s == seconds
+
+
+GEMINI = "You exceeded your current quota, please check your plan and billing details. Please retry in 34.07s."
+
+
+def test_what_gemini_says_of_a_minutes_quota_is_no_end_and_of_a_days_quota_is():
+    details = [{"violations": [{"quotaId": "GenerateRequestsPerMinutePerProjectPerModel-FreeTier"}]}]
+    fault = classify(429, GEMINI, 429, status="RESOURCE_EXHAUSTED", details=[*details, {"retryDelay": "34.07s"}])
+    assert (fault.act, fault.retry_after_s) == ("limited", 34.07)
+    details[0]["violations"][0]["quotaId"] = "GenerateRequestsPerDayPerProjectPerModel-FreeTier"
+    fault = classify(429, GEMINI, 429, status="RESOURCE_EXHAUSTED", details=[*details, {"retryDelay": "34.07s"}])
+    assert (fault.act, fault.kind) == ("stop", "rate_limited")
+    assert "run again tomorrow" in fault.sentence
 
 
 def test_gemini_says_in_the_body_how_long_to_wait_and_puts_it_in_a_list():
@@ -235,6 +248,7 @@ ANSWER = st.fixed_dictionaries({"choices": st.lists(CHOICE), "model": ANY, "usag
 WORDS = ANY | ANSWER | st.fixed_dictionaries({"error": ANY})
 
 
+@settings(deadline=None)
 @given(WORDS, st.sampled_from([200, 400, 403, 429, 500]))
 def test_whatever_json_an_endpoint_says_it_is_an_answer_or_a_fault(said, status):
     outcome = replies.read_reply(status, {}, json.dumps(said).encode())

@@ -73,7 +73,7 @@ class Client:
     host: str
     proxy: str | None
     url: URL
-    stopped: str = ""
+    stopped: tuple = ()
     _queue: set = field(default_factory=set)
     _sessions: object = None
     _session: object = field(default=None, repr=False)
@@ -128,7 +128,7 @@ class Client:
         tries.malformed += fault.act == "malformed"
         tries.waited += fault.act == "limited" and fault.retry_after_s is not None
         if fault.act == "stop":
-            self.stopped = self._clean(fault.sentence)
+            self.stopped = (fault.kind, self._clean(fault.sentence))
         if fault.act == "limited" and _is_long(fault):
             timers, self._queue = self._queue, set()
             for timer in timers:
@@ -151,7 +151,7 @@ class Client:
     def _refuse_if_useless(self):
         """Raise where the endpoint would only say again what it has said to an earlier request."""
         if self.stopped:
-            raise ApiError("bad_params", self.stopped)
+            raise ApiError(*self.stopped)
         if self.account.paused_s > LONGEST_WAIT_S:
             raise ApiError("rate_limited", f"{self.host}: {_until(self.account.paused_s)}")
 

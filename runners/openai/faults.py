@@ -15,9 +15,10 @@ EXCERPT_CHARS = 200
 
 _jitter = random.SystemRandom().uniform
 _ANY_CASE = re.IGNORECASE
-_QUOTA = re.compile(
-    r"insufficient_quota|insufficient_balance|billing|credit balance|insufficient (balance|credit)", re.IGNORECASE
+_SPENT = re.compile(
+    r"insufficient.?(quota|balance|credit|funds)|billing.(hard.limit|not.active)|credit balance", _ANY_CASE
 )
+_DAILY = re.compile(r"per.?day", _ANY_CASE)
 _CONTEXT = re.compile(
     r"context.?length|maximum context|context window|prompt is too long|too many (input )?tokens", re.IGNORECASE
 )
@@ -77,6 +78,8 @@ def classify(status, headers, data, now=None):
     told = f"{code} {message}"
     fault = _by_status(status, sentence, told)
     if fault.act == "limited":
+        if isinstance(error, dict) and _DAILY.search(json.dumps(error.get("details"))):  # Gemini says to retry soon
+            return Fault("stop", "rate_limited", f"{sentence} (a day's quota is spent; run again tomorrow)")
         return Fault("limited", fault.kind, sentence, read_retry_after(headers, error, now))
     should_retry = headers.get("x-should-retry")
     if should_retry == "true" and fault.act == "fail" and fault.kind != "refused":
@@ -89,7 +92,7 @@ def classify(status, headers, data, now=None):
 
 
 def _by_status(status, sentence, told):
-    if status == 402 or (status in (400, 403, 429) and _QUOTA.search(told)):
+    if status == 402 or (status in (400, 403, 429) and _SPENT.search(told)):
         return Fault("stop", "bad_params", f"{sentence} (add credit or raise the limit, then run again)")
     if status in (400, 403) and _FILTER.search(told):
         return Fault("fail", "refused", sentence)
