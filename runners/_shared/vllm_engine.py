@@ -1,0 +1,161 @@
+"""Ask any model that vLLM knows, offline: all requests of a call go into its continuous batching together.
+
+The engine runs in a process of its own, so that it computes while further images are being prepared here.
+"""
+
+import os
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any
+
+from pages import BadInputError, open_pages
+from vllm_params import engine_options, read_vllm_params, sampling_options
+from vlm_checkpoint import CheckpointError, find_checkpoint
+from vlm_memory import DeviceLost
+
+_STOP_REASONS = {"stop": "stop", "length": "max_tokens"}
+_SIZES_KEPT = 4096
+
+
+class EngineError(RuntimeError):
+    """vLLM gave a request up."""
+
+    kind = "bug"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An engine, what is said of it with every answer, and the sizes of images that it was shown, by their hash."""
+
+    llm: Any
+    info: dict
+    sizes: OrderedDict = field(default_factory=OrderedDict)
+
+
+class _EveryType(tuple):
+    """All model types: vLLM itself says which it knows."""
+
+    __slots__ = ()
+
+    def __contains__(self, _):
+        return True
+
+
+def load(params):
+    """Return the engine with the model loaded; raise CheckpointError before vLLM is imported where there is none."""
+    values = read_vllm_params(params)
+    checkpoint = find_checkpoint(values["checkpoint"], values["revision"], _EveryType())
+    os.environ["VLLM_NO_USAGE_STATS"] = "1"
+    import vllm  # noqa: PLC0415 - it takes many seconds
+
+    try:
+        llm = vllm.LLM(model=checkpoint.folder, **engine_options(values))
+    except (TypeError, ValueError) as error:  # no such argument, no such architecture, too little memory for the cache
+        raise CheckpointError(f"vLLM cannot load '{checkpoint.name}': {_sentence(error)}") from error
+    if "generate" not in llm.supported_tasks:
+        raise CheckpointError(f"vLLM knows '{checkpoint.name}' as no model that generates text")
+    dtype = str(llm.model_config.dtype).removeprefix("torch.")
+    return Loaded(llm, {"served_model": checkpoint.name, "dtype": dtype})
+
+
+def generate_batch(state, requests):
+    """Return an answer for each request, in order."""
+    from vllm.v1.engine.exceptions import EngineDeadError  # noqa: PLC0415
+
+    try:
+        shown = _begin_all(state, requests)
+        outputs = state.llm.wait_for_completion(use_tqdm=False)
+    except EngineDeadError as error:
+        raise DeviceLost("vLLM's engine died; the log has its last words") from error
+    return [_read(output, state.info, images) for output, images in zip(outputs, shown, strict=True)]
+
+
+def _begin_all(state, requests):
+    """Hand the requests to the engine, and return what is known of the images of each; all of them, or none."""
+    begun, shown = [], []
+    try:
+        for request in requests:
+            identity, images = _begin(state, request)
+            begun.append(identity)
+            shown.append(images)
+    except Exception:
+        state.llm.llm_engine.abort_request(begun, internal=True)
+        raise
+    return shown
+
+
+def _begin(state, request):
+    from vllm import SamplingParams  # noqa: PLC0415
+    from vllm.exceptions import VLLMClientError  # noqa: PLC0415
+    from vllm.sampling_params import RequestOutputKind  # noqa: PLC0415
+
+    values = read_vllm_params(request["params"])
+    sampling = SamplingParams(**sampling_options(values), output_kind=RequestOutputKind.FINAL_ONLY)
+    conversation = _converse(request)
+    try:
+        # What `LLM.enqueue_chat` does, in two steps: in between it is known what became of the images.
+        prompt = state.llm._preprocess_chat_one(  # noqa: SLF001
+            conversation, mm_processor_kwargs=values["mm_processor_kwargs"] or None
+        )
+        identity = state.llm.llm_engine.add_request(str(next(state.llm.request_counter)), prompt, sampling)
+    except (VLLMClientError, ValueError) as error:  # too long a prompt, too many images, too thin a one
+        raise BadInputError(f"vLLM takes no such request: {_sentence(error)}") from error
+    return identity, _describe_images(prompt, state)
+
+
+def _converse(request):
+    images = open_pages(request["images"]) if request["images"] else ()
+    content = [*({"type": "image_pil", "image_pil": image} for image in images)]
+    conversation = [{"role": "user", "content": [*content, {"type": "text", "text": request["prompt"]}]}]
+    if request["system"]:
+        conversation.insert(0, {"role": "system", "content": request["system"]})
+    return conversation
+
+
+def _describe_images(prompt, state):
+    """Return the tokens of each image, and its size where the processor cut it into a grid of patches.
+
+    The processor's results are kept by vLLM, which does not show them again for an image it has seen.
+    """
+    places = prompt.get("mm_placeholders", {}).get("image", ())
+    if not places:
+        return []
+    vision = getattr(state.llm.model_config.hf_config, "vision_config", None)
+    for digest, item in zip(prompt["mm_hashes"]["image"], prompt["mm_kwargs"]["image"], strict=True):
+        if item is not None:
+            state.sizes[digest] = _read_size(item, getattr(vision, "patch_size", None))
+            state.sizes.move_to_end(digest)
+    sizes = [state.sizes.get(digest, (None, None)) for digest in prompt["mm_hashes"]["image"]]
+    while len(state.sizes) > _SIZES_KEPT:
+        state.sizes.popitem(last=False)
+    return [
+        {"width": width, "height": height, "tokens": int(place.get_num_embeds())}
+        for (width, height), place in zip(sizes, places, strict=True)
+    ]
+
+
+def _read_size(item, patch):
+    """Return width and height in pixels, None where the item has no grid."""
+    if "image_grid_thw" not in item or not isinstance(patch, int):
+        return None, None
+    _, height, width = item["image_grid_thw"].data.flatten().tolist()
+    return width * patch, height * patch
+
+
+def _read(output, info, images):
+    (completion,) = output.outputs
+    if completion.finish_reason in ("abort", "error"):
+        raise EngineError(f"vLLM gave the request up: {completion.finish_reason}")
+    return {
+        "text": completion.text,
+        "stop_reason": _STOP_REASONS.get(completion.finish_reason, "unknown"),
+        "input_tokens": len(output.prompt_token_ids),
+        "output_tokens": len(completion.token_ids),
+        "info": {**info, "images": images},
+    }
+
+
+def _sentence(error):
+    """Return the first line of what vLLM says that holds words; pydantic's begins with a count."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return lines[2] if "validation error" in lines[0] and len(lines) > 2 else lines[0]
