@@ -16,9 +16,9 @@ _VICUNA = (
 )
 _MISTRAL = (
     "{% for message in messages %}"
-    "{% if message.role == 'system' %}<<SYS>>\n" + _PARTS + "\n<</SYS>>\n\n"
+    "{% if message.role == 'system' %}<<SYS>>\n" + _PARTS + "{{ '\n<</SYS>>\n\n' }}"
     "{% elif message.role == 'user' %}[INST] " + _PARTS + " [/INST]"
-    "{% else %} " + _PARTS + "{{ eos_token }}{% endif %}"
+    "{% else %}{{ ' ' }}" + _PARTS + "{{ eos_token }}{% endif %}"
     "{% endfor %}"
 )
 TEMPLATES = {"llama": _VICUNA, "mistral": _MISTRAL}  # by the model_type of the language model

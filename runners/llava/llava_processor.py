@@ -87,6 +87,6 @@ def expand_processor(processor, config, checkpoint):
 def _pad(image, mean):
     """Return a square with the image in its middle, on the mean colour: what LLaVA-1.5 was trained on."""
     side = max(image.size)
-    square = Image.new("RGB", (side, side), tuple(round(255 * value) for value in mean))
+    square = Image.new("RGB", (side, side), tuple(int(255 * value) for value in mean))
     square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
     return square
