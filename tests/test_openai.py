@@ -452,6 +452,14 @@ def test_more_than_a_hundred_may_be_under_way(repository):
     assert figures["concurrent_peak"] > 100
 
 
+def test_half_a_key_is_not_left_where_a_message_is_cut(repository, own_server, monkeypatch):
+    long = "key-" + "0123456789abcdef" * 30
+    monkeypatch.setenv("LONG_KEY", long)
+    failure = ask(repository, own_server.url, "fault=echo:400", api_key_env="LONG_KEY")
+    assert failure.kind == "bad_params"
+    assert "0123456789abcdef" not in failure.message
+
+
 def test_no_file_of_a_run_holds_the_key_whatever_the_endpoint_says(repository, own_server, tmp_path, monkeypatch):
     monkeypatch.setenv("CANARY_KEY", KEY)
     monkeypatch.setenv("TMPDIR", str(tmp_path))

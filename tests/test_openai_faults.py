@@ -1,5 +1,6 @@
 """What the runner `openai` makes of an endpoint's words, without an endpoint: faults, answers, sizes and prices."""
 
+import base64
 import importlib.util
 import io
 import json
@@ -156,6 +157,14 @@ def test_what_is_shown_of_a_body_is_its_first_200_characters_in_one_line():
     shown = faults.malformed("the answer is no JSON", b"<html>\r\n\x1b[31m" + b"x" * 1000).sentence
     assert shown.startswith("bad_response: the answer is no JSON; it begins: <html> [31mxxx")
     assert len(shown) <= len("bad_response: the answer is no JSON; it begins: ") + 200
+
+
+def test_a_key_is_hidden_in_each_of_its_forms():
+    key = "sk-ab/cd+ef=="
+    said = b"sk-ab/cd+ef== sk-ab%2Fcd%2Bef%3D%3D " + base64.b64encode(key.encode()) + b" sk-ab\\/cd+ef=="
+    assert b"sk-ab" not in faults.hide(said, key)
+    assert base64.b64encode(key.encode()).rstrip(b"=") not in faults.hide(said, key)
+    assert faults.hide(b"x marks the EMPTY spot", "x") == b"x marks the EMPTY spot"
 
 
 def waits(fault, most=6):

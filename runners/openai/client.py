@@ -1,48 +1,22 @@
-"""Ask a chat-completions endpoint over HTTP: one session, one retry loop."""
+"""Ask a chat-completions endpoint until it has answered, or for as long as it is worth: the one retry loop."""
 
 import asyncio
-import base64
-import os
 import ssl
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from urllib.parse import quote, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import urlsplit
 
 import aiohttp
-import certifi
 from bodies import build_body
-from faults import LONGEST_WAIT_S, ApiError, Fault, find_wait, malformed
+from faults import LONGEST_WAIT_S, ApiError, find_wait, hide
 from limits import open_account
-from params import require
 from prices import find_count
 from replies import Reply, read_reply
+from transport import TimedBody, fault_of, find_proxy, open_sessions, read_capped
 from yarl import URL
 
-ANSWER_BYTES = 64 << 20
 IMAGE_TOKENS = 1000  # a guess, corrected by what the endpoint counts
-
-
-class WriteTimeoutError(TimeoutError):
-    """The endpoint took too long to take the request in."""
-
-
-class TimedBody(aiohttp.BytesPayload):
-    """A body that must be taken in within a time; aiohttp has no such limit."""
-
-    def __init__(self, data, limit_s):
-        """Take the bytes as they are."""
-        super().__init__(data, content_type="application/json")
-        self._limit_s = limit_s
-
-    async def write_with_length(self, writer, content_length):
-        """Write all, or raise WriteTimeoutError."""
-        try:
-            async with asyncio.timeout(self._limit_s):
-                await super().write_with_length(writer, content_length)
-        except TimeoutError:
-            raise WriteTimeoutError from None
 
 
 @dataclass
@@ -116,7 +90,11 @@ class Client:
         try:
             async with session.post(self.url, data=data, allow_redirects=False, proxy=self.proxy) as response:
                 status, headers = response.status, response.headers
-                return read_reply(status, headers, await read_capped(response))
+                data = await read_capped(response)
+            outcome = read_reply(status, headers, data)
+            if isinstance(outcome, Reply):
+                return outcome
+            return read_reply(status, headers, hide(data, self.settings.key))  # before a cut can leave half a key
         except (aiohttp.ClientError, TimeoutError, ssl.SSLError, OSError) as error:
             return fault_of(error)
         finally:
@@ -157,7 +135,7 @@ class Client:
 
     def _clean(self, sentence):
         """Return `sentence` after the host's name, without the key in whatever form."""
-        return f"{self.host}: {hide(sentence, self.settings.key)}"
+        return f"{self.host}: {hide(sentence.encode(), self.settings.key).decode()}"
 
     def _guess_tokens(self, request):
         images = len(request["images"]) or sum(_count_images(message) for message in request.get("messages") or ())
@@ -166,7 +144,7 @@ class Client:
 
     async def _open_session(self):
         if self._session is None:
-            self._sessions = _sessions(self.settings)
+            self._sessions = open_sessions(self.settings)
             self._session = await anext(self._sessions)  # which waits for nothing, so no other task comes between
         return self._session
 
@@ -182,88 +160,6 @@ def open_client(settings):
         concurrency_max=settings.concurrency_max,
     )
     return Client(settings, account, parts.netloc, find_proxy(parts), URL(settings.url, encoded=True))
-
-
-def find_proxy(parts):
-    """Return the proxy that the standard variables name, None for none; aiohttp would look it up at every request."""
-    if proxy_bypass(parts.hostname):
-        return None
-    proxies = getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    is_http = not proxy or urlsplit(proxy).scheme in ("http", "https")
-    require(is_http, f"the proxy for {parts.hostname} is not one for HTTP; list the host in NO_PROXY, or set another")
-    return proxy or None
-
-
-async def _sessions(settings):
-    """Yield a session that is closed when the event loop ends, as asyncio does with generators."""
-    times = settings.timeouts
-    timeout = aiohttp.ClientTimeout(total=times["total"], sock_connect=times["connect"], sock_read=times["read"])
-    trusted = trust() if settings.url.startswith("https:") else True  # aiohttp's own, for a proxy
-    connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=30, ssl=trusted)
-    jar = aiohttp.DummyCookieJar()
-    async with aiohttp.ClientSession(
-        connector=connector, timeout=timeout, headers=settings.headers, cookie_jar=jar
-    ) as session:
-        yield session
-
-
-def trust():
-    """Return whose certificates are trusted: the system's, or certifi's where the interpreter knows of none."""
-    own = os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE")
-    paths = ssl.get_default_verify_paths()
-    return ssl.create_default_context(cafile=own or (None if paths.cafile or paths.capath else certifi.where()))
-
-
-async def read_capped(response):
-    """Return the body; a server that never stops is cut off."""
-    if response.content_length is not None and response.content_length <= ANSWER_BYTES:
-        return await response.read()
-    chunks, size = [], 0
-    async for chunk in response.content.iter_any():
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > ANSWER_BYTES:
-            raise aiohttp.ClientPayloadError("the answer is too long")
-    return b"".join(chunks)
-
-
-def fault_of(error):
-    """Return the Fault of an exception of aiohttp's; its own words may hold the address, and are not used."""
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        advice = "set SSL_CERT_FILE to a file with the certificate that signed it"
-        return Fault("fail", "bad_params", f"its certificate is not trusted ({_reason(error)}); {advice}")
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return Fault("retry", "transient", "there is no address of that name, or no name server; check base_url")
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        return Fault("retry", "transient", f"the proxy answered with status {error.status}")
-    if isinstance(error, aiohttp.ClientProxyConnectionError):
-        return Fault("retry", "transient", f"no connection to the proxy: {_reason(error)}")
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return Fault("retry", "transient", f"no connection: {_reason(error)}")
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return Fault("retry", "transient", "no connection in time")
-    if isinstance(error, WriteTimeoutError):
-        return Fault("retry", "transient", "the request was not taken in in time")
-    if isinstance(error, TimeoutError):
-        return Fault("retry", "transient", "no answer in time", is_maybe_billed=True)
-    if isinstance(error, aiohttp.ClientResponseError):
-        return malformed("the answer is no HTTP", b"")
-    return Fault("retry", "transient", f"the connection broke ({type(error).__name__})", is_maybe_billed=True)
-
-
-def _reason(error):
-    cause = getattr(error, "os_error", None) or getattr(error, "certificate_error", None)
-    words = getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or getattr(cause, "strerror", None)
-    return words or type(cause or error).__name__
-
-
-def hide(text, key):
-    """Return `text` without `key`, and without what of it encodings leave."""
-    forms = (key, quote(key, safe=""), base64.b64encode(key.encode()).decode().rstrip("="))
-    for form in forms if key else ():
-        text = text.replace(form, "[key]")
-    return text
 
 
 def _tell(slot, outcome):

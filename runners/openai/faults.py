@@ -1,5 +1,6 @@
 """Tell what went wrong with a request, and what is to be done about it. The standard library alone is needed."""
 
+import base64
 import json
 import random
 import re
@@ -7,11 +8,13 @@ import time
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from urllib.parse import quote
 
 LONGEST_WAIT_S = 120.0
 MALFORMED_RETRIES = 2
 MESSAGE_CHARS = 300
 EXCERPT_CHARS = 200
+KEY_CHARS = 6
 
 _jitter = random.SystemRandom().uniform
 _ANY_CASE = re.IGNORECASE
@@ -172,6 +175,14 @@ def excerpt(data, length):
 
 def _plain(text):
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def hide(data, key):
+    """Return the bytes `data` without `key`, as it is or encoded; a key of a few letters is none."""
+    forms = (key, quote(key, safe=""), base64.b64encode(key.encode()).decode().rstrip("="), key.replace("/", "\\/"))
+    for form in forms if len(key) >= KEY_CHARS else ():
+        data = data.replace(form.encode(), b"[key]")
+    return data
 
 
 def read_retry_after(headers, error=None, now=None):

@@ -1,0 +1,109 @@
+"""Send bytes and take bytes back: connections, certificates, proxies, and what can go wrong with them."""
+
+import asyncio
+import os
+import ssl
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+import certifi
+from faults import Fault, malformed
+from params import require
+
+ANSWER_BYTES = 64 << 20
+
+
+class WriteTimeoutError(TimeoutError):
+    """The endpoint took too long to take the request in."""
+
+
+class TimedBody(aiohttp.BytesPayload):
+    """A body that must be taken in within a time; aiohttp has no such limit."""
+
+    def __init__(self, data, limit_s):
+        """Take the bytes as they are."""
+        super().__init__(data, content_type="application/json")
+        self._limit_s = limit_s
+
+    async def write_with_length(self, writer, content_length):
+        """Write all, or raise WriteTimeoutError."""
+        try:
+            async with asyncio.timeout(self._limit_s):
+                await super().write_with_length(writer, content_length)
+        except TimeoutError:
+            raise WriteTimeoutError from None
+
+
+async def open_sessions(settings):
+    """Yield a session that is closed when the event loop ends, as asyncio does with generators."""
+    times = settings.timeouts
+    timeout = aiohttp.ClientTimeout(total=times["total"], sock_connect=times["connect"], sock_read=times["read"])
+    trusted = trust() if settings.url.startswith("https:") else True  # aiohttp's own, for a proxy
+    connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=30, ssl=trusted)
+    jar = aiohttp.DummyCookieJar()
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=timeout, headers=settings.headers, cookie_jar=jar
+    ) as session:
+        yield session
+
+
+def find_proxy(parts):
+    """Return the proxy that the standard variables name, None for none; aiohttp would look it up at every request."""
+    if proxy_bypass(parts.hostname):
+        return None
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    is_http = not proxy or urlsplit(proxy).scheme in ("http", "https")
+    require(is_http, f"the proxy for {parts.hostname} is not one for HTTP; list the host in NO_PROXY, or set another")
+    return proxy or None
+
+
+def trust():
+    """Return whose certificates are trusted: the system's, or certifi's where the interpreter knows of none."""
+    own = os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE")
+    paths = ssl.get_default_verify_paths()
+    return ssl.create_default_context(cafile=own or (None if paths.cafile or paths.capath else certifi.where()))
+
+
+async def read_capped(response):
+    """Return the body; a server that never stops is cut off."""
+    if response.content_length is not None and response.content_length <= ANSWER_BYTES:
+        return await response.read()
+    chunks, size = [], 0
+    async for chunk in response.content.iter_any():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > ANSWER_BYTES:
+            raise aiohttp.ClientPayloadError("the answer is too long")
+    return b"".join(chunks)
+
+
+def fault_of(error):
+    """Return the Fault of an exception of aiohttp's; its own words may hold the address, and are not used."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        advice = "set SSL_CERT_FILE to a file with the certificate that signed it"
+        return Fault("fail", "bad_params", f"its certificate is not trusted ({_reason(error)}); {advice}")
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return Fault("retry", "transient", "there is no address of that name, or no name server; check base_url")
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return Fault("retry", "transient", f"the proxy answered with status {error.status}")
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return Fault("retry", "transient", f"no connection to the proxy: {_reason(error)}")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return Fault("retry", "transient", f"no connection: {_reason(error)}")
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return Fault("retry", "transient", "no connection in time")
+    if isinstance(error, WriteTimeoutError):
+        return Fault("retry", "transient", "the request was not taken in in time")
+    if isinstance(error, TimeoutError):
+        return Fault("retry", "transient", "no answer in time", is_maybe_billed=True)
+    if isinstance(error, aiohttp.ClientResponseError):
+        return malformed("the answer is no HTTP", b"")
+    return Fault("retry", "transient", f"the connection broke ({type(error).__name__})", is_maybe_billed=True)
+
+
+def _reason(error):
+    cause = getattr(error, "os_error", None) or getattr(error, "certificate_error", None)
+    words = getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or getattr(cause, "strerror", None)
+    return words or type(cause or error).__name__
