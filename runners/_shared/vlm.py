@@ -25,13 +25,14 @@ class Family:
     `classes` maps the model_type of a config.json to the names of its processor and its model in transformers.
     `describe_images(inputs, processor)` returns a dict with width, height and tokens for each image of a batch.
     `param_types` are parameters of its own, and `image_options(values, processor)` turns them into arguments of its
-    image processor.
+    image processor. `open_processor` stands in for that of vlm_processor.
     """
 
     classes: Mapping[str, tuple[str, str]]
     describe_images: Callable
     param_types: Mapping[str, type] = field(default_factory=dict)
     image_options: Callable = lambda values, processor: {}  # noqa: ARG005
+    open_processor: Callable | None = None
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,9 @@ def load(params, family):
     checkpoint = find_checkpoint(values["checkpoint"], values["revision"], family.classes)
 
     import vlm_model  # noqa: PLC0415 - torch and transformers take seconds
-    from vlm_processor import open_processor  # noqa: PLC0415
+    import vlm_processor  # noqa: PLC0415
 
+    open_processor = family.open_processor or vlm_processor.open_processor
     processor_class, model_class = family.classes[checkpoint.model_type]
     processor = open_processor(checkpoint, processor_class, trust_remote_code=values["trust_remote_code"])
     model = vlm_model.open_model(checkpoint, model_class, values, processor.tokenizer)
