@@ -14,6 +14,12 @@ def image_options(values, processor):  # noqa: ARG001
     return {"fit": values["fit"]}
 
 
+def open_processor(checkpoint, class_name, **options):
+    from llava_tokenizer import open_processor  # noqa: PLC0415 - torch is imported once there is a checkpoint
+
+    return open_processor(checkpoint, class_name, **options)
+
+
 FAMILY = vlm.Family(
     classes={
         "llava": ("LlavaProcessor", "LlavaForConditionalGeneration"),
@@ -22,6 +28,7 @@ FAMILY = vlm.Family(
     describe_images=lambda inputs, processor: processor.describe_images(inputs),
     param_types={"fit": str},
     image_options=image_options,
+    open_processor=open_processor,
 )
 generate_batch = vlm.generate_batch
 
@@ -29,7 +36,7 @@ generate_batch = vlm.generate_batch
 def load(params):
     loaded = vlm.load(params, FAMILY)
 
-    from llava_model import EmbeddedModel  # noqa: PLC0415 - torch is imported once there is a checkpoint
+    from llava_model import EmbeddedModel  # noqa: PLC0415
     from llava_processor import expand_processor  # noqa: PLC0415
 
     processor = expand_processor(loaded.processor, loaded.model.config, loaded.checkpoint)
