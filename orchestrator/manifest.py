@@ -30,7 +30,8 @@ class Need(Frozen):
 class Manifest(Frozen):
     """The keys of `runner.toml`.
 
-    A runner that `ignores_prompt`, such as an OCR engine, is asked once about an image.
+    A runner that `ignores_prompt`, such as an OCR engine, is asked once about an image. Parameters named in `not_in_key`
+    change how it is asked and not what: another value of them asks nothing again.
     """
 
     description: str = ""
@@ -43,6 +44,7 @@ class Manifest(Frozen):
     concurrency: int = Field(default=1, ge=1)
     messages: bool = False
     ignores_prompt: bool = False
+    not_in_key: tuple[str, ...] = ()
     needs: tuple[Need, ...] = ()
     item_timeout_s: float | None = Field(default=None, gt=0)
     load_timeout_s: float | None = Field(default=None, gt=0)

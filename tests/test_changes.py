@@ -178,6 +178,15 @@ def test_a_parameter_that_the_runner_does_not_know_is_doubted(workspace):
     assert any("did you mean 'prefix'?" in getattr(note, "text", "") for note in notes)
 
 
+def test_a_parameter_that_is_not_in_the_key_asks_nothing_again(workspace):
+    make_runner(workspace, "paced", SAYS, 'not_in_key = ["rpm"]\n[defaults]\nrpm = 0\nprefix = ""\n')
+    assert ask(workspace, "paced").models[0].ok == 3
+    again = ask(workspace, "paced", params={"rpm": 10})
+    assert (again.models[0].before, again.models[0].statuses) == ({"ok": 3}, {})
+    assert len(read_plan(again.folder).cells) == 1
+    assert ask(workspace, "paced", params={"prefix": "x"}).models[0].ok == 3
+
+
 def test_the_snapshot_does_not_shrink_with_a_smaller_limit(workspace):
     ask(workspace, "echo")
     (workspace.root / "prompts" / "question.txt").write_text("now: {question}")

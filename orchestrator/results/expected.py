@@ -90,7 +90,7 @@ def _iter_requests(
     """Yield samples with their rendered prompts, and what makes the key of one of them."""
     prompt = read_prompt(run, cell)
     is_heard = not cell.ignores_prompt
-    prefix = key_prefix(cell.model, cell.runner_digest, cell.params, prompt.system if is_heard else None)
+    prefix = key_prefix(cell.model, cell.runner_digest, cell.key_params, prompt.system if is_heard else None)
 
     def make_key(sample: _Sample, text: str, repeat: int) -> str:
         return request_key(

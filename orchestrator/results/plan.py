@@ -19,7 +19,8 @@ class Cell(Frozen):
     """One experiment: a model with its parameters and a prompt, over the first `limit` samples (None: all).
 
     `overrides` are the parameters given for this run; `params` all that the runner got. `runner_digest` covers the
-    runner's code and lock. A cell is named by (model, overrides, prompt) and replaced when asked again.
+    runner's code and lock. A cell is named by (model, overrides, prompt) and replaced when asked again. Parameters named
+    in `not_in_key` leave the keys of its answers as they are.
     """
 
     model: str
@@ -30,8 +31,14 @@ class Cell(Frozen):
     prompt: str
     prompt_sha256: str
     ignores_prompt: bool = False
+    not_in_key: tuple[str, ...] = ()
     limit: int | None = None
     repeats: int = 1
+
+    @property
+    def key_params(self) -> dict[str, Any]:
+        """The parameters that make a difference to answers."""
+        return {name: value for name, value in self.params.items() if name not in self.not_in_key}
 
     @property
     def name(self) -> tuple[str, str, str]:

@@ -109,10 +109,11 @@ def _cells(order: Order) -> Iterator[Cell]:
                 runner=model.runner.name,
                 runner_digest=digest,
                 params=params,
-                overrides=dict(order.overrides),
+                overrides={k: v for k, v in order.overrides.items() if k not in model.runner.manifest.not_in_key},
                 prompt=prompt.id,
                 prompt_sha256=prompt.sha256,
                 ignores_prompt=model.runner.manifest.ignores_prompt,
+                not_in_key=model.runner.manifest.not_in_key,
                 limit=order.limit,
                 repeats=order.repeats,
             )
