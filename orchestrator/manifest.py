@@ -30,8 +30,8 @@ class Need(Frozen):
 class Manifest(Frozen):
     """The keys of `runner.toml`.
 
-    A runner that `ignores_prompt`, such as an OCR engine, is asked once about an image. Parameters named in `not_in_key`
-    change how it is asked and not what: another value of them asks nothing again.
+    A runner that `ignores_prompt`, such as an OCR engine, is asked once about an image. Parameters named in
+    `not_in_key` change how it is asked and not what: another value of them asks nothing again.
     """
 
     description: str = ""
