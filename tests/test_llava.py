@@ -216,6 +216,14 @@ def test_what_goes_wrong_has_its_kind(answers, family):
     assert said["lost"]["kind"] == "device_lost"
 
 
+@slow
+def test_a_tokenizer_saved_by_a_newer_release_is_read(answers):
+    """The checkpoints on the hub have such a one, and the old release by itself gives up."""
+    said = answers("llava", "legacy.py")["newer"]
+    assert "untagged enum ModelWrapper" in said["library"]
+    assert said["ours"] == ["U", "SE", "R"]
+
+
 def rows_of(outcome, model):
     assert [m.error for m in outcome.models] == [None] * len(outcome.models)
     return pq.read_table(outcome.folder / "predictions" / f"{model}.parquet").to_pylist()

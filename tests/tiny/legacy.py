@@ -1,16 +1,19 @@
 """Compare the LLaVA runner with transformers 4.44's own way: `python legacy.py RUNNER CHECKPOINT FOLDER`, by its env.
 
 Prints one JSON object: the answers of the library's own processor and generate, one request at a time, and the
-runner's; what the runner makes of a page by each `fit`; and the prompts of checkpoints without a chat template.
+runner's; what the runner makes of a page by each `fit`; the prompts of checkpoints without a chat template; and how a
+newer tokenizer is read.
 """
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import ask
 import torch
+import transformers
 from PIL import Image
 
 
@@ -30,6 +33,7 @@ def main(runner_folder, checkpoint, folder):
         "padded by hand": ask.ask(module, state, [[square(request, folder) for request in requests]])["tokens"],
         "stretched": ask.ask(module, state, [stretched]),
         "prompts": {language: write_prompt(state, language) for language in ("llama", "mistral", "gpt2")},
+        "newer": read_newer(module, params, Path(folder) / "newer"),
     }
     print(json.dumps(said))
 
@@ -73,6 +77,24 @@ def write_prompt(state, language):
         return str(error)
     finally:
         inner.chat_template = own
+
+
+def read_newer(module, params, folder):
+    """Return how a tokenizer whose merges are pairs, as newer releases save them, is read by the library and by us."""
+    shutil.copytree(params["checkpoint"], folder, ignore=shutil.ignore_patterns("newer"))
+    told = json.loads((folder / "tokenizer.json").read_text())
+    vocabulary = told["model"]["vocab"]
+    vocabulary["SE"] = vocabulary.pop("~")  # the embeddings have room for no more
+    told["model"]["merges"] = [["S", "E"]]
+    (folder / "tokenizer.json").write_text(json.dumps(told))
+    try:
+        library = transformers.AutoTokenizer.from_pretrained(folder).tokenize("USER")
+    except Exception as error:  # it is a bare one
+        library = str(error)
+    return {
+        "library": library,
+        "ours": module.load({**params, "checkpoint": str(folder)}).processor.tokenizer.tokenize("USER"),
+    }
 
 
 if __name__ == "__main__":
