@@ -13,6 +13,12 @@ from vlm_checkpoint import CheckpointError
 RATIO_MAX = 200  # a line of pixels becomes gigabytes when its short side is stretched
 
 
+class TemplateError(RuntimeError):
+    """A chat template that leaves images out; no ValueError, which would be laid to the images."""
+
+    kind = "bad_params"
+
+
 @dataclass(frozen=True)
 class ExpandingProcessor:
     """A processor that writes a placeholder for each visual token, where 4.44's own writes one for each image.
@@ -54,7 +60,7 @@ class ExpandingProcessor:
         """Return the prompts with each placeholder repeated as often as its image has visual tokens."""
         written = sum(prompt.count(self.image_token) for prompt in prompts)
         if written != len(counts):
-            raise CheckpointError(f"the chat template writes {written} places for {len(counts)} images")
+            raise TemplateError(f"the chat template writes {written} places for {len(counts)} images")
         left, token = iter(counts), re.compile(re.escape(self.image_token))
         return [token.sub(lambda found: found[0] * next(left), prompt) for prompt in prompts]
 
@@ -63,10 +69,12 @@ class ExpandingProcessor:
         vision = self.config.vision_config
         side, patch = vision.image_size, vision.patch_size
         across = side // patch
-        # The class token is kept by "full" where there is one.
-        whole = across**2 + (self.config.vision_feature_select_strategy == "full" and "clip" in vision.model_type)
+        has_class_token = vision.model_type == "clip_vision_model"
+        whole = across**2 + (has_class_token and self.config.vision_feature_select_strategy == "full")
         if not self._is_tiled:
-            return {"width": side, "height": side, "tokens": whole, "kept": round(min(size) / max(size), 4)}
+            is_cropped = getattr(self.inner.image_processor, "do_center_crop", False)
+            kept = min(size) / max(size) if is_cropped else 1.0
+            return {"width": side, "height": side, "tokens": whole, "kept": round(kept, 4)}
         rows, columns = get_anyres_image_grid_shape(size, self.config.image_grid_pinpoints, side)
         grid = torch.empty(1, rows * across, columns * across, device="meta")
         _, height, width = unpad_image(grid, size).shape
