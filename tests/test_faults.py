@@ -23,7 +23,7 @@ from tests.faults.ledger import Ledger
 from tests.workers import ask, load, spec_of
 
 SEED = 20260729
-SLOW = {"mutants", "poison", "soak"}
+QUICK = {"wire", "orphans"}
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def chaos(workspace, tmp_path):
     return chaos
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in CAMPAIGNS])
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in CAMPAIGNS])
 def test_a_campaign_finds_nothing(name, tmp_path):
     verdict = carry_out(name, SEED, None, tmp_path)
     assert verdict.defects == ()
