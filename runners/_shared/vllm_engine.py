@@ -25,10 +25,13 @@ class EngineError(RuntimeError):
 
 @dataclass(frozen=True)
 class Loaded:
-    """An engine, what is said of it with every answer, and the sizes of images that it was shown, by their hash."""
+    """An engine, what is said of it with every answer, the tokens that stand for images in its prompts, and the sizes
+    of images that it was shown, by their hash.
+    """
 
     llm: Any
     info: dict
+    placeholders: tuple
     sizes: OrderedDict = field(default_factory=OrderedDict)
 
 
@@ -55,7 +58,13 @@ def load(params):
     if "generate" not in llm.supported_tasks:
         raise CheckpointError(f"vLLM knows '{checkpoint.name}' as no model that generates text")
     dtype = str(llm.model_config.dtype).removeprefix("torch.")
-    return Loaded(llm, {"served_model": checkpoint.name, "dtype": dtype})
+    return Loaded(llm, {"served_model": checkpoint.name, "dtype": dtype}, _find_placeholders(llm))
+
+
+def _find_placeholders(llm):
+    names = ("image_token_id", "image_token_index", "video_token_id", "video_token_index")
+    ids = {getattr(llm.model_config.hf_config, name, None) for name in names} - {None}
+    return tuple(llm.get_tokenizer().decode([token]) for token in sorted(ids))
 
 
 def generate_batch(state, requests):
@@ -91,6 +100,7 @@ def _begin(state, request):
 
     values = read_vllm_params(request["params"])
     sampling = SamplingParams(**sampling_options(values), output_kind=RequestOutputKind.FINAL_ONLY)
+    _refuse_placeholders(request, state.placeholders)
     conversation = _converse(request)
     try:
         # What `LLM.enqueue_chat` does, in two steps: in between it is known what became of the images.
@@ -101,6 +111,13 @@ def _begin(state, request):
     except (VLLMClientError, ValueError) as error:  # too long a prompt, too many images, too thin a one
         raise BadInputError(f"vLLM takes no such request: {_sentence(error)}") from error
     return identity, _describe_images(prompt, state)
+
+
+def _refuse_placeholders(request, placeholders):
+    """Raise BadInputError where a text holds a token that stands for an image: vLLM would take it for one."""
+    for token in placeholders:
+        if any(token in text for text in (request["prompt"], request["system"] or "")):
+            raise BadInputError(f"the prompt holds '{token}', which stands for an image in this model's own prompts")
 
 
 def _converse(request):
@@ -156,6 +173,8 @@ def _read(output, info, images):
 
 
 def _sentence(error):
-    """Return the first line of what vLLM says that holds words; pydantic's begins with a count."""
+    """Return the first line that holds words of what lies behind an error of vLLM's; pydantic's begins with a count."""
+    while error.__cause__ is not None:
+        error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return lines[2] if "validation error" in lines[0] and len(lines) > 2 else lines[0]

@@ -1,0 +1,213 @@
+"""One tiny checkpoint asked through every route: our runners, and servers that nobody here wrote.
+
+vLLM's routes take a rebuild of it for CPUs by a third party, an environment of 3 GB, and minutes: they are asked only
+where BAKEOFF_TEST_VLLM=1 says so.
+"""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from orchestrator import api
+from orchestrator.config import get_runner, open_workspace
+from orchestrator.env import ensure_env
+from tests.servers import foreign
+from tests.tiny.squares import COLOURS, write_squares
+
+ROOT = Path(__file__).resolve().parent.parent
+RUNNERS, SERVERS = ROOT / "runners", ROOT / "tests" / "servers"
+ENVS = ROOT / "envs" / ".tests"  # of their own: some hold what is for tests only
+WHEELS = os.environ.get("UV_FIND_LINKS") or ",".join(os.environ.get("PIP_FIND_LINKS", "").split())
+SAMPLES = 24
+MODEL = """
+[models.{checkpoint}-{route}]
+runner = "{runner}"
+max_new_tokens = {tokens}
+{settings}
+"""
+OFFLINE = 'dtype = "float32"\nmax_model_len = 2048\nkv_cache_gb = 0.5\n'
+
+pytestmark = pytest.mark.slow
+needs_vllm = pytest.mark.skipif(
+    os.environ.get("BAKEOFF_TEST_VLLM") != "1", reason="vLLM for CPUs takes 3 GB and minutes: set BAKEOFF_TEST_VLLM=1"
+)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Return a workspace with the runners that are routes, and the server's environment beside theirs."""
+    root = tmp_path_factory.mktemp("agree")
+    ENVS.mkdir(parents=True, exist_ok=True)
+    (root / "envs").symlink_to(ENVS)
+    (root / "prompts").symlink_to(ROOT / "prompts")
+    (root / "runners").mkdir()
+    ours = [RUNNERS / name for name in ("_shared", "qwen2_vl", "openai", "vllm_cpu")]
+    for folder in (*ours, SERVERS / "transformers_serve"):
+        (root / "runners" / folder.name).symlink_to(folder)
+    (root / "bakeoff.toml").write_text("" if WHEELS else '[settings]\ntorch_backend = "cpu"\n')
+    (root / "excluded.txt").write_text("torchaudio\ntorchcodec\n")  # CUDA builds, which break vLLM's import
+    write_squares(root / "datasets" / "squares", SAMPLES)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UV_FIND_LINKS", WHEELS)
+        if WHEELS:
+            patch.setenv("UV_EXCLUDE", str(root / "excluded.txt"))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        yield open_workspace(root)
+
+
+def env_of(place, runner):
+    return foreign.prepare(ensure_env(place, get_runner(place, runner), lambda _: None), WHEELS)
+
+
+@pytest.fixture(scope="module")
+def checkpoints(place, tmp_path_factory):
+    """Return the trained checkpoint, and one of the same make with random weights."""
+    random = tmp_path_factory.mktemp("random") / "checkpoint"
+    python = ensure_env(place, get_runner(place, "qwen2_vl"), lambda _: None).python
+    subprocess.run([python, SERVERS / "scramble.py", COLOURS, random], check=True, capture_output=True, timeout=300)
+    return {"trained": COLOURS, "random": random}
+
+
+@pytest.fixture(scope="module")
+def transformers_server(place, tmp_path_factory):
+    log = tmp_path_factory.mktemp("serve") / "log"
+    with foreign.serve_transformers(env_of(place, "transformers_serve"), log) as address:
+        yield address
+
+
+def add_model(place, checkpoint, route, runner, settings):
+    """Put a model into bakeoff.toml, and return its name."""
+    tokens = 4 if checkpoint == "trained" else 12
+    with (place.root / "bakeoff.toml").open("a") as file:
+        text = MODEL.format(checkpoint=checkpoint, route=route, runner=runner, tokens=tokens, settings=settings)
+        file.write(text)
+    return f"{checkpoint}-{route}"
+
+
+def add_server(place, checkpoint, route, address, folder):
+    settings = f'base_url = "{address}"\nmodel = "{folder}"\napi_key_env = ""\n'
+    return add_model(place, checkpoint, route, "openai", settings)
+
+
+def ask(place, checkpoint, models):
+    """Return what each model said, by sample: text, input tokens and output tokens; all in one run."""
+    outcome = api.run(models=models, dataset="squares", name=checkpoint, workspace=place.root)
+    assert [model.error for model in outcome.models] == [None] * len(models)
+    api.score(outcome.folder)
+    return {model: read_answers(outcome.folder / "predictions" / f"{model}.parquet") for model in models}
+
+
+def read_answers(path):
+    rows = pq.read_table(path).to_pylist()
+    assert {row["status"] for row in rows} == {"ok"}
+    return {row["sample_id"]: (row["text"], row["input_tokens"], row["output_tokens"]) for row in rows}
+
+
+def shares_right(folder):
+    """Return (n scored, n total, mean of `exact`) of each model."""
+    figures = json.loads((folder / "summary.json").read_text())["figures"]
+    return {
+        figure["model"]: (figure["n_scored"], figure["n_total"], figure["mean"])
+        for figure in figures
+        if figure["metric"] == "exact" and figure["group"] == "all"
+    }
+
+
+def without_marks(answers):
+    """Take out what `transformers serve` alone does: it shows special tokens, and strips the answer."""
+    return {sample: (re.sub(r"<\|\w+\|>", "", text).strip(), *counts) for sample, (text, *counts) in answers.items()}
+
+
+@pytest.fixture(scope="module")
+def vllm_said(place, tmp_path_factory):
+    """Return what the offline runner answered when asked in every way of ask_vllm.py."""
+    python = env_of(place, "vllm_cpu").python
+    command = [python, SERVERS / "ask_vllm.py", RUNNERS / "vllm_cpu", COLOURS, tmp_path_factory.mktemp("squares")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def add_here_and_served(place, checkpoint, folder, address):
+    return [
+        add_model(place, checkpoint, "here", "qwen2_vl", f'checkpoint = "{folder}"\n'),
+        add_server(place, checkpoint, "served", address, folder),
+    ]
+
+
+def test_the_trained_checkpoint_is_right_here_and_through_transformers_serve(place, checkpoints, transformers_server):
+    models = add_here_and_served(place, "trained", checkpoints["trained"], transformers_server)
+    here, served = ask(place, "trained", models).values()
+    assert here == served
+    assert len({text for text, *_ in here.values()}) == 4
+    assert shares_right(place.results / "trained") == dict.fromkeys(models, (SAMPLES, SAMPLES, 1.0))
+
+
+def test_random_weights_give_the_same_text_here_and_through_transformers_serve(place, checkpoints, transformers_server):
+    models = add_here_and_served(place, "random", checkpoints["random"], transformers_server)
+    here, served = ask(place, "random", models).values()
+    assert without_marks(here) == without_marks(served)
+    assert len({text for text, *_ in here.values()}) > SAMPLES / 2
+
+
+@needs_vllm
+@pytest.mark.parametrize("checkpoint", ["trained", "random"])
+def test_vllm_gives_the_same_text_offline_and_as_a_server(place, checkpoints, tmp_path, checkpoint):
+    folder = checkpoints[checkpoint]
+    here = add_model(place, checkpoint, "beside-vllm", "qwen2_vl", f'checkpoint = "{folder}"\n')
+    offline = add_model(place, checkpoint, "offline", "vllm_cpu", f'checkpoint = "{folder}"\n{OFFLINE}')
+    with foreign.serve_vllm(env_of(place, "vllm_cpu"), folder, tmp_path / "log") as address:
+        models = [here, offline, add_server(place, checkpoint, "vllm", address, folder)]
+        said = ask(place, checkpoint, models)
+    assert said[offline] == said[here]
+    assert said[models[2]] == said[here]
+    if checkpoint == "trained":
+        right = shares_right(place.results / checkpoint)
+        assert {right[model] for model in models} == {(SAMPLES, SAMPLES, 1.0)}
+
+
+def texts(said):
+    return [answer["text"] for answer in said["answers"]]
+
+
+@needs_vllm
+def test_offline_vllm_answers_in_order_and_says_what_was_sent(vllm_said):
+    assert texts(vllm_said["together"]) == texts(vllm_said["again"]) == list("ABCD")
+    assert texts(vllm_said["alone"]) == ["A"]
+    first = vllm_said["together"]["answers"][0]
+    assert (first["stop_reason"], first["output_tokens"], first["info"]["served_model"]) == ("stop", 2, "colours")
+    for way in ("together", "again", "mixed", "enlarged"):
+        images = [image for answer in vllm_said[way]["answers"] for image in answer["info"]["images"]]
+        assert all(image["tokens"] == image["width"] * image["height"] / 28**2 for image in images)
+    assert [len(answer["info"]["images"]) for answer in vllm_said["mixed"]["answers"]] == [0, 3, 1]
+    assert vllm_said["enlarged"]["answers"][0]["info"]["images"][0]["tokens"] >= 36
+
+
+@needs_vllm
+def test_parameters_of_a_request_reach_vllm(vllm_said):
+    assert vllm_said["one token"]["answers"][0]["stop_reason"] == "max_tokens"
+    assert texts(vllm_said["stopped"]) == [""]
+    assert texts(vllm_said["loud"]) != [""]
+    assert vllm_said["sampled"] == vllm_said["sampled again"]
+    assert vllm_said["sampled"] != vllm_said["loud"]
+    assert vllm_said["misspelt"]["kind"] == vllm_said["cold"]["kind"] == "bad_params"
+
+
+@needs_vllm
+def test_what_vllm_cannot_take_is_bad_input_and_leaves_nothing_behind(vllm_said):
+    ways = ("a broken image", "a thin image", "four images", "too long", "a placeholder")
+    assert {way: vllm_said[way]["kind"] for way in ways} == dict.fromkeys(ways, "bad_input")
+    assert all("\n" not in vllm_said[way]["sentence"] for way in ways)
+    assert vllm_said["after errors"] == vllm_said["together"]
+
+
+@needs_vllm
+def test_a_killed_engine_is_a_lost_device(vllm_said):
+    assert vllm_said["engine killed"]["kind"] == "device_lost"
