@@ -8,7 +8,9 @@ import pytest
 
 from orchestrator import api
 from orchestrator.cli import cli
+from orchestrator.config import get_model, open_workspace
 from orchestrator.scaffold import init_workspace
+from tests.servers.chat import chat_server
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
@@ -17,18 +19,18 @@ EXAMPLE = re.compile(r"^`(runners/[\w./]+)`\n\n```\w*\n(.*?)^```", re.MULTILINE 
 EMPTY = re.compile(r"^`(runners/[\w./]+)` is an empty file", re.MULTILINE)
 
 
-def write_examples(root):
-    """Write the runners of docs/runner.md into a workspace, from the page's text alone."""
-    text = (ROOT / "docs" / "runner.md").read_text()
+def write_examples(root, page="runner.md"):
+    """Write the runners of a page into a workspace, from the page's text alone."""
+    text = (ROOT / "docs" / page).read_text()
     for name, content in (*EXAMPLE.findall(text), *((name, "") for name in EMPTY.findall(text))):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
 
 
-def run_example(tmp_path, name):
+def run_example(tmp_path, name, page="runner.md"):
     root = init_workspace(tmp_path / "ws")
-    write_examples(root)
+    write_examples(root, page)
     (model,) = api.run(models=[name], dataset="tiny-docs", limit=9, workspace=root).models
     assert (model.error, model.ok) == (None, model.total)
 
@@ -59,3 +61,45 @@ def test_every_command_in_the_docs_exists():
     named = set(re.findall(r"^(?:\$ )?bakeoff ([a-z]+)", "\n".join(fences), re.MULTILINE))
     assert named
     assert named <= set(cli.list_commands(None))
+
+
+def test_a_runner_of_add_your_model_runs_as_written(tmp_path):
+    run_example(tmp_path, "page-sizes-kb", "add-your-model.md")
+
+
+def read_tables(root):
+    """Return the models in the TOML of docs/add-your-model.md, opened as a workspace's own."""
+    text = (ROOT / "docs" / "add-your-model.md").read_text()
+    fences = re.findall(r"^```toml\n(\[models\..*?)^```", text, re.MULTILINE | re.DOTALL)
+    (root / "bakeoff.toml").write_text("\n".join(fences))
+    workspace = open_workspace(root)
+    return {name: get_model(workspace, name) for name in workspace.own_models}
+
+
+def test_models_of_add_your_model_have_parameters_that_their_runners_know(tmp_path):
+    models = read_tables(tmp_path)
+    assert {model.runner.name for model in models.values()} == {"openai", "qwen2_vl", "llava", "vllm"}
+    for name, model in models.items():
+        known = {"checkpoint", *model.runner.manifest.defaults}
+        assert (name, set(model.params) - known) == (name, set())
+
+
+def test_the_runner_of_a_family_is_shown_as_it_is():
+    code = (ROOT / "runners" / "qwen2_vl" / "runner.py").read_text()
+    assert f"```python\n{code}```" in (ROOT / "docs" / "add-your-model.md").read_text()
+
+
+@pytest.mark.slow
+def test_an_api_of_add_your_model_answers_with_its_key_from_the_env_file(tmp_path, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    root = init_workspace(tmp_path / "ws")
+    (ROOT / "envs").mkdir(exist_ok=True)
+    (root / "envs").symlink_to(ROOT / "envs")
+    read_tables(root)
+    (root / ".env").write_text("OPENAI_API_KEY=sk-of-the-docs\n")
+    with chat_server(key="sk-of-the-docs") as server:
+        outcome = api.run(
+            models=["my-api"], dataset="tiny-docs", limit=8, params={"base_url": server.url}, workspace=root
+        )
+    (model,) = outcome.models
+    assert (model.error, model.ok) == (None, model.total)
