@@ -26,7 +26,7 @@ FAULTS = {
     **dict.fromkeys(("raise", "oom", "sysexit"), "error"),
 }
 POISONS = ("segv", "abort", "exit0", "kill", "gil")
-BATCH_MAX, ITEM_TIMEOUT_S = 4, 0.5
+BATCH_MAX, ITEM_TIMEOUT_S = 4, 1.0
 RSS_MB, COMPACTION_MB, DESCRIPTORS = 60.0, 300.0, 4  # texts of 5 MB are folded in, a few at a time
 SAMPLE_S = 0.5
 HURRY_S = 3600.0
