@@ -121,8 +121,12 @@ def shares_right(folder):
 
 
 def without_marks(answers):
-    """Take out what `transformers serve` alone does: it shows special tokens, and strips the answer."""
-    return {sample: (re.sub(r"<\|\w+\|>", "", text).strip(), *counts) for sample, (text, *counts) in answers.items()}
+    """Take out what only some routes show: special tokens, blanks around the answer, a character cut in two at its end.
+
+    `transformers serve` shows the first and strips the second; vLLM leaves the last out.
+    """
+    plain = {sample: re.sub(r"<\|\w+\|>", "", text) for sample, (text, *_) in answers.items()}
+    return {sample: (plain[sample].strip().rstrip("\ufffd"), *counts) for sample, (_, *counts) in answers.items()}
 
 
 @pytest.fixture(scope="module")
@@ -166,8 +170,8 @@ def test_vllm_gives_the_same_text_offline_and_as_a_server(place, checkpoints, tm
     with foreign.serve_vllm(env_of(place, "vllm_cpu"), folder, tmp_path / "log") as address:
         models = [here, offline, add_server(place, checkpoint, "vllm", address, folder)]
         said = ask(place, checkpoint, models)
-    assert said[offline] == said[here]
-    assert said[models[2]] == said[here]
+    assert without_marks(said[offline]) == without_marks(said[here])
+    assert said[models[2]] == said[offline]
     if checkpoint == "trained":
         right = shares_right(place.results / checkpoint)
         assert {right[model] for model in models} == {(SAMPLES, SAMPLES, 1.0)}

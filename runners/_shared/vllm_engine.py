@@ -25,8 +25,10 @@ class EngineError(RuntimeError):
 
 @dataclass(frozen=True)
 class Loaded:
-    """An engine, what is said of it with every answer, the tokens that stand for images in its prompts, and the sizes
-    of images that it was shown, by their hash.
+    """An engine and what is known of it.
+
+    `info` goes with every answer, `placeholders` are the tokens, as text, that stand for images in the model's prompts,
+    and `sizes` those of images that it was shown, by vLLM's hash of them.
     """
 
     llm: Any

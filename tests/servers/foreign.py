@@ -7,7 +7,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from tests.servers import torchvision_on_cpu
 
@@ -77,14 +77,11 @@ def _wait(server, address, log):
 def _end(server):
     server.send_signal(signal.SIGINT)
     try:
-        server.wait(END_S)
-    except subprocess.TimeoutExpired:
-        pass
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(END_S)
     finally:
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(server.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         server.wait()
 
 
