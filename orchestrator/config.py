@@ -14,6 +14,7 @@ from orchestrator.errors import UsageError, nearest
 from orchestrator.manifest import Discovery, Runner, discover
 from orchestrator.names import find_bad_name
 from orchestrator.parsing import Frozen, read_toml
+from orchestrator.redaction import redact_patterns
 
 CONFIG_NAME = "bakeoff.toml"
 _PACKAGE = Path(__file__).resolve().parent
@@ -165,6 +166,8 @@ def get_model(workspace: Workspace, name: str) -> Model:
         known = workspace.discovery.runners
         reason = workspace.discovery.defects.get(runner, f"there is no runner '{runner}'{nearest(runner, known)}")
         raise UsageError(f"{workspace.root / CONFIG_NAME}: model '{name}': {reason}")
+    if own := [model.name for model in models.values() if model.runner.name == name]:
+        raise UsageError(f"'{name}' is a runner; its models are {', '.join(own)}")
     raise UsageError(f"there is no model '{name}'{nearest(name, models)} (`bakeoff list models` shows all)")
 
 
@@ -205,7 +208,7 @@ def _is_secret(name: str, value: str) -> bool:
     plain = _plain(name)
     if plain.endswith("_env"):  # a variable's name
         return False
-    if _SECRET_URL.search(value):
+    if _SECRET_URL.search(value) or redact_patterns(value) != value:
         return True
     if len(value) < _SECRET_CHARACTERS or (plain.endswith("auth") and _is_word(value)):
         return False

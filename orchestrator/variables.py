@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 from orchestrator.errors import BakeoffError
 
@@ -14,12 +14,21 @@ ENV_NAME = ".env"
 def read_variables(root: Path, names: Iterable[str]) -> dict[str, str]:
     """Return those of `names` that are set, by our environment first, then by the `.env` file in `root`.
 
-    In that file nothing is expanded: a `$` in a key stays. Raises BakeoffError where it cannot be read.
+    In that file nothing is expanded: a `$` in a key stays. Raises BakeoffError where a line of it is none of a `.env`.
     """
     wanted = dict.fromkeys(names)
-    try:
-        kept = dotenv_values(root / ENV_NAME, interpolate=False) if (root / ENV_NAME).is_file() else {}
-    except (OSError, ValueError) as error:
-        raise BakeoffError(f"{root / ENV_NAME}: cannot be read: {error}") from error
+    kept = _read_file(root / ENV_NAME) if wanted and (root / ENV_NAME).is_file() else {}
     found = {name: os.environ.get(name, kept.get(name)) for name in wanted}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _read_file(path: Path) -> dict[str, str]:
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            lines = list(parse_stream(file))
+    except (OSError, ValueError) as error:
+        raise BakeoffError(f"{path}: cannot be read: {error}") from error
+    for line in lines:
+        if line.error:
+            raise BakeoffError(f"{path}: line {line.original.line} is not NAME=value; mend or delete it")
+    return {line.key: line.value for line in lines if line.key and line.value is not None}

@@ -29,6 +29,12 @@ def test_a_file_that_is_no_text_is_told(tmp_path):
         read_variables(tmp_path, ["A_KEY"])
 
 
+def test_a_line_that_sets_nothing_is_told_by_its_number(tmp_path):
+    (tmp_path / ".env").write_text("A_KEY=x\nthis is no line\n")
+    with pytest.raises(BakeoffError, match=r"\.env: line 2 is not NAME=value; mend or delete it"):
+        read_variables(tmp_path, ["A_KEY"])
+
+
 def test_a_variable_that_a_models_parameter_names_is_passed_on_and_is_a_secret(workspace):
     (workspace.root / ".env").write_text("MY_ACCESS=0123456789\nOTHER_KEY=not asked for\n")
     spec = spec_of(workspace, "echo", {"api_key_env": "MY_ACCESS"})

@@ -80,10 +80,8 @@ def _call(arguments: Sequence[str] | None) -> int:
 
     try:
         result = cli.main(args=arguments, prog_name="bakeoff", standalone_mode=False)
-    except click.exceptions.Abort:
-        return INTERRUPTED
-    except KeyboardInterrupt:
-        console.error("interrupted")
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        console.status("interrupted")
         return INTERRUPTED
     except click.ClickException as error:
         error.show()

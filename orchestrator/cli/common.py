@@ -27,6 +27,7 @@ def parse_params(pairs: tuple[str, ...]) -> dict[str, Any]:
     params = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
+        key = key.strip()
         if not equals or not key:
             raise UsageError(f"--param {pair}: write it as NAME=VALUE, such as temperature=0.2")
         try:

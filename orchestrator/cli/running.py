@@ -75,7 +75,8 @@ def run(
     for log in (log_path(outcome.folder, model) for model in failed):
         if log.is_file():
             console.status(f"what its worker said is in {shown_path(log)}")
-    console.status(f"answers are in {shown_path(outcome.folder)}; next: bakeoff score {outcome.folder.name}")
+    if any(model.answered for model in outcome.models):
+        console.status(f"answers are in {shown_path(outcome.folder)}; next: bakeoff score {outcome.folder.name}")
     return ModelFailedError.exit_code if failed else 0
 
 

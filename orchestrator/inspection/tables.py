@@ -89,7 +89,9 @@ def _state(run: RunLine) -> str:
         return f"{run.holder} works on it"
     if run.is_unfolded:
         return "interrupted"
-    return "complete" if run.answered is not None and run.answered == run.expected else ""
+    if run.answered is None:
+        return ""
+    return "complete" if run.answered == run.expected else "incomplete"
 
 
 def _asked_table(state: RunState, width: int) -> Table:
@@ -122,6 +124,8 @@ def _notes(state: RunState) -> Iterator[str]:
     yield f"created {_time(plan.created)}, updated {_time(plan.updated)}, bakeoff {plan.bakeoff_version}{commit}"
     if state.holder:
         yield f"{state.holder} works on it now: what is missing may be on its way"
+    for model, failure in plan.failures.items():
+        yield f"{model} failed the last time: {failure}; what its worker said is in logs/{model}.log"
     for defect in state.defects.values():
         yield defect if is_newer(defect) else f"damaged: {defect}"
     shared = [each for each in state.cells if each.requests < each.answers]

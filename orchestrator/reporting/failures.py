@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from orchestrator.reporting.table import Table
-from orchestrator.results.layout import scores_path
+from orchestrator.results.layout import PLAN_NAME, scores_path
 from orchestrator.results.parquet import ParquetReader
+from orchestrator.results.plan import read_plan
 from orchestrator.results.schema import SCORES
 from orchestrator.results.view import read_predictions
 
@@ -30,9 +31,12 @@ def failure_table(run: Path, models: Iterable[str]) -> Table | None:
             is_failed = pc.and_(pc.not_equal(batch["status"], "ok"), pc.is_in(batch["key"], pa.array(missed)))
             for row in batch.filter(is_failed).to_pylist():
                 counts[model, row["status"], _short(row["error_message"] or "")] += 1
+    failures = read_plan(run).failures if (run / PLAN_NAME).is_file() else {}
+    for model, failure in failures.items():
+        counts[model, "failed", _short(failure)] = 0
     if not counts:
         return None
-    rows = tuple((model, status, str(n), message) for (model, status, message), n in counts.most_common(ROWS_MAX))
+    rows = tuple((model, status, str(n or "-"), why) for (model, status, why), n in counts.most_common(ROWS_MAX))
     left = len(counts) - len(rows)
     notes = (f"{left} more messages are in predictions/.",) if left else ()
     return Table("What was not answered, and why", _HEADER, rows, len(_HEADER), notes)

@@ -53,7 +53,7 @@ def summary_tables(summary: Summary, width: int = WIDTH) -> list[Table]:
         rows = sorted(_group_rows(summary, division), key=lambda row: _group_name(row, division))
         if len({_group_name(row, division) for row in rows}) > 1:
             shown = _most_common(rows, division)
-            left_out = f"; {len(rows) - len(shown)} rows with fewer samples are in summary.csv"
+            left_out = f"; {len(rows) - len(shown)} more rows are in summary.csv"
             title = f"By {division}{left_out if len(shown) < len(rows) else ''}"
             tables += _lay_out(title, shown, main, width, division)
     return [*tables[:-1], replace(tables[-1], notes=make_notes(summary))]

@@ -62,7 +62,7 @@ class _Version(BaseModel):
 
 
 class RunPlan(Frozen):
-    """The content of `run.json`."""
+    """The content of `run.json`; `failures` says of models why the last call could not finish their part."""
 
     schema_version: int = SCHEMA_VERSION
     name: str
@@ -75,6 +75,7 @@ class RunPlan(Frozen):
     samples: int
     cells: tuple[Cell, ...]
     envs: dict[str, EnvRecord]
+    failures: dict[str, str] = {}
 
 
 def read_plan(run: Path) -> RunPlan:

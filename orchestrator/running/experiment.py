@@ -23,7 +23,7 @@ from orchestrator.running.events import Advance, ModelOutcome, Note, Notify
 from orchestrator.running.interrupt import Interrupt, catching_interrupts
 from orchestrator.running.lock import holding
 from orchestrator.running.missing import Missing, find_missing
-from orchestrator.running.planning import Order, record_answers, record_env, run_folder, write_down
+from orchestrator.running.planning import Order, record_answers, record_env, record_failure, run_folder, write_down
 from orchestrator.running.supervise import answer_all
 from orchestrator.running.work import Work
 from orchestrator.running.worker_spec import make_spec
@@ -81,6 +81,7 @@ def carry_out(workspace: Workspace, order: Order, notify: Notify) -> RunOutcome:
         for model in order.models:
             if not interrupt.level:
                 outcomes.append(_run_model(kitchen, model, tuple(c for c in asked if c.model == model.name)))
+                record_failure(run, model.name, outcomes[-1].error)
                 notify(outcomes[-1])
     return RunOutcome(run, tuple(outcomes), interrupted=interrupt.level > 0)
 

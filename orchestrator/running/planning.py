@@ -74,6 +74,7 @@ def write_down(workspace: Workspace, order: Order, run: Path, note: Callable[[st
         samples=samples,
         cells=cells,
         envs=before.envs if before else {},
+        failures=before.failures if before else {},
     )
     if before and plan.model_copy(update={"updated": before.updated}) == before:
         return asked
@@ -84,6 +85,14 @@ def write_down(workspace: Workspace, order: Order, run: Path, note: Callable[[st
 def record_answers(run: Path) -> None:
     """Note in `run.json` that answers came: scores made before are out of date."""
     write_plan(run, read_plan(run).model_copy(update={"updated": now()}))
+
+
+def record_failure(run: Path, model: str, failure: str | None) -> None:
+    """Note in `run.json` why `model` failed, or that it did not."""
+    plan = read_plan(run)
+    if plan.failures.get(model) != failure:
+        others = {name: why for name, why in plan.failures.items() if name != model}
+        write_plan(run, plan.model_copy(update={"failures": {**others, **({model: failure} if failure else {})}}))
 
 
 def record_env(run: Path, runner: str, env: Env) -> None:
