@@ -9,7 +9,8 @@ loop, to the last text. `whole` is the process with all it starts: imports, load
 the compacted Parquet file.
 
 The device waits between the end of one call of `model.generate` and the begin of the next. Both are told by
-timed_calls.py, which the loop uses and which a copy of the runner's folder has around its two functions.
+timed_calls.py, which the loop uses and which a copy of the runner's folder has around its two functions. So is the CPU
+time of the process during its batches, whose ratio says what a busy machine hides.
 """
 
 import argparse
@@ -72,6 +73,7 @@ class Timing:
     whole: float
     waiting_share: float
     between_share: float
+    cpu_s: float
     calls: int
     texts: dict
 
@@ -115,11 +117,11 @@ def set_batch(root, batch):
 
 
 def take_calls(folder):
-    """Return the begins and ends of `generate` and of `batch`, as two arrays, and forget them."""
+    """Return the begins and ends of `generate` and of `batch`, as two arrays, and the CPU seconds of all batches."""
     calls = [json.loads(line) for line in (folder / "calls.jsonl").read_text().splitlines()]
     (folder / "calls.jsonl").unlink()
     named = ([(c["begin"], c["end"]) for c in calls if c["name"] == name] for name in ("generate", "batch"))
-    return [np.array(spans) for spans in named]
+    return *map(np.array, named), sum(c["cpu_s"] for c in calls if c["name"] == "batch")
 
 
 def idle_share(calls, of):
@@ -145,19 +147,19 @@ def bare(python, root, checkpoint, batch, options):
     """Time the plain loop."""
     argv = [python, HERE / "bare_generate.py", checkpoint, root / "pages.json", str(batch), str(options.tokens)]
     whole_s, told = run_process([*argv, options.device], cwd=root)
-    generates, batches = take_calls(root)
+    generates, batches, cpu_s = take_calls(root)
     questions = [question for _, question in json.loads((root / "pages.json").read_text())]
     texts = dict(zip(questions, json.loads(told), strict=True))
     tokens = options.pages * options.tokens
     asked_s = batches[-1, 1] - batches[0, 0]
     shares = idle_share(generates, generates), idle_share(batches, generates)
-    return Timing(tokens / asked_s, tokens / whole_s, *shares, len(generates), texts)
+    return Timing(tokens / asked_s, tokens / whole_s, *shares, cpu_s, len(generates), texts)
 
 
 def ours(root, options):
     """Time a fresh run."""
     whole_s, _ = run_process([sys.executable, "-c", DRIVER, root, str(options.pages)], cwd=ROOT)
-    generates, batches = take_calls(root)
+    generates, batches, cpu_s = take_calls(root)
     run = root / "results" / "run"
     rows = pq.read_table(run / "predictions" / "local.parquet")
     samples = pq.read_table(run / "samples.parquet", columns=["id", "question"]).to_pylist()
@@ -171,36 +173,46 @@ def ours(root, options):
     asked_s = ends.max() - (ends - rows["latency_s"].to_numpy()).min()
     shutil.rmtree(root / "results")
     shares = idle_share(generates, generates), idle_share(batches, generates)
-    return Timing(tokens / asked_s, tokens / whole_s, *shares, len(generates), texts)
+    return Timing(tokens / asked_s, tokens / whole_s, *shares, cpu_s, len(generates), texts)
 
 
 def measure(python, root, checkpoint, batch, options):
     """Time both, tell, and return the figures of both."""
     plain, found = bare(python, root, checkpoint, batch, options), ours(root, options)
     same = sum(found.texts[question] == text for question, text in plain.texts.items())
-    ratio, whole = found.asking / plain.asking, found.whole / plain.whole
+    ratio, whole, cpu = found.asking / plain.asking, found.whole / plain.whole, plain.cpu_s / found.cpu_s
     print(
-        f"batch {batch}: bare {plain.asking:,.0f}/s, ours {found.asking:,.0f}/s, ratio {ratio:.2f} (whole {whole:.2f});"
-        f" device waits: bare {plain.waiting_share:.1%}, ours {found.waiting_share:.1%}, of it between batches"
-        f" {found.between_share:.2%}; calls {plain.calls} and {found.calls}; same text {same} of {options.pages}"
-        f"   (load {os.getloadavg()[0]:.1f})",
+        f"batch {batch}: bare {plain.asking:,.0f}/s, ours {found.asking:,.0f}/s, ratio {ratio:.2f} (CPU {cpu:.2f},"
+        f" whole {whole:.2f}); device waits: bare {plain.waiting_share:.1%}, ours {found.waiting_share:.1%}, of it"
+        f" between batches {found.between_share:.2%}; calls {plain.calls} and {found.calls};"
+        f" same text {same} of {options.pages}   (load {os.getloadavg()[0]:.1f})",
         flush=True,
     )
     return plain, found
 
 
 def tell_medians(batch, rounds):
-    """Tell the medians over the rounds, and the range of the ratio."""
-    ratios = [found.asking / plain.asking for plain, found in rounds]
-    wholes = statistics.median(found.whole / plain.whole for plain, found in rounds)
-    rates = [statistics.median(timing.asking for timing in timings) for timings in zip(*rounds, strict=True)]
-    waits = [statistics.median(timing.waiting_share for timing in timings) for timings in zip(*rounds, strict=True)]
-    between = statistics.median(found.between_share for _, found in rounds)
-    print(
-        f"| {batch} | {rates[0]:,.0f} | {rates[1]:,.0f} | {statistics.median(ratios):.2f} ({min(ratios):.2f} to"
-        f" {max(ratios):.2f}) | {wholes:.2f} | {waits[0]:.1%} | {waits[1]:.1%} | {between:.2%} |",
-        flush=True,
+    """Tell the medians over the rounds, and the range of ratios, as a row of a table."""
+
+    def median(figure):
+        return statistics.median(figure(plain, found) for plain, found in rounds)
+
+    def spread(figure):
+        values = [figure(plain, found) for plain, found in rounds]
+        return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+    cells = (
+        str(batch),
+        f"{median(lambda plain, _: plain.asking):,.0f}",
+        f"{median(lambda _, found: found.asking):,.0f}",
+        spread(lambda plain, found: found.asking / plain.asking),
+        spread(lambda plain, found: plain.cpu_s / found.cpu_s),
+        f"{median(lambda plain, found: found.whole / plain.whole):.2f}",
+        f"{median(lambda plain, _: plain.waiting_share):.1%}",
+        f"{median(lambda _, found: found.waiting_share):.1%}",
+        f"{median(lambda _, found: found.between_share):.2%}",
     )
+    print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def main():
