@@ -13,8 +13,12 @@ PARAM   ?=
 RUN     ?= $(patsubst %.csv,%,$(notdir $(patsubst %/,%,$(patsubst %/annotation.csv,%,$(DATASET)))))
 
 # uv does not read pip's configuration: a folder of wheels that pip knows is handed on.
-export UV_FIND_LINKS ?= $(subst $(eval ) ,$(comma),$(strip $(PIP_FIND_LINKS)))
 comma := ,
+ifndef UV_FIND_LINKS
+PIP_LINKS := $(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null))
+UV_FIND_LINKS := $(subst $(eval ) ,$(comma),$(strip $(PIP_LINKS)))
+endif
+export UV_FIND_LINKS
 
 .PHONY: bench smoke test test-all faults lint format new-runner doctor clean help
 

@@ -14,9 +14,9 @@ import pytest
 from uv import find_uv_bin
 
 from orchestrator import api
-from orchestrator.config import get_runner, open_workspace
-from orchestrator.env import ensure_env
+from orchestrator.config import open_workspace
 from tests.tiny.squares import COLOURS, write_squares
+from tests.torch_wheels import build_env, find_wheels
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNNERS, TINY = ROOT / "runners", ROOT / "tests" / "tiny"
@@ -55,7 +55,7 @@ def stacks(tmp_path_factory):
         (root / name).symlink_to(ROOT / name)
     (ROOT / "envs").mkdir(exist_ok=True)
     (root / "envs").symlink_to(ROOT / "envs")
-    wheels = os.environ.get("UV_FIND_LINKS") or ",".join(os.environ.get("PIP_FIND_LINKS", "").split())
+    wheels = find_wheels()
     (root / "bakeoff.toml").write_text(("" if wheels else '[settings]\ntorch_backend = "cpu"\n') + MODELS)
     write_squares(root / "datasets" / "squares", 8)
     with pytest.MonkeyPatch.context() as patch:
@@ -72,7 +72,7 @@ def stacks(tmp_path_factory):
 
 def call(workspace, runner, script, *arguments):
     """Run a script of tests/tiny by the Python of a runner's environment, and return its last line's JSON, if any."""
-    python = ensure_env(workspace, get_runner(workspace, runner), lambda _: None).python
+    python = build_env(workspace, runner).python
     done = subprocess.run(
         [python, TINY / script, *arguments], env=os.environ, capture_output=True, text=True, check=False, timeout=300
     )

@@ -14,15 +14,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestrator import api
-from orchestrator.config import get_runner, open_workspace
-from orchestrator.env import ensure_env
+from orchestrator.config import open_workspace
 from tests.servers import foreign
 from tests.tiny.squares import COLOURS, write_squares
+from tests.torch_wheels import build_env, find_wheels
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNNERS, SERVERS = ROOT / "runners", ROOT / "tests" / "servers"
 ENVS = ROOT / "envs" / ".tests"  # of their own: some hold what is for tests only
-WHEELS = os.environ.get("UV_FIND_LINKS") or ",".join(os.environ.get("PIP_FIND_LINKS", "").split())
+WHEELS = find_wheels()
 SAMPLES = 24
 MODEL = """
 [models.{checkpoint}-{route}]
@@ -59,18 +59,20 @@ def place(tmp_path_factory):
         patch.setenv("OMP_NUM_THREADS", "1")
         patch.setenv("HF_HUB_OFFLINE", "1")
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-        yield open_workspace(root)
+        workspace = open_workspace(root)
+        build_env(workspace, "qwen2_vl")
+        yield workspace
 
 
 def env_of(place, runner):
-    return foreign.prepare(ensure_env(place, get_runner(place, runner), lambda _: None), WHEELS)
+    return foreign.prepare(build_env(place, runner), WHEELS)
 
 
 @pytest.fixture(scope="module")
 def checkpoints(place, tmp_path_factory):
     """Return the trained checkpoint, and one of the same make with random weights."""
     random = tmp_path_factory.mktemp("random") / "checkpoint"
-    python = ensure_env(place, get_runner(place, "qwen2_vl"), lambda _: None).python
+    python = build_env(place, "qwen2_vl").python
     subprocess.run([python, SERVERS / "scramble.py", COLOURS, random], check=True, capture_output=True, timeout=300)
     return {"trained": COLOURS, "random": random}
 

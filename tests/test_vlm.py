@@ -14,10 +14,10 @@ import pytest
 from uv import find_uv_bin
 
 from orchestrator import api
-from orchestrator.config import get_runner, open_workspace
-from orchestrator.env import ensure_env
+from orchestrator.config import open_workspace
 from tests.tiny import hub
 from tests.tiny.squares import COLOURS, write_squares
+from tests.torch_wheels import build_env, find_wheels
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNNERS, TINY = ROOT / "runners", ROOT / "tests" / "tiny"
@@ -34,7 +34,7 @@ def kitchen(tmp_path_factory):
         (root / name).symlink_to(ROOT / name)
     (ROOT / "envs").mkdir(exist_ok=True)
     (root / "envs").symlink_to(ROOT / "envs")
-    wheels = os.environ.get("UV_FIND_LINKS") or ",".join(os.environ.get("PIP_FIND_LINKS", "").split())
+    wheels = find_wheels()
     models = f'[models.colours]\nrunner = "qwen2_vl"\ncheckpoint = "{COLOURS}"\nmax_new_tokens = 4\n'
     (root / "bakeoff.toml").write_text(("" if wheels else '[settings]\ntorch_backend = "cpu"\n') + models)
     write_squares(root / "datasets" / "squares", 24)
@@ -42,11 +42,13 @@ def kitchen(tmp_path_factory):
         patch.setenv("UV_FIND_LINKS", wheels)
         patch.setenv("OMP_NUM_THREADS", "1")
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-        yield open_workspace(root)
+        workspace = open_workspace(root)
+        build_env(workspace, "qwen2_vl")
+        yield workspace
 
 
 def python(kitchen, runner):
-    return ensure_env(kitchen, get_runner(kitchen, runner), lambda _: None).python
+    return build_env(kitchen, runner).python
 
 
 def call(kitchen, runner, script, *arguments, **environment):
