@@ -121,6 +121,7 @@ def test_a_model_is_given_up_with_as_many_failures_as_allowed(chaos):
     assert (again.models[0].answered, again.models[0].statuses["error"]) == (1, 400)
 
 
+@pytest.mark.slow
 def test_what_kills_us_too_is_asked_alone_then_not_at_all(chaos, workspace, tmp_path):
     """A request that ends bakeoff itself has a bounded number of tries, however often the command is given."""
     write_words(workspace.root, ["w0", "w1;sleep=30", "w2"])

@@ -116,6 +116,7 @@ def test_what_a_run_says_is_calm(answered):
 
 
 @pytest.mark.usefixtures("answered")
+@pytest.mark.slow
 def test_scores_and_reports_are_calm(place):
     bakeoff(place, "score", "said")
     bakeoff(place, "report", "said")
@@ -134,6 +135,7 @@ def test_a_first_look_is_calm(place, tmp_path):
     bakeoff(place, "try", "strings", image, "fail all", status=3)
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_loaded_is_calm(place):
     for how in ("fails_with", "dies_with"):
         bakeoff(
@@ -162,11 +164,13 @@ def test_the_cells_of_a_dataset_are_kept_to_the_letter(place):
 
 
 @pytest.mark.usefixtures("valued")
+@pytest.mark.slow
 def test_reports_on_such_a_dataset_are_calm(place):
     bakeoff(place, "score", "values", "--metric", "exact")
     bakeoff(place, "report", "values", "--worst", "1000", "--metric", "exact")
 
 
+@pytest.mark.slow
 def test_image_paths_are_told_calmly(place):
     rows = [[name, text.replace("\\", "") or ".", "q"] for name, text in WRITABLE.items() if text.strip()]
     rows = [row for row in rows if not row[1].strip().startswith("[")]
