@@ -9,6 +9,7 @@ from orchestrator.config import open_workspace
 from orchestrator.results.view import read_predictions
 from orchestrator.running import supervise
 from orchestrator.running.events import Note
+from orchestrator.running.work import ENDS_MAX
 from tests.faults.harness import read_final, read_oracle, read_rows, running_elsewhere, set_manifest
 from tests.workers import OURS, write_words
 
@@ -127,7 +128,7 @@ def test_what_kills_us_too_is_asked_alone_then_not_at_all(chaos, workspace, tmp_
     write_words(workspace.root, ["w0", "w1;sleep=30", "w2"])
     opened = set_manifest(workspace, "chaos", item_timeout_s=60)
     options = {"params": {"oracle": str(chaos.oracle), "label": "chaos"}}
-    for end in range(1, 5):
+    for end in range(1, ENDS_MAX + 1):
         with running_elsewhere(opened, ["chaos"], tmp_path / "told", **options) as elsewhere:
             while executed(chaos.oracle)["w1"] < end:
                 assert elsewhere.process.poll() is None
@@ -137,8 +138,8 @@ def test_what_kills_us_too_is_asked_alone_then_not_at_all(chaos, workspace, tmp_
         assert elsewhere.process.wait(30) == 0
     found = {row["name"]: row for row in read_final(workspace.results / "words", "chaos")}
     assert {name: row["status"] for name, row in found.items()} == {"w0": "ok", "w1": "quarantined", "w2": "ok"}
-    assert found["w1"]["error_message"] == "bakeoff ended 4 times while it was under way"
-    assert executed(chaos.oracle)["w1"] == 4
+    assert found["w1"]["error_message"] == f"bakeoff ended {ENDS_MAX} times while it was under way"
+    assert executed(chaos.oracle)["w1"] == ENDS_MAX
 
 
 def wait_for_row(workspace, losses):

@@ -13,7 +13,7 @@ from orchestrator.running.rows import Row, begun_row, defect_row, status_row
 from orchestrator.running.suspects import Suspects
 
 LOSSES_ALONE = 2  # workers that a request may cost, alone under way
-ENDS_ALONE, ENDS_MAX = 2, 4  # how often we may end with a request under way until it is asked alone, not at all
+ENDS_ALONE, ENDS_MAX = 2, 8  # how often we may end with a request under way until it is asked alone, not at all
 COSTS_MAX, COSTS_UNPROVEN, DEATHS_MAX, PROBES_MAX = 2, 10, 4, 2
 CLEAN_BATCHES = 20
 
