@@ -143,6 +143,7 @@ def test_an_unchanged_env_starts_no_process_and_opens_no_socket(root):
     assert (process.returncode, out.split()) == (0, [str(built)])
 
 
+@pytest.mark.slow
 def test_eight_processes_build_one_env(root):
     add_wheel(root / "wheels", "leaf", "1.0", files=200)
     add_runner(root, requirements="leaf\n")

@@ -259,6 +259,7 @@ WORDS = ANY | ANSWER | st.fixed_dictionaries({"error": ANY})
 
 @settings(deadline=None)
 @given(WORDS, st.sampled_from([200, 400, 403, 429, 500]))
+@pytest.mark.slow
 def test_whatever_json_an_endpoint_says_it_is_an_answer_or_a_fault(said, status):
     outcome = replies.read_reply(status, {}, json.dumps(said).encode())
     if isinstance(outcome, replies.Reply):

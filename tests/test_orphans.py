@@ -8,6 +8,7 @@ from tests.faults import orphans
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are told apart by /proc, which only Linux has")
+@pytest.mark.slow
 def test_no_process_outlives_an_orchestrator_that_is_killed(tmp_path):
     verdict = orphans.run(seed=3, count=6, folder=tmp_path)
     assert verdict.defects == ()

@@ -107,6 +107,7 @@ for nth, run in enumerate(sys.argv[1:], 1):
 """
 
 
+@pytest.mark.slow
 def test_a_kill_before_any_file_operation_loses_no_row(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda _: None)
     runs = [tmp_path / str(nth) for nth in range(28)]
