@@ -37,7 +37,7 @@ smoke: $(READY)  ## The whole way with the echo runner, in seconds: run, score, 
 	$(BIN)/bakeoff report smoke
 
 test: $(READY)  ## The fast tests
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 3 -m "not slow"  # they wait as much as they work
 
 test-all: $(READY)  ## Every test; builds real environments from the package registry
 	$(BIN)/python -m pytest -n 2
