@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from orchestrator.errors import BakeoffError
 from orchestrator.results import keysets
 from orchestrator.results.expected import iter_expected
 from orchestrator.results.plan import Cell
@@ -91,7 +90,7 @@ def read_rows(run: Path, model: str, wanted: Sequence[Wanted]) -> Rows:
     batches = [_kept(pa.RecordBatch.from_pylist([], PREDICTIONS))]
     messages: Messages = {}
     for batch in read_predictions(run, model, ("key", "error_message", *_KEPT)):
-        keys.append(_keys_of(run, model, batch["key"]))
+        keys.append(keysets.from_arrow(batch["key"]))
         batches.append(_kept(batch))
         _count_messages(batch, keys[-1], wanted, messages)
     return Rows(keysets.joined(keys), pa.concat_tables(batches).unify_dictionaries(), messages)
@@ -131,19 +130,10 @@ def count_answered(run: Path, cells: Sequence[Cell]) -> tuple[int, int]:
     wanted = np.unique(keysets.joined([read_wanted(run, cell).keys for cell in cells]))
     of_answers = pa.array(sorted(ANSWER_STATUSES))
     answered = keysets.joined(
-        _keys_of(run, model, batch["key"]).compress(_to_numpy(pc.is_in(batch["status"], value_set=of_answers)))
+        keysets.from_arrow(batch["key"]).compress(_to_numpy(pc.is_in(batch["status"], value_set=of_answers)))
         for batch in read_predictions(run, model, ("key", "status"))
     )
     return int(np.isin(wanted, answered).sum()), len(wanted)
-
-
-def _keys_of(run: Path, model: str, column: pa.Array) -> keysets.Keys:
-    """Return the keys of a column, which a file that somebody else wrote may lack."""
-    if column.null_count or not pc.all(pc.equal(pc.binary_length(column), keysets.HEX_DIGITS)).as_py():
-        raise BakeoffError(
-            f"{run}: predictions of {model} have no whole key; `bakeoff runs verify {run.name}` tells more"
-        )
-    return keysets.from_arrow(column)
 
 
 def _to_numpy(mask: pa.Array) -> NDArray[np.bool_]:

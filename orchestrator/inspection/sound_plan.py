@@ -6,7 +6,7 @@ from pathlib import Path
 
 from orchestrator.errors import BakeoffError
 from orchestrator.identity import canonical
-from orchestrator.inspection.sound_rows import NEWER, Check, find_rewriting, is_newer, read_whole, unsound
+from orchestrator.inspection.sound_rows import NEWER, Check, find_rewriting, is_newer, unsound
 from orchestrator.results.layout import PLAN_NAME, PROMPTS_NAME, SAMPLES_NAME
 from orchestrator.results.parquet import ParquetReader
 from orchestrator.results.plan import RunPlan, read_plan
@@ -37,7 +37,7 @@ def check_samples(run: Path, plan: RunPlan | None) -> Check:
     ids: Counter[str | None] = Counter()
     try:
         with ParquetReader(path, SAMPLES, _SAMPLES_REMEDY) as file:
-            for batch in read_whole(file):
+            for batch in file.batches():
                 ids.update(batch["id"].to_pylist())
             note = find_rewriting(file)
     except BakeoffError as error:
@@ -57,7 +57,7 @@ def check_prompts(run: Path, plan: RunPlan | None) -> Check:
     path = run / PROMPTS_NAME
     try:
         with ParquetReader(path, PROMPTS, _PROMPTS_REMEDY) as file:
-            rows = [row for batch in read_whole(file) for row in batch.to_pylist()]
+            rows = [row for batch in file.batches() for row in batch.to_pylist()]
             note = find_rewriting(file)
     except BakeoffError as error:
         return unsound(path, error, _PROMPTS_REMEDY)

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from orchestrator.errors import BakeoffError
 from orchestrator.results import keysets
@@ -41,7 +40,7 @@ def check_predictions(path: Path) -> Check:
     model = path.stem if path.parent.name == "predictions" else None
     try:
         with ParquetReader(path, PREDICTIONS, _PREDICTIONS_REMEDY) as file:
-            keys, rows, wrong = _read(read_whole(file), lambda batch: _wrong_prediction(batch, model))
+            keys, rows, wrong = _read(file.batches(), lambda batch: _wrong_prediction(batch, model))
             note = find_rewriting(file)
     except BakeoffError as error:
         return unsound(path, error, _PREDICTIONS_REMEDY)
@@ -74,7 +73,7 @@ def check_scores(path: Path, known: keysets.Keys | None, remedy: str) -> Check:
     """Read the whole Parquet file of a model's scores; `known` are the keys that its run knows (None: not known)."""
     try:
         with ParquetReader(path, SCORES, remedy) as file:
-            keys, rows, wrong = _read(read_whole(file), lambda batch: _wrong_score(batch, path.stem))
+            keys, rows, wrong = _read(file.batches(), lambda batch: _wrong_score(batch, path.stem))
             note = find_rewriting(file)
     except BakeoffError as error:
         return unsound(path, error, remedy)
@@ -94,27 +93,6 @@ def unsound(path: Path, error: BakeoffError, remedy: str = "") -> Check:
         return Check(path, "missing", f"is not there; {remedy.removeprefix('move it away and ')}")
     told = str(error).removeprefix(f"{path}: ")
     return Check(path, NEWER, note=told) if is_newer(told) else Check(path, "damaged", told)
-
-
-def read_whole(file: ParquetReader) -> Iterator[pa.RecordBatch]:
-    """Yield every row of a Parquet file; raise BakeoffError where anything is not as it was written.
-
-    A bit that flipped in a page's header can end a column early: the rows that come are counted against the footer.
-    """
-    rows, told = 0, [_count_told(file)]
-    for batch in file.batches():
-        rows += batch.num_rows
-        yield batch
-    told.append(_count_told(file))  # a run that goes on may have replaced it meanwhile
-    if rows not in told:
-        raise BakeoffError(f"{file.path}: only {rows} of its {told[0]} rows can be read; {file.remedy}")
-
-
-def _count_told(file: ParquetReader) -> int:
-    try:
-        return int(pq.read_metadata(file.path).num_rows)
-    except (OSError, ValueError, pa.ArrowException) as error:  # names that are no text are a ValueError
-        raise BakeoffError(f"{file.path}: is not a readable Parquet file ({error}); {file.remedy}") from error
 
 
 def find_rewriting(file: ParquetReader) -> str | None:
