@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import __version__
-from orchestrator.config import Model, Workspace, refuse_secrets
+from orchestrator.config import Model, Workspace
 from orchestrator.datasets import Dataset
 from orchestrator.env import Env, lock_digest
 from orchestrator.errors import UsageError
@@ -107,7 +107,6 @@ def _cells(order: Order) -> Iterator[Cell]:
     for model in order.models:
         digest = digest_runner(model.runner, lock_digest(model.runner))
         params = {**model.params, **order.overrides}
-        refuse_secrets(order.overrides, "--param")
         try:
             canonical(params)
         except (TypeError, ValueError) as error:
