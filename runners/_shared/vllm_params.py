@@ -1,6 +1,6 @@
 """The parameters of the vLLM runners, and how they must be."""
 
-from params import read_params, require
+from params import read_params, require, require_sampling
 
 _ENGINE_TYPES = {
     "checkpoint": str,
@@ -49,13 +49,7 @@ def _check_engine(values):
 
 
 def _check_sampling(values):
-    require(values["max_new_tokens"] >= 1, f"max_new_tokens = {values['max_new_tokens']}: expected at least 1")
-    require(values["temperature"] >= 0, f"temperature = {values['temperature']}: expected 0 (greedy) or more")
-    require(0 < values["top_p"] <= 1, f"top_p = {values['top_p']}: expected more than 0 and at most 1")
-    require(values["top_k"] >= 0, f"top_k = {values['top_k']}: expected a number of tokens, or 0 for all")
-    penalty = values["repetition_penalty"]
-    require(penalty > 0, f"repetition_penalty = {penalty}: expected more than 0; 1 changes nothing")
-    require(-1 <= values["seed"] < 1 << 63, f"seed = {values['seed']}: expected 0 or more, or -1 to draw one")
+    require_sampling(values)
     are_texts = all(isinstance(text, str) and text for text in values["stop"])
     require(are_texts, f"stop = {values['stop']}: expected texts, none of them empty")
 

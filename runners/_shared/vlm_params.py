@@ -1,6 +1,6 @@
 """The parameters that every Hugging Face vision-language runner knows, and how they must be."""
 
-from params import read_params, require
+from params import read_params, require, require_sampling
 
 MODEL_TYPES = {
     "checkpoint": str,
@@ -28,13 +28,7 @@ def read_vlm_params(params, family_types):
     for name, known in (("dtype", DTYPES), ("attention", ATTENTIONS)):
         require(values[name] in known, f"{name} = '{values[name]}': expected one of {', '.join(known)}")
     require(values["checkpoint"].strip(), "checkpoint is empty: name a model of the Hugging Face hub or a local folder")
-    require(values["max_new_tokens"] >= 1, f"max_new_tokens = {values['max_new_tokens']}: expected at least 1")
-    require(values["temperature"] >= 0, f"temperature = {values['temperature']}: expected 0 (greedy) or more")
-    require(0 < values["top_p"] <= 1, f"top_p = {values['top_p']}: expected more than 0 and at most 1")
-    require(values["top_k"] >= 0, f"top_k = {values['top_k']}: expected a number of tokens, or 0 for all")
-    penalty = values["repetition_penalty"]
-    require(penalty > 0, f"repetition_penalty = {penalty}: expected more than 0; 1 changes nothing")
-    require(-1 <= values["seed"] < 1 << 63, f"seed = {values['seed']}: expected 0 or more, or -1 to draw one")
+    require_sampling(values)
     return values
 
 
