@@ -14,9 +14,8 @@ import pytest
 from uv import find_uv_bin
 
 from orchestrator import api
-from orchestrator.config import open_workspace
-from tests.tiny.squares import COLOURS, write_squares
-from tests.torch_wheels import build_env, find_wheels
+from tests.tiny.squares import COLOURS
+from tests.torch_wheels import call_tiny, torch_workspace
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNNERS, TINY = ROOT / "runners", ROOT / "tests" / "tiny"
@@ -50,34 +49,13 @@ slow = pytest.mark.slow
 @pytest.fixture(scope="session")
 def stacks(tmp_path_factory):
     """Return a workspace with models of three stacks, and the repository's environments."""
-    root = tmp_path_factory.mktemp("stacks")
-    for name in ("runners", "prompts"):
-        (root / name).symlink_to(ROOT / name)
-    (ROOT / "envs").mkdir(exist_ok=True)
-    (root / "envs").symlink_to(ROOT / "envs")
-    wheels = find_wheels()
-    (root / "bakeoff.toml").write_text(("" if wheels else '[settings]\ntorch_backend = "cpu"\n') + MODELS)
-    write_squares(root / "datasets" / "squares", 8)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("UV_FIND_LINKS", wheels)
-        patch.setenv("OMP_NUM_THREADS", "1")
-        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-        workspace = open_workspace(root)
-        (root / "checkpoints").mkdir()
-        (root / "checkpoints" / "colours").symlink_to(COLOURS)
+    with torch_workspace(tmp_path_factory.mktemp("stacks"), MODELS, 8) as workspace:
+        folder = workspace.root / "checkpoints"
+        folder.mkdir()
+        (folder / "colours").symlink_to(COLOURS)
         for runner, family in (("llava", "llava"), ("llava", "llava_next"), ("qwen3_vl", "qwen3_vl")):
-            call(workspace, runner, "build.py", family, root / "checkpoints" / family)
+            call_tiny(workspace, runner, "build.py", family, folder / family)
         yield workspace
-
-
-def call(workspace, runner, script, *arguments):
-    """Run a script of tests/tiny by the Python of a runner's environment, and return its last line's JSON, if any."""
-    python = build_env(workspace, runner).python
-    done = subprocess.run(
-        [python, TINY / script, *arguments], env=os.environ, capture_output=True, text=True, check=False, timeout=300
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1]) if done.stdout.strip() else None
 
 
 @pytest.fixture(scope="session")
@@ -88,7 +66,7 @@ def answers(stacks, tmp_path_factory):
     def of(family, script="ask.py"):
         if (family, script) not in said:
             checkpoint, folder = stacks.root / "checkpoints" / family, tmp_path_factory.mktemp(family)
-            said[family, script] = call(stacks, "llava", script, RUNNERS / "llava", checkpoint, folder)
+            said[family, script] = call_tiny(stacks, "llava", script, RUNNERS / "llava", checkpoint, folder)
         return said[family, script]
 
     return of

@@ -14,10 +14,9 @@ import pytest
 from uv import find_uv_bin
 
 from orchestrator import api
-from orchestrator.config import open_workspace
 from tests.tiny import hub
-from tests.tiny.squares import COLOURS, write_squares
-from tests.torch_wheels import build_env, find_wheels
+from tests.tiny.squares import COLOURS
+from tests.torch_wheels import build_env, call_tiny, torch_workspace
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNNERS, TINY = ROOT / "runners", ROOT / "tests" / "tiny"
@@ -29,36 +28,14 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="session")
 def kitchen(tmp_path_factory):
     """Return a workspace with the repository's runners and environments; torch comes as a build for the CPU."""
-    root = tmp_path_factory.mktemp("vlm")
-    for name in ("runners", "prompts"):
-        (root / name).symlink_to(ROOT / name)
-    (ROOT / "envs").mkdir(exist_ok=True)
-    (root / "envs").symlink_to(ROOT / "envs")
-    wheels = find_wheels()
     models = f'[models.colours]\nrunner = "qwen2_vl"\ncheckpoint = "{COLOURS}"\nmax_new_tokens = 4\n'
-    (root / "bakeoff.toml").write_text(("" if wheels else '[settings]\ntorch_backend = "cpu"\n') + models)
-    write_squares(root / "datasets" / "squares", 24)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("UV_FIND_LINKS", wheels)
-        patch.setenv("OMP_NUM_THREADS", "1")
-        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-        workspace = open_workspace(root)
+    with torch_workspace(tmp_path_factory.mktemp("vlm"), models, 24) as workspace:
         build_env(workspace, "qwen2_vl")
         yield workspace
 
 
 def python(kitchen, runner):
     return build_env(kitchen, runner).python
-
-
-def call(kitchen, runner, script, *arguments, **environment):
-    """Run a script of tests/tiny by the Python of a runner's environment, and return its last line's JSON."""
-    command = [python(kitchen, runner), TINY / script, *arguments]
-    done = subprocess.run(
-        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=300
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1]) if done.stdout.strip() else None
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +46,7 @@ def answers(kitchen, tmp_path_factory):
     def of(family):
         if family not in said:
             folder = tmp_path_factory.mktemp(family)
-            said[family] = call(kitchen, family, "ask.py", RUNNERS / family, folder / "tiny", folder)
+            said[family] = call_tiny(kitchen, family, "ask.py", RUNNERS / family, folder / "tiny", folder)
         return said[family]
 
     return of
@@ -215,7 +192,9 @@ def test_a_checkpoint_of_the_hub_is_fetched_once_and_found_offline(kitchen, tmp_
     """Two generations of the hub's library; torch is not imported before the checkpoint is there."""
     home = {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": ""}
     with hub.serve(COLOURS) as (address, asked):
-        fetched = call(kitchen, runner, "find.py", RUNNERS / runner, "org/tiny", "main", HF_ENDPOINT=address, **home)
+        fetched = call_tiny(
+            kitchen, runner, "find.py", RUNNERS / runner, "org/tiny", "main", HF_ENDPOINT=address, **home
+        )
         assert (Path(fetched["folder"]) / "model.safetensors").read_bytes() == (
             COLOURS / "model.safetensors"
         ).read_bytes()
@@ -223,7 +202,7 @@ def test_a_checkpoint_of_the_hub_is_fetched_once_and_found_offline(kitchen, tmp_
         assert any("resolve" in path for path in asked)
     gone = {**home, "HF_ENDPOINT": address}
     for environment in (gone, {**gone, "HF_HUB_OFFLINE": "1"}):
-        found = call(kitchen, runner, "find.py", RUNNERS / runner, "org/tiny", "main", **environment)
+        found = call_tiny(kitchen, runner, "find.py", RUNNERS / runner, "org/tiny", "main", **environment)
         assert found["folder"] == fetched["folder"]
 
 
@@ -240,7 +219,7 @@ def test_a_checkpoint_of_the_hub_is_fetched_once_and_found_offline(kitchen, tmp_
 def test_what_the_hub_refuses_is_one_sentence(kitchen, tmp_path, runner, status, code, kind, words):
     home = {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": ""}
     with hub.serve(status=status, error_code=code) as (address, asked):
-        said = call(kitchen, runner, "find.py", RUNNERS / runner, "org/tiny", "v1", HF_ENDPOINT=address, **home)
+        said = call_tiny(kitchen, runner, "find.py", RUNNERS / runner, "org/tiny", "v1", HF_ENDPOINT=address, **home)
     assert said["kind"] == kind
     assert words in said["sentence"]
     assert "\n" not in said["sentence"]

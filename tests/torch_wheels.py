@@ -1,14 +1,21 @@
 """Where tests get a build of torch for the CPU: plain torch from a registry brings gigabytes of CUDA with it."""
 
+import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from orchestrator.config import get_runner
+from orchestrator.config import get_runner, open_workspace
 from orchestrator.env import ensure_env
 from orchestrator.errors import BakeoffError
+from tests.tiny.squares import write_squares
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = ROOT / "tests" / "tiny"
 
 
 def find_wheels():
@@ -28,3 +35,30 @@ def build_env(workspace, runner):
         if find_wheels():
             raise
         pytest.skip(f"no build of torch for the CPU can be had here: {error}")
+
+
+@contextmanager
+def torch_workspace(root, models, samples):
+    """Yield a workspace with the repository's runners and environments, `models` and the dataset of squares."""
+    for name in ("runners", "prompts"):
+        (root / name).symlink_to(ROOT / name)
+    (ROOT / "envs").mkdir(exist_ok=True)
+    (root / "envs").symlink_to(ROOT / "envs")
+    wheels = find_wheels()
+    (root / "bakeoff.toml").write_text(("" if wheels else '[settings]\ntorch_backend = "cpu"\n') + models)
+    write_squares(root / "datasets" / "squares", samples)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UV_FIND_LINKS", wheels)
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        yield open_workspace(root)
+
+
+def call_tiny(workspace, runner, script, *arguments, **environment):
+    """Run a script of tests/tiny by the Python of a runner's environment, and return its last line's JSON, if any."""
+    command = [build_env(workspace, runner).python, TINY / script, *arguments]
+    done = subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1]) if done.stdout.strip() else None
