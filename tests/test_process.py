@@ -1,5 +1,7 @@
 """Programs are started, waited for and stopped with all their descendants."""
 
+import ast
+import inspect
 import os
 import subprocess
 import sys
@@ -8,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator import process, worker
 from orchestrator.errors import BakeoffError
 from orchestrator.process import MARK, run, spawn
 from tests.workers import wait_until_gone
@@ -167,3 +170,22 @@ def test_to_kill_takes_no_longer_than_it_was_given(tmp_path, monkeypatch):
     assert 0.2 <= time.monotonic() - started < 2
     assert child.wait(0) == -9
     child.close()
+
+
+def code_of(function):
+    """Return the syntax of a function without its docstring, its names without their leading underscores."""
+    (tree,) = ast.parse(inspect.getsource(function)).body
+    if isinstance(tree.body[0], ast.Expr):
+        del tree.body[0]
+    tree.returns, tree.name = None, ""
+    return ast.unparse(tree).replace("_MARK", "MARK").replace("_read", "read")
+
+
+def test_a_worker_looks_for_what_it_left_just_as_we_do():
+    """The worker can import nothing of ours, so it has a copy: this is what keeps the two alike."""
+    for ours, theirs in (
+        (process._find_left, worker.find_left),
+        (process._read_processes, worker._read_processes),
+        (process._read_stat, worker.read_stat),
+    ):
+        assert code_of(ours) == code_of(theirs)
