@@ -41,7 +41,9 @@ TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 DRIVER = """
 import json, resource, sys
 from pathlib import Path
+from orchestrator import cli
 from orchestrator.api import run
+sys.meta_path.insert(0, cli._NoPandas)  # as the command line does
 if len(sys.argv) > 2:
     import cProfile
     profile = cProfile.Profile(); profile.enable()

@@ -1,6 +1,7 @@
 """The walls of the design: who imports whom, and who alone imports a heavy or dangerous library."""
 
 import ast
+import subprocess
 import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -166,3 +167,24 @@ def test_parquet_is_written_by_results_alone():
 def test_no_model_library_is_imported():
     for module, tree in ALL.items():
         assert not roots(tree) & MODEL_LIBRARIES, module
+
+
+def test_no_module_imports_pandas():
+    """Because the command line lets none of ours find it (cli._NoPandas)."""
+    assert importers("pandas") == set()
+
+
+def test_the_command_line_spares_pandas_and_hides_it_from_nobody(tmp_path):
+    code = """
+import sys
+from orchestrator import cli
+sys.meta_path.insert(0, cli._NoPandas)
+name = {"__name__": "orchestrator.results"}
+exec("import pyarrow as pa; pa.array([1])", name)
+assert "pandas" not in sys.modules
+sys.path.insert(0, sys.argv[1])
+import theirs
+assert "pandas" in sys.modules
+"""
+    (tmp_path / "theirs.py").write_text("import pandas")
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=60)
