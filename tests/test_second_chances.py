@@ -122,6 +122,22 @@ def test_a_model_is_given_up_with_as_many_failures_as_allowed(chaos):
     assert (again.models[0].answered, again.models[0].statuses["error"]) == (1, 400)
 
 
+def test_a_model_whose_server_is_down_is_given_up_and_asked_again_by_the_next_run(chaos):
+    script = [f"w{n};offline" for n in range(400)]
+    first = chaos(script).models[0]
+    assert "requests in a row got no answer, the first error was: ConnectionError: the script says so" in first.error
+    assert 20 <= first.statuses["error"] < 400
+    again = chaos(["good", *script]).models[0]
+    assert again.statuses["ok"] == 1, "which it had not come to"
+    assert 100 <= again.statuses["error"] < 400, "one that answers has more credit"
+
+
+def test_an_answer_in_between_shows_that_the_server_is_there(chaos):
+    script = [f"w{n};offline" if n % 20 else f"w{n}" for n in range(200)]
+    model = chaos(script).models[0]
+    assert (model.error, model.statuses) == (None, {"ok": 10, "error": 190})
+
+
 @pytest.mark.slow
 def test_what_kills_us_too_is_asked_alone_then_not_at_all(chaos, workspace, tmp_path):
     """A request that ends bakeoff itself has a bounded number of tries, however often the command is given."""

@@ -16,6 +16,8 @@ LOSSES_ALONE = 2  # workers that a request may cost, alone under way
 ENDS_ALONE, ENDS_MAX = 2, 8  # how often we may end with a request under way until it is asked alone, not at all
 COSTS_MAX, COSTS_UNPROVEN, DEATHS_MAX, PROBES_MAX = 2, 10, 4, 2
 CLEAN_BATCHES = 20
+USELESS = {"bad_params", "rate_limited", "transient"}  # kinds of error that say nothing of the request
+USELESS_UNPROVEN, USELESS_MAX = 20, 100  # how many of them in a row
 
 
 class Fault(NamedTuple):
@@ -33,7 +35,8 @@ class Work:
     written once the model has answered something else since the first of their crashes, for only then was it not the
     model. `costs` counts the requests given up since the last answer, `deaths` the workers lost since: after
     `COSTS_MAX` or `DEATHS_MAX` of them the model has to show with a request that it has answered before that it still
-    can. `open` holds the status of requests whose row is not the last word.
+    can. `useless` counts the requests in a row that failed for another reason than their own, such as a wrong key or a
+    server that is down. `open` holds the status of requests whose row is not the last word.
     """
 
     missing: Missing
@@ -50,6 +53,7 @@ class Work:
     deaths: int = 0
     answered: int = 0
     failed_probes: int = 0
+    useless: int = 0
     reasons: dict[str, str] = field(default_factory=dict)
     budget: Budget = field(init=False)
     batch_limit: int | None = None
@@ -156,6 +160,8 @@ class Work:
         was_proven = self.is_proven
         self.record(rows)
         self.answered += len(rows)
+        for row in rows:
+            self.useless = self.useless + 1 if row.get("error_kind") in USELESS else 0
         if any(row["status"] == "ok" for row in rows):
             self.clear_model()
             if not was_proven:
@@ -231,6 +237,8 @@ class Work:
         if self.failures_max is not None and failed >= self.failures_max:
             reason = next((why for status, why in self.reasons.items() if status != "refused"), "")
             return f"{failed} requests failed (--max-failures {self.failures_max}), the first because: {reason}"
+        if self.useless >= (USELESS_MAX if self.is_proven else USELESS_UNPROVEN):
+            return f"{self.useless} requests in a row got no answer, the first error was: {self.reasons['error']}"
         if not self.is_proven and self.costs > max(COSTS_UNPROVEN, 2 * self.at_once):
             return f"{self.costs} requests in a row took too long, and it has never answered"
         return self.budget.judge(self.statuses.get("quarantined", 0))

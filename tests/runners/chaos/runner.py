@@ -94,6 +94,10 @@ def fail(_):
     raise ValueError("the script says so")
 
 
+def offline(_):
+    raise ConnectionError("the script says so")
+
+
 def oom(_):
     raise MemoryError("the script says so")
 
@@ -144,6 +148,7 @@ FAULTS = {
     "hang": hang,
     "gil": gil,
     "raise": fail,
+    "offline": offline,
     "oom": oom,
     "noise": noise,
     "stderr": flood,
