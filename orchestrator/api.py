@@ -9,6 +9,8 @@ from orchestrator.config import Model, Workspace, find_workspace, get_model, get
 from orchestrator.datasets import open_dataset
 from orchestrator.errors import UsageError, nearest
 from orchestrator.findings import Finding
+from orchestrator.importing import Outcome as ImportOutcome
+from orchestrator.importing import import_dataset as import_source
 from orchestrator.inspection import Check, Cleaning, RunLine, RunState
 from orchestrator.manifest import Runner
 from orchestrator.prompt import load_prompt
@@ -30,6 +32,7 @@ __all__ = [
     "clean_run",
     "examine",
     "find_workspace",
+    "import_dataset",
     "init_workspace",
     "list_models",
     "list_runs",
@@ -83,6 +86,21 @@ def run(
         max_failures=max_failures,
     )
     return carry_out(opened, order, notify or _ignore)
+
+
+def import_dataset(
+    kind: str,
+    source: str,
+    name: str,
+    *,
+    options: Mapping[str, Any] | None = None,
+    replace: bool = False,
+    workspace: Place = None,
+    notify: Callable[[str], None] | None = None,
+) -> ImportOutcome:
+    """Make the dataset `name` of `source`, which is of `kind`; see `orchestrator.importing`."""
+    opened = _open(workspace)
+    return import_source(opened, kind, source, name, dict(options or {}), replace=replace, notify=notify or _ignore)
 
 
 def try_model(

@@ -14,6 +14,7 @@ from orchestrator.image_headers import FORMATS, DamagedError, find_format, read_
 
 MAX_BYTES = 50_000_000
 MAX_PIXELS = 64_000_000
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
 _FLUSH_EVERY = 256
 _RECENT = 4096
 _SETTLED_NS = 2 * 10**9

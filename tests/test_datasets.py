@@ -373,7 +373,7 @@ def test_real_annotations_are_read_whole(name, rows, images):
         assert [s.references[0] for s in samples] == [row["answer"] for row in csv.DictReader(file)]
 
 
-@pytest.mark.parametrize("name", ["type", "document", "answered", "answer_id", "references_url", "doc_id", "class"])
+@pytest.mark.parametrize("name", ["type", "answered", "answer_id", "references_url", "class"])
 def test_a_column_that_is_only_distantly_alike_is_metadata(tmp_path, name):
     (tmp_path / "q.csv").write_text(f"question,{name}\nWhat?,x\n")
     (sample,) = text.load(tmp_path / "q.csv")

@@ -13,7 +13,7 @@ from orchestrator.running.work import Work
 
 
 def task(name):
-    return Task(0, Expected(name, name, 1, name, (), None, None, None, ()))
+    return Task(0, Expected(name, name, 1, name, (), None, None, None, None, ()))
 
 
 def names(tasks):

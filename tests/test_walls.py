@@ -27,6 +27,7 @@ LEVELS = {
     "report": 4,
     "reporting": 4,
     "export": 4,
+    "importing": 3,
     "inspection": 4,
     "api": 4,
     "doctor": 4,

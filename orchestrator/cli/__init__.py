@@ -19,6 +19,7 @@ _COMMANDS = {
     "list": "orchestrator.cli.listing:listing",
     "env": "orchestrator.cli.env:env",
     "runner": "orchestrator.cli.runner:runner",
+    "dataset": "orchestrator.cli.dataset:dataset",
     "try": "orchestrator.cli.running:first_look",
     "run": "orchestrator.cli.running:run",
     "score": "orchestrator.cli.scoring:score",

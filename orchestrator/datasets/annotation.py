@@ -69,16 +69,18 @@ def load(path: Path) -> Iterator[Sample]:
         try:
             images, stem = _images(row.cells[columns["image_path"]], folder)
             box = _box(row.cells[columns["answer_bbox"]]) if "answer_bbox" in columns else None
+            right = references(row, columns)
         except ValueError as error:
             raise BakeoffError(f"{table.path}, line {row.line}: {error}") from error
         yield Sample(
             id=own_id(table, row, columns, seen) or _counted(stem, counts, number),
             question=row.cells[columns["question"]],
             images=images,
-            references=references(row, columns),
+            references=right,
             doc_class=optional(row, columns, "doc_class"),
             question_type=optional(row, columns, "question_type"),
             answer_bbox=box,
+            document=optional(row, columns, "document"),
             metadata=rest(table, row, others),
         )
 

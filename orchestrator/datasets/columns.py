@@ -1,5 +1,7 @@
 """The columns that every table of questions shares: how they are spelled, and what a row says in them."""
 
+import json
+
 from orchestrator.datasets.table import Row, Table, label, nearest_column
 from orchestrator.errors import BakeoffError
 
@@ -7,6 +9,8 @@ SPELLINGS = {
     "id": ("id", "sampleid"),
     "question": ("question", "questions"),
     "answer": ("answer", "answers", "answear", "expectedanswer", "reference", "groundtruth"),
+    "alternatives": ("alternatives", "alternativeanswers", "otheranswers"),
+    "document": ("document", "documentid", "docid"),
     "doc_class": ("docclass", "doctype", "documentclass", "documenttype"),
     "question_type": ("questiontype", "questionclass", "qtype"),
 }
@@ -42,8 +46,24 @@ def own_id(table: Table, row: Row, columns: dict[str, int], seen: dict[str, int]
 
 
 def references(row: Row, columns: dict[str, int]) -> tuple[str, ...]:
-    """Return the answer as the one reference, an empty one too; none where there is no such column."""
-    return (row.cells[columns["answer"]],) if "answer" in columns else ()
+    """Return the answer, an empty one too, and after it the alternatives; none where there is no column of answers.
+
+    Raises ValueError for alternatives that are not a JSON list of texts.
+    """
+    if "answer" not in columns:
+        return ()
+    cell = row.cells[columns["alternatives"]].strip() if "alternatives" in columns else ""
+    return (row.cells[columns["answer"]], *_texts(cell)) if cell else (row.cells[columns["answer"]],)
+
+
+def _texts(cell: str) -> list[str]:
+    try:
+        texts = json.loads(cell)
+    except ValueError:
+        texts = None
+    if not (isinstance(texts, list) and all(isinstance(text, str) for text in texts)):
+        raise ValueError(f'alternatives {cell} should be a JSON list of other right answers, as ["10.29 EUR"]')
+    return texts
 
 
 def optional(row: Row, columns: dict[str, int], field: str) -> str | None:

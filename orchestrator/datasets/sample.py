@@ -12,7 +12,8 @@ class Sample:
     """One row of a dataset; texts are as the source wrote them.
 
     `images` are absolute paths that need not exist; `answer_bbox` is (x1, y1, x2, y2) in pixels of the first image;
-    `metadata` is JSON. `references` is empty where there is no right answer to compare with.
+    `metadata` is JSON. `references` are all right; there is none where no answer can be compared with. `document` is
+    what samples share that are about the same thing: intervals are clustered by it (None: by the first image).
     """
 
     id: str
@@ -22,4 +23,5 @@ class Sample:
     doc_class: str | None = None
     question_type: str | None = None
     answer_bbox: Box | None = None
+    document: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)

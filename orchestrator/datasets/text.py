@@ -27,11 +27,16 @@ def load(path: Path) -> Iterator[Sample]:
     others = other_columns(table, columns)
     seen: dict[str, int] = {}
     for number, row in enumerate(table.rows(), start=1):
+        try:
+            right = references(row, columns)
+        except ValueError as error:
+            raise BakeoffError(f"{table.path}, line {row.line}: {error}") from error
         yield Sample(
             id=own_id(table, row, columns, seen) or f"row-{number:06}",
             question=row.cells[columns["question"]],
-            references=references(row, columns),
+            references=right,
             doc_class=optional(row, columns, "doc_class"),
             question_type=optional(row, columns, "question_type"),
+            document=optional(row, columns, "document"),
             metadata=rest(table, row, others),
         )

@@ -36,6 +36,7 @@ class Expected(NamedTuple):
     defect: str | None
     doc_class: str | None
     question_type: str | None
+    document: str | None
     references: tuple[str, ...]
 
 
@@ -46,10 +47,11 @@ class _Sample(NamedTuple):
     defect: str | None
     doc_class: str | None
     question_type: str | None
+    document: str | None
     references: tuple[str, ...] = ()
 
 
-_ASKED = ("id", "question", "images", "defect", "doc_class", "question_type")
+_ASKED = ("id", "question", "images", "defect", "doc_class", "question_type", "document")
 
 
 def iter_expected(run: Path, cell: Cell, *, with_references: bool = True) -> Iterator[list[Expected]]:

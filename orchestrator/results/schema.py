@@ -17,6 +17,7 @@ SAMPLES = pa.schema(
         ("doc_class", pa.string()),
         ("question_type", pa.string()),
         ("answer_bbox", pa.list_(pa.float64())),
+        ("document", pa.string()),  # null: the first image, or the sample itself, is what intervals are clustered by
         ("metadata", pa.string()),  # JSON
         ("defect", pa.string()),
     ]

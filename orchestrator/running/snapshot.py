@@ -72,6 +72,7 @@ def _batches(samples: Iterator[Sample], look: Callable[[Path], Probe]) -> Iterat
             "doc_class": [sample.doc_class for sample in rows],
             "question_type": [sample.question_type for sample in rows],
             "answer_bbox": [sample.answer_bbox for sample in rows],
+            "document": [sample.document for sample in rows],
             "metadata": [_dumps(sample.metadata) if sample.metadata else None for sample in rows],
             "defect": [next((probe.defect for probe in seen if probe.defect), None) for seen in probes],
         }

@@ -96,5 +96,7 @@ def _number(names: Sequence[Name], numbers: dict[Name, int]) -> Ints:
 
 
 def _document(row: Expected) -> str:
-    """Return what samples of one document share: the first image's digest, else the sample's own id."""
+    """Return what samples of one document share: its name, else the first image's digest, else the sample's own id."""
+    if row.document is not None:
+        return f"document {row.document}"
     return row.images[0].sha256 if row.images and row.images[0].sha256 else row.sample_id

@@ -1,0 +1,67 @@
+"""Importing: what people have becomes a dataset, a folder with `annotation.csv`; the one listing of its kinds."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from orchestrator.config import Workspace
+from orchestrator.errors import BakeoffError, UsageError, nearest
+from orchestrator.importing import text_pairs
+from orchestrator.importing.record import Notify, Picture, Problem, Record, Source
+from orchestrator.importing.writer import Outcome, write_dataset
+from orchestrator.names import RULE, is_plain_name
+from orchestrator.parsing import Frozen, parse
+
+__all__ = ["KINDS", "Kind", "Notify", "Outcome", "Picture", "Problem", "Record", "Source", "import_dataset"]
+
+
+class Kind(Protocol):
+    """A module that imports one kind of source. Its docstring is its help, `Options` become its command's options."""
+
+    @property
+    def Options(self) -> type[Frozen]:  # noqa: N802 - a class in each module
+        """What can be chosen, each field with a default and a description."""
+        ...
+
+    def read(self, source: Source, options: Any, notify: Notify) -> Iterator[Record | Problem]:
+        """Yield the questions of `source` in a stable order; a Problem for each that cannot be had.
+
+        Raises BakeoffError or UsageError where nothing can be read at all.
+        """
+        ...
+
+
+KINDS: dict[str, Kind] = {"text-pairs": text_pairs}
+
+
+def import_dataset(
+    workspace: Workspace,
+    kind: str,
+    source: str,
+    name: str,
+    options: dict[str, Any] | None = None,
+    *,
+    replace: bool = False,
+    notify: Callable[[str], None] = lambda _: None,
+) -> Outcome:
+    """Make `datasets/<name>` of `source`; `options` are the fields of the kind's `Options`.
+
+    The folder appears when it is whole. What cannot be imported is in its `problems.csv`, with the reason. Raises
+    UsageError for an unknown kind, an unfit or a taken name (unless `replace`), BakeoffError where nothing came.
+    """
+    if kind not in KINDS:
+        raise UsageError(f"there is no kind '{kind}'{nearest(kind, KINDS)}; there are {', '.join(KINDS)}")
+    if not is_plain_name(name):
+        raise UsageError(f"'{name}' cannot name a dataset: {RULE}")
+    folder = workspace.root / "datasets" / name
+    if folder.exists() and not replace:
+        raise UsageError(f"there is a dataset '{name}' already; choose another name, or say --replace")
+    module = KINDS[kind]
+    chosen = parse(options or {}, module.Options, f"import {kind}")
+    cache = workspace.root / "datasets" / ".cache" / kind
+    records = module.read(Source(source, workspace, cache), chosen, notify)
+    about = {"kind": kind, "source": source, "options": chosen.model_dump(mode="json", exclude_defaults=True)}
+    outcome = write_dataset(folder, records, about)
+    if not outcome.rows:
+        told = f"; {outcome.problems[0].what}: {outcome.problems[0].reason}" if outcome.problems else ""
+        raise BakeoffError(f"{source}: nothing could be imported{told}")
+    return outcome
