@@ -4,14 +4,16 @@ import glob
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from orchestrator.config import CONFIG_NAME, Workspace, list_models
 from orchestrator.env import has_requirements
-from orchestrator.errors import nearest
+from orchestrator.errors import BakeoffError, nearest
 from orchestrator.findings import Finding
 from orchestrator.manifest import Need, Runner
+from orchestrator.variables import ENV_NAME, read_variables
 
 FREE_BYTES = 5 * 10**9
 
@@ -30,6 +32,24 @@ def examine(workspace: Workspace) -> Iterator[Finding]:
             known = nearest(table["runner"], workspace.discovery.runners)
             problem = f"{workspace.root / CONFIG_NAME}: there is no usable runner '{table['runner']}'{known}"
             yield Finding(f"model {name}", "unusable", problem)
+        else:
+            yield from _find_keys(workspace, name, table)
+
+
+def _find_keys(workspace: Workspace, name: str, table: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield a finding per variable that the model's own parameters `*_env` name."""
+    wanted = [value for key, value in table.items() if key.endswith("_env") and isinstance(value, str)]
+    try:
+        found = read_variables(workspace.root, wanted)
+    except BakeoffError as error:
+        yield Finding(f"model {name}", "its key cannot be looked up", str(error))
+        return
+    for variable in wanted:
+        remedy = f"set it, or write {variable}=… into {workspace.root / ENV_NAME}"
+        yield Finding(
+            *(f"model {name}", f"{variable} is {'set' if variable in found else 'not set'}"),
+            None if found.get(variable) else remedy,
+        )
 
 
 def _find_system() -> Finding:

@@ -302,6 +302,19 @@ def test_doctor_says_what_is_missing(workspace, bakeoff):
     assert "install it" in out
 
 
+def test_doctor_tells_which_keys_are_not_set_and_shows_none(workspace, bakeoff, monkeypatch):
+    models = "".join(f'[models.{name}]\nrunner = "echo"\napi_key_env = "{name.upper()}_KEY"\n' for name in ("a", "b"))
+    (workspace / "bakeoff.toml").write_text(models)
+    (workspace / ".env").write_text("A_KEY=sk-of-the-file\n")
+    monkeypatch.delenv("B_KEY", raising=False)
+    code, out, err = bakeoff("doctor")
+    assert code == 1
+    assert "model a: A_KEY is set" in out
+    assert "model b: B_KEY is not set" in out
+    assert "write B_KEY=… into" in out
+    assert "sk-of-the-file" not in out + err
+
+
 def test_params_are_json_where_they_can_be(workspace, bakeoff):
     bakeoff(
         *("run", "--model", "echo", "--dataset", "tiny-docs", "--limit", "1"),
