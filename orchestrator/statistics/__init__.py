@@ -1,0 +1,28 @@
+"""Statistics on arrays: intervals, paired comparison, significance, power; nothing here knows of runs or files."""
+
+from orchestrator.statistics.arrays import Floats, Ints
+from orchestrator.statistics.holm import holm
+from orchestrator.statistics.intervals import Means, clustered_means, wilson
+from orchestrator.statistics.mcnemar import mcnemar
+from orchestrator.statistics.pairs import Paired, compare_pairs
+from orchestrator.statistics.permutation import SignFlip, flips_for, sign_flip
+from orchestrator.statistics.power import detectable
+from orchestrator.statistics.student import CONFIDENCE, t_quantile
+
+__all__ = [
+    "CONFIDENCE",
+    "Floats",
+    "Ints",
+    "Means",
+    "Paired",
+    "SignFlip",
+    "clustered_means",
+    "compare_pairs",
+    "detectable",
+    "flips_for",
+    "holm",
+    "mcnemar",
+    "sign_flip",
+    "t_quantile",
+    "wilson",
+]
