@@ -189,7 +189,7 @@ def test_scores_name_their_normaliser(tmp_path):
     run = make_run(tmp_path, [Asked(["a"], ["a"])])
     score_run(run)
     labels = {name: scores(run, name)["s0"]["normaliser"] for name in ("cer", "cer_ci", "output_length")}
-    assert labels == {"cer": "norm_v1", "cer_ci": "norm_ci_v1", "output_length": None}
+    assert labels == {"cer": "norm_v1", "cer_ci": "norm_v1+ci_v1", "output_length": None}
 
 
 def test_the_summary_is_there_as_csv_and_json(tmp_path):

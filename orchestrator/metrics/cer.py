@@ -25,6 +25,7 @@ def _cer(name: str, normaliser: Normaliser, note: str) -> Metric:
         function=character_errors,
         normaliser=normaliser,
         aggregate="ratio",
+        is_default=True,
     )
 
 

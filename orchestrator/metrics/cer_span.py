@@ -35,6 +35,7 @@ def _cer_span(name: str, normaliser: Normaliser, note: str) -> Metric:
         direction="lower",
         function=span_errors,
         normaliser=normaliser,
+        is_default=True,
     )
 
 

@@ -17,6 +17,7 @@ def _exact(name: str, normaliser: Normaliser, note: str) -> Metric:
         direction="higher",
         function=exact_match,
         normaliser=normaliser,
+        is_default=True,
     )
 
 

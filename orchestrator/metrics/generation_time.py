@@ -16,4 +16,5 @@ GENERATION_TIME = Metric(
     function=latency,
     needs_reference=False,
     reads="latency_s",
+    is_default=True,
 )

@@ -1,46 +1,130 @@
 """Named, versioned ways of making texts comparable; a change of behaviour is a new version."""
 
-import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-# Joiners that change spelling (U+200C, U+200D) are kept.
-_SPACES = re.compile(r"[\s\u200b\u2060\ufeff]+")
-_LEADING = " *`\"'“”„‟«»\u2039\u203a\u2018\u2019\u201a\u201b"
-_TRAILING = _LEADING + "."
+from orchestrator.errors import UsageError, nearest
+from orchestrator.metrics.lookalikes import Script, fold_lookalikes, script_of
+from orchestrator.metrics.tidy import tidy, tidy_spaces
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A function from text to text whose behaviour its name and version stand for.
+
+    Where it `needs_script`, it also gets the script of the references, that of most of their letters.
+    """
+
+    name: str
+    version: int
+    description: str
+    function: Callable[..., str]
+    needs_script: bool = False
+
+    @property
+    def label(self) -> str:
+        """Name and version, such as `norm_v1`."""
+        return f"{self.name}_v{self.version}"
 
 
 @dataclass(frozen=True, slots=True)
 class Normaliser:
-    """A function from text to text whose behaviour its name and version stand for."""
+    """Steps applied one after the other to an answer and to its references alike."""
 
-    name: str
-    version: int
-    function: Callable[[str], str]
+    steps: tuple[Step, ...]
 
     @property
     def label(self) -> str:
-        """What is stored with each score, such as `norm_v1`."""
-        return f"{self.name}_v{self.version}"
+        """What is stored with each score, such as `norm_v1+ci_v1`."""
+        return "+".join(step.label for step in self.steps) or "raw_v1"
+
+    @property
+    def needs_script(self) -> bool:
+        """Whether what becomes of an answer depends on its references."""
+        return any(step.needs_script for step in self.steps)
+
+    def function(self, text: str, script: Script | None = None) -> str:
+        """Return `text` after all steps; `script` is that of the references, unknown by default."""
+        for step in self.steps:
+            text = step.function(text, script) if step.needs_script else step.function(text)
+        return text
+
+    def pair(self, text: str, references: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+        """Return an answer and its references after all steps."""
+        script = script_of(references) if self.needs_script else None
+        return self.function(text, script), tuple([self.function(reference, script) for reference in references])
+
+    def pairs(
+        self, texts: Sequence[str], references: Sequence[Sequence[str]], rows: Sequence[int]
+    ) -> tuple[list[str], list[tuple[str, ...]]]:
+        """Return many answers and all `references` after all steps; `texts[i]` goes with `references[rows[i]]`."""
+        if self.needs_script:
+            scripts = [script_of(each) for each in references]
+            normal = [self.function(text, scripts[row]) for text, row in zip(texts, rows, strict=True)]
+            return normal, [
+                tuple([self.function(text, script) for text in each])
+                for each, script in zip(references, scripts, strict=True)
+            ]
+        return list(map(self.function, texts)), [tuple(map(self.function, each)) for each in references]
 
 
-def tidy(text: str) -> str:
-    """Return `text` in NFC, every run of white or zero-width space as one space, bare of outer decoration.
+def casefold(text: str) -> str:
+    """Return `text` with upper and lower case made alike (Unicode casefold, then NFC again)."""
+    return unicodedata.normalize("NFC", text.casefold())
 
-    Decoration is quotes, `*` and backticks on both ends and periods at the end; a text of nothing else stays.
-    Letters are never folded (no NFKC: it turns № into No). The result is its own normal form.
+
+def fold_yo(text: str) -> str:
+    """Return `text` with the letter yo written as ie, as most Russian printing does."""
+    return text.replace("ё", "е").replace("Ё", "Е")  # noqa: RUF001 - Cyrillic is meant
+
+
+def drop_punctuation(text: str) -> str:
+    """Return `text` without punctuation (Unicode category P) and symbols of ASCII, spaces tidied."""
+    kept = [char for char in text if not (unicodedata.category(char)[0] == "P" or char in "$+<=>^`|~")]
+    return tidy_spaces("".join(kept))
+
+
+def keep_alphanumeric(text: str) -> str:
+    """Return the letters, marks and digits of `text` alone (Unicode categories L, M and N), no spaces."""
+    return "".join([char for char in text if unicodedata.category(char)[0] in "LMN"])
+
+
+_NORM = Step(
+    "norm", 1, "NFC; every run of space is one space; quotes, * and ` off both ends, full stops off the end", tidy
+)
+_STEPS = (
+    _NORM,
+    Step(
+        "homoglyph",
+        1,
+        "Cyrillic and Latin look-alikes in the script of their word, or else the reference's",
+        fold_lookalikes,
+        needs_script=True,
+    ),
+    Step("ci", 1, "upper and lower case alike", casefold),
+    Step("yo", 1, "ё as е", fold_yo),  # noqa: RUF001 - Cyrillic is meant
+    Step("punct", 1, "no punctuation", drop_punctuation),
+    Step("alnum", 1, "letters and digits alone, no spaces", keep_alphanumeric),
+)
+STEPS = {step.name: step for step in _STEPS}
+
+RAW = Normaliser(())
+NORM = Normaliser((_NORM,))
+NORM_CI = Normaliser((_NORM, STEPS["ci"]))
+
+
+def extend(normaliser: Normaliser, names: Sequence[str]) -> Normaliser:
+    """Return `normaliser` with the steps called `names` as well; `raw`, alone, is no step at all.
+
+    Steps are applied in one order whatever the order of their names, so that one label is one behaviour.
     """
-    is_clean = text.isprintable() and "  " not in text and unicodedata.is_normalized("NFC", text)
-    if not is_clean:
-        text = _SPACES.sub(" ", unicodedata.normalize("NFC", text))
-    return text.lstrip(_LEADING).rstrip(_TRAILING) or text.strip()
-
-
-def tidy_casefold(text: str) -> str:
-    """Return `tidy(text)` with upper and lower case made alike (Unicode casefold, then NFC again)."""
-    return unicodedata.normalize("NFC", tidy(text).casefold())
-
-
-NORM = Normaliser("norm", 1, tidy)
-NORM_CI = Normaliser("norm_ci", 1, tidy_casefold)
+    if list(names) == ["raw"]:
+        return RAW
+    for name in names:
+        if name not in STEPS:
+            known = [*STEPS, "raw"]
+            more = " ('raw' stands alone)" if name == "raw" else f"{nearest(name, known)}; there are {', '.join(known)}"
+            raise UsageError(f"there is no normaliser '{name}' to add{more}")
+    there = {step.name for step in normaliser.steps} | set(names)
+    return Normaliser(tuple(step for step in _STEPS if step.name in there))

@@ -15,4 +15,6 @@ OUTPUT_LENGTH = Metric(
     direction="lower",
     function=characters,
     needs_reference=False,
+    is_raw=True,
+    is_default=True,
 )

@@ -29,4 +29,5 @@ WER = Metric(
     function=word_errors,
     normaliser=NORM,
     aggregate="ratio",
+    is_default=True,
 )

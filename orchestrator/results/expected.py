@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from orchestrator.errors import BakeoffError
 from orchestrator.identity import key_prefix, request_key
-from orchestrator.prompt import Prompt, render
+from orchestrator.prompt import Asked, Image, Prompt, ask, identify
 from orchestrator.results.layout import PROMPTS_NAME, SAMPLES_NAME
 from orchestrator.results.parquet import ParquetReader, read_rows
 from orchestrator.results.plan import Cell
@@ -18,15 +18,11 @@ from orchestrator.results.schema import PROMPTS, SAMPLES
 SAMPLES_A_BATCH = 4096
 
 
-class Image(NamedTuple):
-    """An image of a sample: its absolute path and the SHA-256 of its bytes."""
-
-    path: str
-    sha256: str
-
-
 class Expected(NamedTuple):
-    """One answer that a cell should have. `defect` says why the sample cannot be asked."""
+    """One answer that a cell should have. `defect` says why the sample cannot be asked.
+
+    `images` are the sample's; `messages` the turns of a chat as they are sent, with all images in their places.
+    """
 
     key: str
     sample_id: str
@@ -38,6 +34,18 @@ class Expected(NamedTuple):
     question_type: str | None
     document: str | None
     references: tuple[str, ...]
+    answer_bbox: tuple[float, ...] = ()
+    metadata: str | None = None
+    question: str = ""
+    messages: list[dict[str, Any]] | None = None
+
+    @property
+    def sent_images(self) -> tuple[Image, ...]:
+        """All images that the model is shown, in order."""
+        if self.messages is None:
+            return self.images
+        parts = (part for message in self.messages for part in message["content"] if part["type"] == "image")
+        return tuple(Image(part["path"], part["sha256"]) for part in parts)
 
 
 class _Sample(NamedTuple):
@@ -49,31 +57,36 @@ class _Sample(NamedTuple):
     question_type: str | None
     document: str | None
     references: tuple[str, ...] = ()
+    answer_bbox: tuple[float, ...] = ()
+    metadata: str | None = None
 
 
 _ASKED = ("id", "question", "images", "defect", "doc_class", "question_type", "document")
 
 
-def iter_expected(run: Path, cell: Cell, *, with_references: bool = True) -> Iterator[list[Expected]]:
+def iter_expected(
+    run: Path, cell: Cell, *, with_references: bool = True, with_rest: bool = False
+) -> Iterator[list[Expected]]:
     """Yield the answers expected of `cell` in the order of the samples, repeats innermost, some thousand at a time.
 
-    Without references they are empty, which is enough for asking and quicker.
+    Without references they are empty, which is enough for asking and quicker; so are box and metadata without the rest.
     """
-    columns = (*_ASKED, "references") if with_references else _ASKED
-    for samples, texts, make_key in _iter_requests(run, cell, columns):
+    columns: tuple[str, ...] = (*_ASKED, "references") if with_references or with_rest else _ASKED
+    columns += ("answer_bbox", "metadata") if with_rest else ()
+    for samples, all_asked, make_key in _iter_requests(run, cell, columns):
         yield [
-            Expected(make_key(sample, text, repeat), sample.id, repeat, text, *sample[2:])
-            for sample, text in zip(samples, texts, strict=True)
+            _expect(sample, asked, make_key(sample, asked, repeat), repeat)
+            for sample, asked in zip(samples, all_asked, strict=True)
             for repeat in range(1, cell.repeats + 1)
         ]
 
 
 def iter_keys(run: Path, cell: Cell) -> Iterator[list[str]]:
     """Yield the keys of the answers expected of `cell`, in the order of `iter_expected`."""
-    for samples, texts, make_key in _iter_requests(run, cell, _ASKED):
+    for samples, all_asked, make_key in _iter_requests(run, cell, _ASKED):
         yield [
-            make_key(sample, text, repeat)
-            for sample, text in zip(samples, texts, strict=True)
+            make_key(sample, asked, repeat)
+            for sample, asked in zip(samples, all_asked, strict=True)
             for repeat in range(1, cell.repeats + 1)
         ]
 
@@ -82,28 +95,43 @@ def read_prompt(run: Path, cell: Cell) -> Prompt:
     """Return the prompt of `cell` as the run recorded it."""
     for row in read_rows(run / PROMPTS_NAME, PROMPTS):
         if row["sha256"] == cell.prompt_sha256:
-            return Prompt(id=cell.prompt, text=row["text"], system=row["system"], sha256=row["sha256"])
+            images = tuple(Image(**image) for image in row["images"] or ())
+            kind = row["kind"] or "text"
+            return Prompt(cell.prompt, row["text"], row["system"], row["sha256"], kind=kind, images=images)
     raise BakeoffError(f"{run / PROMPTS_NAME}: lacks prompt '{cell.prompt}'; the run directory is damaged")
 
 
 def _iter_requests(
     run: Path, cell: Cell, columns: Sequence[str]
-) -> Iterator[tuple[list[_Sample], list[str], Callable[[_Sample, str, int], str]]]:
-    """Yield samples with their rendered prompts, and what makes the key of one of them."""
+) -> Iterator[tuple[list[_Sample], list[Asked], Callable[[_Sample, Asked, int], str]]]:
+    """Yield samples with what each is asked, and what makes the key of one of them.
+
+    A runner that ignores the prompt gets the flat text of a chat and the sample's images, none of the examples.
+    """
     prompt = read_prompt(run, cell)
     is_heard = not cell.ignores_prompt
     prefix = key_prefix(cell.model, cell.runner_digest, cell.key_params, prompt.system if is_heard else None)
 
-    def make_key(sample: _Sample, text: str, repeat: int) -> str:
+    def make_key(sample: _Sample, asked: Asked, repeat: int) -> str:
+        said = asked.text if asked.messages is None else identify(asked.messages)
         return request_key(
-            prefix, text if is_heard else "", [image.sha256 or image.path for image in sample.images], repeat
+            prefix, said if is_heard else "", [image.sha256 or image.path for image in sample.images], repeat
         )
 
     for samples in _iter_samples(run, cell.limit, columns):
-        texts = [
-            render(prompt, question=s.question, doc_class=s.doc_class, question_type=s.question_type) for s in samples
+        asked = [
+            ask(prompt, question=s.question, doc_class=s.doc_class, question_type=s.question_type, images=s.images)
+            for s in samples
         ]
-        yield samples, texts, make_key
+        yield samples, asked if is_heard else [Asked(each.text) for each in asked], make_key
+
+
+def _expect(sample: _Sample, asked: Asked, key: str, repeat: int) -> Expected:
+    """Put one answer that should be there together from its sample and what is asked."""
+    images, defect, *rest = sample[2:]
+    return Expected(
+        key, sample.id, repeat, asked.text, images, defect or asked.defect, *rest, sample.question, asked.messages
+    )
 
 
 def _iter_samples(run: Path, limit: int | None, columns: Sequence[str]) -> Iterator[list[_Sample]]:

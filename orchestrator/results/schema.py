@@ -23,8 +23,17 @@ SAMPLES = pa.schema(
     ]
 )
 
-# One row per prompt text. `sha256` is the digest of text and system; an edited prompt is a second row.
-PROMPTS = pa.schema([("id", pa.string()), ("sha256", pa.string()), ("text", pa.string()), ("system", pa.string())])
+# One row per prompt text. `sha256` is the digest of text, system and kind; an edited prompt is a second row.
+PROMPTS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("sha256", pa.string()),
+        ("text", pa.string()),  # of a set or a chat its content as JSON
+        ("system", pa.string()),
+        ("kind", pa.string()),  # `set` or `chat`; null: a plain text
+        ("images", pa.list_(IMAGE)),  # the examples of a chat, in order
+    ]
+)
 
 # One row per key. `text` is null unless status is `ok` or `refused`.
 PREDICTIONS = pa.schema(
@@ -56,7 +65,8 @@ PREDICTIONS = pa.schema(
 )
 
 # One row per expected answer (key and sample) and metric. `score` is null where it could not be scored; `reason` says
-# why: a prediction's status, `missing` (never asked or not answered yet) or `no_reference`.
+# why: a prediction's status, `missing` (never asked or not answered yet), `no_reference`, `unknown`, `parse_fail` or
+# a metric's own.
 SCORES = pa.schema(
     [
         ("key", pa.string()),
@@ -68,8 +78,10 @@ SCORES = pa.schema(
         ("doc_class", pa.string()),
         ("question_type", pa.string()),
         ("metric", pa.string()),
-        ("normaliser", pa.string()),  # name and version, null where the metric reads no text
+        ("normaliser", pa.string()),  # names and versions, null where the metric reads no text
+        ("extractor", pa.string()),  # what was taken out of the answer before; null: the answer as it came
         ("score", pa.float64()),
+        ("errors", pa.float64()),  # what a corpus figure sums up, such as edits
         ("weight", pa.float64()),  # what a corpus mean divides by, such as the reference's length
         ("reason", pa.string()),
     ]

@@ -8,6 +8,7 @@ import numpy as np
 
 from orchestrator.metrics import Metric
 from orchestrator.scoring.intervals import Floats, Ints, Means, clustered_means
+from orchestrator.scoring.macro_f1 import macro_f1
 from orchestrator.scoring.summary import Figure, Group
 from orchestrator.scoring.tally import Column, Samples, Tally
 
@@ -59,16 +60,18 @@ def _compute(tally: Tally, metric: Metric, grouping: _Grouping, documents: Ints)
     scores = np.concatenate(column.scores)
     kept = ~np.isnan(scores)
     means = clustered_means(scores[kept], grouping.numbers[kept], documents[kept], count)
-    corpus = _corpus(column, grouping) if metric.aggregate else np.full(count, math.nan)
+    corpus = _corpus(tally, metric, column, grouping) if metric.aggregate else np.full(count, math.nan)
     return _Statistics(means, corpus, _count_reasons(tally, column, grouping))
 
 
-def _corpus(column: Column, grouping: _Grouping) -> Floats:
+def _corpus(tally: Tally, metric: Metric, column: Column, grouping: _Grouping) -> Floats:
     count = len(grouping.names)
+    if metric.aggregate == "macro_f1":
+        return macro_f1(np.concatenate(column.labels), np.repeat(grouping.numbers, tally.cell.repeats), count)
     errors = np.bincount(grouping.numbers, np.concatenate(column.errors), minlength=count)
     weights = np.bincount(grouping.numbers, np.concatenate(column.weights), minlength=count)
     corpus: Floats = np.divide(errors, weights, out=np.full(count, math.nan), where=weights > 0)
-    return corpus
+    return 1 - corpus if metric.aggregate == "f1" else corpus
 
 
 def _count_reasons(tally: Tally, column: Column, grouping: _Grouping) -> Ints:

@@ -1,13 +1,15 @@
 """Score the answers of a run: a pass over its directory that asks no model and can be repeated."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from orchestrator.files import replacing
-from orchestrator.metrics import Measure, Metric, select_metrics
+from orchestrator.metrics import Metric, select_metrics
+from orchestrator.metrics.metric import Floats
 from orchestrator.results.expected import Expected, iter_expected
 from orchestrator.results.layout import scores_path
 from orchestrator.results.parquet import write_table
@@ -15,31 +17,51 @@ from orchestrator.results.plan import Cell, now, read_plan
 from orchestrator.results.schema import SCORES
 from orchestrator.scoring.answers import Answers, open_answers
 from orchestrator.scoring.figures import make_figures
-from orchestrator.scoring.summary import Figure, Summary, write_summary
+from orchestrator.scoring.inputs import Extractor, Inputs, is_extracted
+from orchestrator.scoring.summary import Figure, MetricNote, Summary, write_summary
 from orchestrator.scoring.tally import Measured, Tally
 
 
-def score_run(
-    run: Path, metrics: Sequence[str] | None = None, notify: Callable[[str], None] = lambda _: None
-) -> Summary:
-    """Score every answer that the plan of `run` expects by `metrics` (default: all) and summarise.
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """What is scored, by what, and who hears of it."""
 
+    run: Path
+    metrics: tuple[Metric, ...]
+    extractor: Extractor | None
+    notify: Callable[[str], None]
+
+
+def score_run(
+    run: Path,
+    metrics: Sequence[str] | None = None,
+    notify: Callable[[str], None] = lambda _: None,
+    *,
+    extractor: Extractor | None = None,
+    own: Mapping[str, Metric] | None = None,
+) -> Summary:
+    """Score every answer that the plan of `run` expects by `metrics` (default: the default ones) and summarise.
+
+    Metrics that read the answer's text get what `extractor` takes out of it; where it finds nothing there is no
+    score, for the reason `parse_fail`. `own` are metrics of the workspace by name.
     Replaces `scores/<model>.parquet` of every model, then the summary; what other metrics left there is gone.
     Raises UsageError for an unknown metric, BakeoffError where `run` is none. `notify` gets a line per cell.
     """
-    chosen = select_metrics(metrics)
+    chosen = select_metrics(metrics, own or {})
     plan = read_plan(run)
+    this = _Pass(run, chosen, extractor, notify)
     figures: list[Figure] = []
     stale: dict[str, int] = {}
     for model in dict.fromkeys(cell.model for cell in plan.cells):
         cells = [cell for cell in plan.cells if cell.model == model]
-        of_model, stale[model] = _score_model(run, cells, chosen, notify)
+        of_model, stale[model] = _score_model(this, cells)
         figures += of_model
     summary = Summary(
         run=plan.name,
         dataset=plan.dataset,
         created=now(),
         metrics=tuple(metric.name for metric in chosen),
+        metric_notes={metric.name: _note(metric, extractor) for metric in chosen},
         figures=tuple(figures),
         stale={model: n for model, n in stale.items() if n},
         deaf=tuple(dict.fromkeys(cell.model for cell in plan.cells if cell.ignores_prompt)),
@@ -48,78 +70,48 @@ def score_run(
     return summary
 
 
-def _score_model(
-    run: Path, cells: Sequence[Cell], metrics: Sequence[Metric], notify: Callable[[str], None]
-) -> tuple[list[Figure], int]:
+def _note(metric: Metric, extractor: Extractor | None) -> MetricNote:
+    return MetricNote(
+        unit=metric.unit,
+        direction=metric.direction,
+        aggregate=metric.aggregate,
+        normaliser=metric.normaliser.label if metric.normaliser else None,
+        extractor=extractor.label if extractor and is_extracted(metric) else None,
+        version=metric.version,
+    )
+
+
+def _score_model(this: _Pass, cells: Sequence[Cell]) -> tuple[list[Figure], int]:
     """Write the scores of the model that `cells` share; return its figures and its number of stale rows."""
     model = cells[0].model
     figures: list[Figure] = []
 
     def batches() -> Iterator[pa.RecordBatch]:
         for cell in cells:
-            notify(f"scoring {model}, prompt {cell.prompt}")
-            tally = Tally(cell, metrics)
-            yield from _score_cell(run, answers, tally)
+            this.notify(f"scoring {model}, prompt {cell.prompt}")
+            tally = Tally(cell, this.metrics)
+            yield from _score_cell(this, answers, tally)
             figures.extend(make_figures(tally))
 
-    columns = sorted({"status", *(metric.reads for metric in metrics)})
-    with open_answers(run, model, columns) as answers:
-        path = scores_path(run, model)
+    columns = sorted({"status", *(metric.reads for metric in this.metrics)})
+    with open_answers(this.run, model, columns) as answers:
+        path = scores_path(this.run, model)
         with replacing(path) as temporary:
             write_table(temporary, SCORES, batches())
         return figures, answers.stale
 
 
-def _score_cell(run: Path, answers: Answers, tally: Tally) -> Iterator[pa.RecordBatch]:
-    for expected in iter_expected(run, tally.cell):
+def _score_cell(this: _Pass, answers: Answers, tally: Tally) -> Iterator[pa.RecordBatch]:
+    with_rest = any({"answer_bbox", "metadata"}.intersection(metric.about) for metric in this.metrics)
+    for expected in iter_expected(this.run, tally.cell, with_rest=with_rest):
         tally.add_samples(expected)
         found = answers.find([row.key for row in expected])
-        inputs = _Inputs(found, [row.references for row in expected])
+        inputs = Inputs(found, expected, this.extractor)
         shared = _shared_columns(tally.cell, expected)
         for metric in tally.metrics:
-            measured = _measure(metric, inputs)
+            measured = inputs.measure(metric)
             tally.add(metric, measured)
-            yield _to_batch(shared, metric, measured)
-
-
-class _Inputs:
-    """A batch's values and references, normalised once for all the metrics that want them the same way."""
-
-    def __init__(self, found: dict[str, list[Any]], references: list[tuple[str, ...]]) -> None:
-        self.found = found
-        self.references = references
-        self._normalised: dict[tuple[str, str], tuple[list[Any], list[tuple[str, ...]]]] = {}
-
-    def of(self, metric: Metric) -> tuple[list[Any], list[tuple[str, ...]]]:
-        values = self.found[metric.reads]
-        if metric.normaliser is None:
-            return values, self.references
-        name = (metric.reads, metric.normaliser.label)
-        if name not in self._normalised:
-            normalise = metric.normaliser.function
-            texts = [None if value is None else normalise(value) for value in values]
-            references = [tuple([normalise(text) for text in texts]) for texts in self.references]
-            self._normalised[name] = (texts, references)
-        return self._normalised[name]
-
-
-def _measure(metric: Metric, inputs: _Inputs) -> Measured:
-    measures: list[Measure | None] = []
-    reasons: list[str | None] = []
-    for status, value, references in zip(inputs.found["status"], *inputs.of(metric), strict=True):
-        reason = _reason_against(metric, status, value, references)
-        reasons.append(reason)
-        measures.append(None if reason else metric.function(value, references))
-    return Measured(measures, reasons)
-
-
-def _reason_against(metric: Metric, status: str | None, value: Any, references: tuple[str, ...]) -> str | None:
-    """Return why an answer has no score, None where it gets one; what the dataset lacks is said first."""
-    if metric.needs_reference and not references:
-        return "no_reference"
-    if status != "ok":
-        return status or "missing"
-    return "unknown" if value is None else None
+            yield _to_batch(shared, _note(metric, this.extractor), metric.name, measured)
 
 
 def _shared_columns(cell: Cell, expected: Sequence[Expected]) -> dict[str, pa.Array]:
@@ -133,15 +125,21 @@ def _shared_columns(cell: Cell, expected: Sequence[Expected]) -> dict[str, pa.Ar
     }
 
 
-def _to_batch(shared: dict[str, pa.Array], metric: Metric, measured: Measured) -> pa.RecordBatch:
-    label = metric.normaliser.label if metric.normaliser else None
-    rows = len(measured.measures)
+def _to_batch(shared: dict[str, pa.Array], note: MetricNote, name: str, measured: Measured) -> pa.RecordBatch:
+    rows = len(measured.reasons)
     columns = {
         **shared,
-        "metric": pa.repeat(metric.name, rows),
-        "normaliser": pa.repeat(pa.scalar(label, pa.string()), rows),
-        "score": pa.array([m.score if m else None for m in measured.measures], pa.float64()),
-        "weight": pa.array([m.weight if m else None for m in measured.measures], pa.float64()),
+        "metric": pa.repeat(name, rows),
+        "normaliser": pa.repeat(pa.scalar(note.normaliser, pa.string()), rows),
+        "extractor": pa.repeat(pa.scalar(note.extractor, pa.string()), rows),
+        "score": _to_column(measured.measures.scores, rows),
+        "errors": _to_column(measured.measures.errors, rows),
+        "weight": _to_column(measured.measures.weights, rows),
         "reason": pa.array(measured.reasons, pa.string()),
     }
     return pa.RecordBatch.from_arrays([columns[name] for name in SCORES.names], schema=SCORES)
+
+
+def _to_column(values: Floats | None, rows: int) -> pa.Array:
+    """Return a column in which NaN is null."""
+    return pa.nulls(rows, pa.float64()) if values is None else pa.array(values, mask=np.isnan(values))

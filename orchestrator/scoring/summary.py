@@ -46,6 +46,17 @@ class Figure(Frozen):
     reasons: dict[str, int]
 
 
+class MetricNote(Frozen):
+    """What has to be known of a metric to read its figures; `extractor` is None where the answer counted as it came."""
+
+    unit: str
+    direction: Literal["higher", "lower"]
+    aggregate: str | None
+    normaliser: str | None
+    extractor: str | None
+    version: int
+
+
 class Summary(Frozen):
     """What a run's scores come to; `stale` counts by model the predictions that no cell asks for.
 
@@ -58,6 +69,7 @@ class Summary(Frozen):
     dataset: str
     created: datetime
     metrics: tuple[str, ...]
+    metric_notes: dict[str, MetricNote] = {}
     figures: tuple[Figure, ...]
     stale: dict[str, int]
     deaf: tuple[str, ...] = ()

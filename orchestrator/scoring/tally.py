@@ -1,14 +1,13 @@
 """What is kept of a cell's scores to make its figures: numbers, some bytes per sample, and each name once."""
 
-import math
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.metrics import Measure, Metric
+from orchestrator.metrics import Measures, Metric
 from orchestrator.results.expected import Expected
 from orchestrator.results.plan import Cell
 from orchestrator.scoring.intervals import Floats, Ints
@@ -17,9 +16,9 @@ Name = TypeVar("Name", bound=Hashable)
 
 
 class Measured(NamedTuple):
-    """One metric of one batch: for each answer a measure, or else the reason why there is none."""
+    """One metric of one batch: for each answer a figure, or NaN and the reason why there is none."""
 
-    measures: list[Measure | None]
+    measures: Measures
     reasons: list[str | None]
 
 
@@ -28,13 +27,15 @@ class Column:
     """One metric of a cell, in pieces as long as the batches.
 
     `scores` is per sample the mean over its scored repeats, or NaN; `errors` and `weights` are the sums over
-    its repeats, for metrics with a corpus figure; `reasons` is per answer a number of `Tally.reasons`.
+    its repeats, for metrics with a corpus figure; `reasons` is per answer a number of `Tally.reasons`, `labels`
+    per answer two numbers of `Tally.labels`, the reference's and the answer's, -1 where it has no score.
     """
 
     scores: list[Floats] = field(default_factory=list)
     errors: list[Floats] = field(default_factory=list)
     weights: list[Floats] = field(default_factory=list)
     reasons: list[Ints] = field(default_factory=list)
+    labels: list[Ints] = field(default_factory=list)
 
 
 class Samples(NamedTuple):
@@ -55,6 +56,7 @@ class Tally:
         self.columns = {metric.name: Column() for metric in metrics}
         self.samples: list[Samples] = []
         self.reasons: dict[str | None, int] = {None: 0}
+        self.labels: dict[str, int] = {}
         self.doc_classes: dict[str | None, int] = {}
         self.question_types: dict[str | None, int] = {}
         self.documents: dict[str, int] = {}
@@ -71,15 +73,25 @@ class Tally:
         """Take one metric of the same batch."""
         column = self.columns[metric.name]
         column.reasons.append(_number(measured.reasons, self.reasons).astype(np.int8))
-        column.scores.append(_mean_known(self._table(m.score if m else math.nan for m in measured.measures)))
-        if metric.aggregate:
-            errors = self._table((m.errors or 0) if m else 0 for m in measured.measures)
-            weights = self._table((m.weight or 0) if m else 0 for m in measured.measures)
-            column.errors.append(errors.sum(axis=1))
-            column.weights.append(weights.sum(axis=1))
+        scores, errors, weights, labels = measured.measures
+        column.scores.append(_mean_known(self._table(scores)))
+        if metric.aggregate == "macro_f1":
+            column.labels.append(self._number_labels(labels or [None] * len(scores)))
+        elif metric.aggregate:
+            column.errors.append(np.nansum(self._table(np.zeros(len(scores)) if errors is None else errors), axis=1))
+            column.weights.append(np.nansum(self._table(np.zeros(len(scores)) if weights is None else weights), axis=1))
 
-    def _table(self, values: Iterable[float]) -> NDArray[np.float64]:
-        return np.fromiter(values, np.float64).reshape(-1, self.cell.repeats)
+    def _table(self, values: Floats) -> NDArray[np.float64]:
+        return values.reshape(-1, self.cell.repeats)
+
+    def _number_labels(self, labels: Sequence[tuple[str, str] | None]) -> Ints:
+        """Return (answers, 2) numbers."""
+        number = self.labels
+        pairs = [
+            (-1, -1) if pair is None else tuple([number.setdefault(label, len(number)) for label in pair])
+            for pair in labels
+        ]
+        return np.array(pairs, np.int64).reshape(-1, 2)
 
 
 def _mean_known(table: NDArray[np.float64]) -> Floats:
