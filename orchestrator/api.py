@@ -13,7 +13,7 @@ from orchestrator.importing import Outcome as ImportOutcome
 from orchestrator.importing import import_dataset as import_source
 from orchestrator.inspection import Check, Cleaning, RunLine, RunState
 from orchestrator.manifest import Runner
-from orchestrator.prompt import load_prompt
+from orchestrator.prompt_files import load_prompts
 from orchestrator.reporting.failures import failure_table
 from orchestrator.reporting.table import Table, summary_tables
 from orchestrator.reporting.worst import worst as worst_answers
@@ -76,7 +76,7 @@ def run(
     order = Order(
         models=tuple(get_model(opened, model) for model in dict.fromkeys(_listed(models))),
         dataset=open_dataset(opened, str(dataset)),
-        prompts=tuple(load_prompt(opened, prompt) for prompt in dict.fromkeys(_listed(prompts))),
+        prompts=load_prompts(opened, dict.fromkeys(map(str, _listed(prompts)))),
         overrides=dict(params or {}),
         repeats=repeat,
         limit=limit,

@@ -24,11 +24,12 @@ def key_prefix(model: str, runner_digest: str, params: Mapping[str, Any], system
     return canonical([KEY_VERSION, model, runner_digest, params, system])[:-1].encode() + b","
 
 
-def request_key(prefix: bytes, prompt: str, image_digests: Sequence[str], repeat: int) -> str:
+def request_key(prefix: bytes, prompt: str | list[dict[str, Any]], image_digests: Sequence[str], repeat: int) -> str:
     """Return the SHA-256 (hex) of the canonical JSON of all that a model's answer depends on.
 
     `prompt` is the rendered text, question included, or empty for a runner that ignores it; so two samples that ask
-    the very same thing of the same image share one prediction. Concurrency, batch size and paths are not part of it.
+    the very same thing of the same image share one prediction. Of a chat it is the messages, a list, which no text can
+    pose as; `image_digests` are the sample's own. Concurrency, batch size and paths are not part of it.
     """
     return hashlib.sha256(prefix + to_json([prompt, image_digests, repeat], ensure_ascii=True)[1:]).hexdigest()
 

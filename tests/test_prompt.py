@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from orchestrator.config import Workspace, open_workspace
 from orchestrator.errors import BakeoffError, UsageError
-from orchestrator.prompt import Prompt, fields, list_prompts, load_prompt, render
+from orchestrator.prompt import Prompt, fields, render
+from orchestrator.prompt_files import list_prompts, load_prompt
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -158,11 +159,13 @@ def test_prompts_are_listed_by_name(workspace):
         "_draft.txt",
         ".d.txt",
         "set.csv",
+        "chat.yaml",
+        "page.png",
         "two.md",
         "two.txt",
     ):
         (folder / name).write_text("hi")
-    assert list(list_prompts(workspace)) == ["a", "b", "sub/c", "two.md", "two.txt"]
+    assert list(list_prompts(workspace)) == ["a", "b", "chat", "set", "sub/c", "two.md", "two.txt"]
     assert load_prompt(workspace, "sub/c").id == "sub/c"
     assert load_prompt(workspace, "b.txt").id == "b"
     assert load_prompt(workspace, str(folder / "b.txt")).id == "b"
@@ -188,10 +191,10 @@ def test_an_unknown_prompt_is_a_usage_error_with_the_nearest_name(workspace):
         load_prompt(workspace, "shrt")
 
 
-def test_a_prompt_set_is_not_a_prompt(workspace):
-    (workspace.root / "prompts" / "set.csv").write_text("a,b")
-    with pytest.raises(UsageError, match=r"set\.csv: is not a prompt"):
-        load_prompt(workspace, "set.csv")
+def test_a_file_of_another_kind_is_no_prompt(workspace):
+    (workspace.root / "prompts" / "notes.docx").write_text("a,b")
+    with pytest.raises(UsageError, match=r"notes\.docx: is not a prompt; .* ends in \.txt, \.md, \.csv or \.yaml"):
+        load_prompt(workspace, "notes.docx")
 
 
 def test_the_prompts_of_the_repository_load():

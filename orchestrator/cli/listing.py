@@ -55,13 +55,13 @@ def _datasets(workspace: Workspace) -> list[tuple[str, str]]:
 
 def _prompts(workspace: Workspace) -> list[tuple[str, str]]:
     from orchestrator.errors import BakeoffError  # noqa: PLC0415 - only for this kind
-    from orchestrator.prompt import list_prompts, read_prompt  # noqa: PLC0415 - only for this kind
+    from orchestrator.prompt import describe  # noqa: PLC0415 - only for this kind
+    from orchestrator.prompt_files import list_prompts, read_prompt  # noqa: PLC0415 - only for this kind
 
     rows = []
     for name, path in list_prompts(workspace).items():
         try:
-            prompt = read_prompt(path, name)
-            rows.append((name, prompt.description or prompt.text.replace("\n", " ")[:70]))
+            rows.append((name, describe(read_prompt(workspace, path, name))))
         except BakeoffError as error:
             rows.append((name, f"unusable: {error}"))
     return rows

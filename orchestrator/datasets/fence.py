@@ -48,12 +48,14 @@ class Outside:
         return f"{count} {images} outside the dataset's folder; {_remedy(them, folders[:_NAMED], allowed)}{more}"
 
 
-def make_fence(folder: Path, allowed: Sequence[Path] = (), outside: Outside | None = None) -> Fence:
+def make_fence(
+    folder: Path, allowed: Sequence[Path] = (), outside: Outside | None = None, *, whose: str = "dataset"
+) -> Fence:
     """Return what refuses an image that, links followed, lies neither in `folder` nor in one of `allowed`.
 
     A dataset is somebody else's file, and an image that it names is read and perhaps uploaded. The answer is for an
     absolute path without `..`; nothing is opened. Folders are resolved once, so that many images cost little. What
-    lies elsewhere is added to `outside`.
+    lies elsewhere is added to `outside`. `whose` the folder is, sentences say.
     """
     roots = [os.path.join(os.path.realpath(root), "") for root in (folder, *allowed)]  # noqa: PTH118 - ends in one "/"
     refused = Outside() if outside is None else outside
@@ -75,7 +77,7 @@ def make_fence(folder: Path, allowed: Sequence[Path] = (), outside: Outside | No
             return None
         place = os.path.dirname(target)  # noqa: PTH120 - many are asked for
         refused.add(image, _branch(place, roots[0]), place)
-        return _sentence(image, target, allowed)
+        return _sentence(image, target, allowed, whose)
 
     return refuse
 
@@ -95,11 +97,12 @@ def _join(folders: Iterable[str]) -> list[str]:
     return sorted(folder for folder in found if found.isdisjoint(map(str, Path(folder).parents)))
 
 
-def _sentence(image: Path, target: str, allowed: Sequence[Path]) -> str:
+def _sentence(image: Path, target: str, allowed: Sequence[Path], whose: str) -> str:
     name = str(image)
     shown = name if len(name) <= _CHARS else f"…{name[1 - _CHARS :]}"
     way, end = ("lies", "") if target == name else ("leads", f"; it leads to {_as_text(target)}")
-    return f"{shown} {way} outside the dataset's folder; {_remedy('it', [os.path.dirname(target)], allowed)}{end}"  # noqa: PTH120
+    remedy = _remedy("it", [os.path.dirname(target)], allowed)  # noqa: PTH120 - many are asked for
+    return f"{shown} {way} outside the {whose}'s folder; {remedy}{end}"
 
 
 def _remedy(them: str, folders: Sequence[str], allowed: Sequence[Path]) -> str:

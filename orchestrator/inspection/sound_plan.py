@@ -1,12 +1,11 @@
 """Whether what a run was asked is sound: its plan, its samples and its prompts."""
 
-import hashlib
 from collections import Counter
 from pathlib import Path
 
 from orchestrator.errors import BakeoffError
-from orchestrator.identity import canonical
 from orchestrator.inspection.sound_rows import NEWER, Check, find_rewriting, is_newer, unsound
+from orchestrator.prompt import digest
 from orchestrator.results.layout import PLAN_NAME, PROMPTS_NAME, SAMPLES_NAME
 from orchestrator.results.parquet import ParquetReader
 from orchestrator.results.plan import RunPlan, read_plan
@@ -62,7 +61,7 @@ def check_prompts(run: Path, plan: RunPlan | None) -> Check:
     except BakeoffError as error:
         return unsound(path, error, _PROMPTS_REMEDY)
     for row in rows:
-        if hashlib.sha256(canonical([row["text"], row["system"]]).encode()).hexdigest() != row["sha256"]:
+        if digest(row["text"], row["system"], row["kind"] or "text") != row["sha256"]:
             return Check(
                 path, "damaged", f"the text of prompt '{row['id']}' is not what its digest says; {_PROMPTS_REMEDY}"
             )

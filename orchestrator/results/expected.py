@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from orchestrator.errors import BakeoffError
 from orchestrator.identity import key_prefix, request_key
-from orchestrator.prompt import Asked, Image, Prompt, ask, identify
+from orchestrator.prompt import Asked, Image, Kind, Prompt, ask, identify
 from orchestrator.results.layout import PROMPTS_NAME, SAMPLES_NAME
 from orchestrator.results.parquet import ParquetReader, read_rows
 from orchestrator.results.plan import Cell
@@ -96,7 +96,7 @@ def read_prompt(run: Path, cell: Cell) -> Prompt:
     for row in read_rows(run / PROMPTS_NAME, PROMPTS):
         if row["sha256"] == cell.prompt_sha256:
             images = tuple(Image(**image) for image in row["images"] or ())
-            kind = row["kind"] or "text"
+            kind: Kind = row["kind"] or "text"
             return Prompt(cell.prompt, row["text"], row["system"], row["sha256"], kind=kind, images=images)
     raise BakeoffError(f"{run / PROMPTS_NAME}: lacks prompt '{cell.prompt}'; the run directory is damaged")
 
@@ -128,10 +128,8 @@ def _iter_requests(
 
 def _expect(sample: _Sample, asked: Asked, key: str, repeat: int) -> Expected:
     """Put one answer that should be there together from its sample and what is asked."""
-    images, defect, *rest = sample[2:]
-    return Expected(
-        key, sample.id, repeat, asked.text, images, defect or asked.defect, *rest, sample.question, asked.messages
-    )
+    expected = Expected(key, sample.id, repeat, asked.text, *sample[2:], sample.question, asked.messages)
+    return expected if asked.defect is None or sample.defect else expected._replace(defect=asked.defect)
 
 
 def _iter_samples(run: Path, limit: int | None, columns: Sequence[str]) -> Iterator[list[_Sample]]:

@@ -17,6 +17,7 @@ from orchestrator.process import git_commit
 from orchestrator.prompt import Prompt
 from orchestrator.results.layout import PLAN_NAME
 from orchestrator.results.plan import Cell, EnvRecord, RunPlan, merge_cells, now, read_plan, widest, write_plan
+from orchestrator.running.fitting import check_sets, refuse_chats
 from orchestrator.running.snapshot import write_prompts, write_samples
 
 
@@ -58,6 +59,8 @@ def write_down(workspace: Workspace, order: Order, run: Path, note: Callable[[st
         raise UsageError(
             f"run '{run.name}' is about the dataset at {before.dataset_path}, not {path}; name another with --run"
         )
+    refuse_chats(order.models, order.prompts)
+    check_sets(order.prompts, order.dataset, order.limit, note)
     cells = merge_cells(before.cells if before else (), asked)
     with DigestCache(workspace.results / ".images.sqlite") as cache:
         limit = widest(cells, before)

@@ -189,7 +189,7 @@ class Shift:
             good = self.work.find_good()
             if good is None:
                 return
-            if not (good.expected.images and self._find_change(good)):
+            if not self._find_change(good):
                 yield good
             self.work.drop_good()
 
@@ -208,7 +208,7 @@ class Shift:
 
     def _send(self, task: Task) -> bool:
         """Send `task`, or write down why it cannot be; tell which."""
-        if task.expected.images and (change := self._find_change(task)):
+        if change := self._find_change(task):
             self.work.record([status_row(task, "error", change)])
             return False
         identity = str(next(self._ids))
@@ -225,13 +225,15 @@ class Shift:
         request: dict[str, Any] = {"type": "request", "id": identity, "prompt": expected.prompt}
         if (system := self.system[task.cell]) is not None:
             request["system"] = system
-        if expected.images:
-            request["images"] = [{"path": path, "sha256": digest} for path, digest in expected.images]
+        if images := expected.sent_images:
+            request["images"] = [{"path": path, "sha256": digest} for path, digest in images]
+        if expected.messages is not None:
+            request["messages"] = expected.messages
         return request
 
     def _find_change(self, task: Task) -> str | None:
         """Say which image is not what it was when the run began and images were digested."""
-        for path, sha256 in task.expected.images:
+        for path, sha256 in task.expected.sent_images:
             try:
                 mtime_ns = os.stat(path).st_mtime_ns  # noqa: PTH116 - a Path takes three times as long, of every image
             except OSError as error:

@@ -54,8 +54,14 @@ def write_prompts(run: Path, prompts: Sequence[Prompt]) -> None:
     known = read_rows(path, PROMPTS) if path.is_file() else []
     rows = {(row["id"], row["sha256"]): row for row in known}
     for prompt in prompts:
-        row = {"id": prompt.id, "sha256": prompt.sha256, "text": prompt.text, "system": prompt.system}
-        rows[prompt.id, prompt.sha256] = row
+        rows[prompt.id, prompt.sha256] = {
+            "id": prompt.id,
+            "sha256": prompt.sha256,
+            "text": prompt.text,
+            "system": prompt.system,
+            "kind": None if prompt.kind == "text" else prompt.kind,
+            "images": [image._asdict() for image in prompt.images] or None,
+        }
     if list(rows.values()) != known:
         with replacing(path) as temporary:
             write_table(temporary, PROMPTS, iter([pa.RecordBatch.from_pylist(list(rows.values()), PROMPTS)]))
