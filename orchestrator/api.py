@@ -8,6 +8,7 @@ from orchestrator import config, doctor, inspection, scaffold
 from orchestrator.config import Model, Workspace, find_workspace, get_model, get_runner, open_workspace
 from orchestrator.datasets import open_dataset
 from orchestrator.errors import UsageError, nearest
+from orchestrator.exporting import Export, Form, export_run
 from orchestrator.findings import Finding
 from orchestrator.importing import Outcome as ImportOutcome
 from orchestrator.importing import import_dataset as import_source
@@ -31,6 +32,7 @@ __all__ = [
     "check_runner",
     "clean_run",
     "examine",
+    "export",
     "find_workspace",
     "import_dataset",
     "init_workspace",
@@ -152,6 +154,11 @@ def report(
         for model in models:
             tables.append(worst_table(model, metric, worst_answers(folder, model, metric, worst)))
     return tables
+
+
+def export(run: Path | str, to: Form, output: Path | str | None = None, *, workspace: Place = None) -> Export:
+    """Write every answer of `run` with its scores to a file of the form `to`; see `orchestrator.exporting`."""
+    return export_run(run_path(run, lambda: _open(workspace)), to, Path(output) if output else None)
 
 
 def run_path(run: Path | str, workspace: Callable[[], Workspace]) -> Path:

@@ -26,7 +26,7 @@ LEVELS = {
     "scoring": 3,
     "report": 4,
     "reporting": 4,
-    "export": 4,
+    "exporting": 4,
     "importing": 3,
     "inspection": 4,
     "api": 4,

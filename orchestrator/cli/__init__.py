@@ -24,6 +24,7 @@ _COMMANDS = {
     "run": "orchestrator.cli.running:run",
     "score": "orchestrator.cli.scoring:score",
     "report": "orchestrator.cli.scoring:report",
+    "export": "orchestrator.cli.export:export",
     "runs": "orchestrator.cli.runs:runs",
 }
 

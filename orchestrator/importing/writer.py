@@ -22,11 +22,13 @@ from orchestrator.importing.record import Picture, Problem, Record
 
 ABOUT_NAME = "dataset.json"
 PROBLEMS_NAME = "problems.csv"
+LINE_END = "\r\n"  # of which either half in a cell is then quoted (RFC 4180)
 _COLUMNS = (
     *("id", "image_path", "question", "answer", "alternatives", "doc_class", "question_type"),
     *("answer_bbox", "document"),
 )
 _UNFIT = re.compile(r"[^\w.\-]+")
+_HALVES = re.compile("[\ud800-\udfff]")
 _NAME_MAX = 80
 _CHUNK = 1 << 20
 _ROWS_A_LOOK = 256
@@ -73,6 +75,8 @@ def _write(folder: Path, records: Iterable[Record | Problem], outcome: Outcome) 
     used: set[str] = set()
     with tempfile.TemporaryFile("w+", encoding="utf-8", dir=folder) as waiting:
         for record in records:
+            if isinstance(record, Record) and (unfit := _find_unfit(record)):
+                record = Problem(record.id or f"question {outcome.rows + 1}", unfit)  # noqa: PLW2901 - it is one now
             if isinstance(record, Problem):
                 outcome.problems.append(record)
                 continue
@@ -92,7 +96,7 @@ def _write(folder: Path, records: Iterable[Record | Problem], outcome: Outcome) 
 
 
 def _write_rows(file: IO[str], columns: Sequence[str], extra: Sequence[str], waiting: Iterable[str]) -> None:
-    writer = csv.writer(file, lineterminator="\n")
+    writer = csv.writer(file, lineterminator=LINE_END)
     writer.writerow([*columns, *(_column_name(name) for name in extra)])
     for line in waiting:
         row, metadata = json.loads(line)
@@ -112,6 +116,17 @@ def _row(record: Record, names: Sequence[str]) -> dict[str, str | None]:
         "answer_bbox": json.dumps([int(x) if x == int(x) else x for x in box]) if box else None,
         "document": record.document,
     }
+
+
+def _find_unfit(record: Record) -> str | None:
+    """Say why a table in UTF-8 cannot hold the record's texts, or None."""
+    texts = (record.question, record.answer or "", *record.alternatives, record.document or "", record.id or "")
+    for text in (*texts, *map(_text, record.metadata.values())):
+        if "\0" in text:
+            return "it holds a NUL character"
+        if _HALVES.search(text):
+            return "it holds half a character (U+D800 to U+DFFF)"
+    return None
 
 
 def _column_name(name: str) -> str:
@@ -173,7 +188,7 @@ def _taken() -> frozenset[str]:
 
 def _write_problems(path: Path, problems: Sequence[Problem]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(file, lineterminator=LINE_END)
         writer.writerow(("what", "reason"))
         writer.writerows(problems)
 
