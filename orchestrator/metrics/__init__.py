@@ -9,6 +9,7 @@ from orchestrator.metrics.cer import CER, CER_CI
 from orchestrator.metrics.cer_span import CER_SPAN, CER_SPAN_CI
 from orchestrator.metrics.exact import EXACT, EXACT_CI
 from orchestrator.metrics.generation_time import GENERATION_TIME
+from orchestrator.metrics.listing import MAKERS, OPERATION, STRUCTURE
 from orchestrator.metrics.metric import Measure, Measures, Metric
 from orchestrator.metrics.normalise import extend
 from orchestrator.metrics.output_length import OUTPUT_LENGTH
@@ -19,14 +20,19 @@ __all__ = ["METRICS", "Measure", "Measures", "Metric", "get_metric", "select_met
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
         metric.name: metric
-        for metric in (EXACT, CER, CER_SPAN, WER, EXACT_CI, CER_CI, CER_SPAN_CI, OUTPUT_LENGTH, GENERATION_TIME)
+        for metric in (
+            *(EXACT, CER, CER_SPAN, WER, EXACT_CI, CER_CI, CER_SPAN_CI),
+            *STRUCTURE,
+            *(OUTPUT_LENGTH, GENERATION_TIME),
+            *OPERATION,
+        )
     }
 )
 _NONE: Mapping[str, Metric] = MappingProxyType({})
 
 
 def get_metric(name: str, own: Mapping[str, Metric] = _NONE) -> Metric:
-    """Return the metric called `name`, such as `cer`, or `cer@ci+yo` under further normalisers.
+    """Return the metric called `name`, such as `cer`, or `cer@ci+yo` under further normalisers, or `date@dmy`.
 
     `own` are a workspace's, by name. Raises UsageError with the nearest name for an unknown metric or normaliser.
     """
@@ -37,6 +43,8 @@ def get_metric(name: str, own: Mapping[str, Metric] = _NONE) -> Metric:
     metric = known[plain]
     if not mark:
         return metric
+    if plain in MAKERS and plain not in own:
+        return MAKERS[plain](steps)
     if metric.normaliser is None:
         raise UsageError(f"'{name}': the metric {plain} compares no normalised texts, so it takes no normaliser")
     return replace(metric, name=name, normaliser=extend(metric.normaliser, steps.split("+")))

@@ -12,7 +12,7 @@ from orchestrator.metrics.normalise import Normaliser
 
 References = tuple[str, ...]
 Floats = NDArray[np.float64]
-About = Literal["question", "doc_class", "question_type", "answer_bbox", "metadata", "images", "document"]
+About = Literal["id", "question", "doc_class", "question_type", "answer_bbox", "metadata", "images", "document", "info"]
 
 
 class Measure(NamedTuple):
@@ -42,8 +42,9 @@ class Metric:
 
     `function` gets the prediction's column `reads` and the references, both normalised where a normaliser is
     declared, and where `about` names fields of the sample also a mapping of these (metadata as a dict, images as
-    (path, sha256), a missing box as None). It returns a Measure, or a text: the reason why there is none, one word.
-    `many`, where given, does the same for lists of them, quicker, and always finds a figure.
+    (path, sha256), a missing box as None, `info` being what the runner told beside its answer). It returns a Measure,
+    or a text: the reason why there is none, one word. `many`, where given, does the same for lists of answers and
+    references, quicker, and always finds a figure; `batch` for lists of answers, references and mappings.
 
     The mean of the scores is always made; `aggregate` names a second figure over all answers: `ratio` is the sum of
     `errors` over the sum of `weight`; `f1` is pooled, `errors` being FP + FN and `weight` 2 TP + FP + FN, so that
@@ -63,6 +64,9 @@ class Metric:
     aggregate: Literal["ratio", "f1", "macro_f1"] | None = None
     reads: str = "text"
     many: Callable[[Sequence[Any], Sequence[References]], Measures] | None = None
+    batch: Callable[[Sequence[Any], Sequence[References], Sequence[Mapping[str, Any]]], list[Measure | str]] | None = (
+        None
+    )
     about: tuple[About, ...] = ()
     scores_failures: bool = False
     is_raw: bool = False

@@ -105,7 +105,11 @@ class Inputs:
         return self._once(name, lambda: _normalise(normaliser, self._values(metric), references))
 
     def _samples(self) -> list[dict[str, Any]]:
-        return self._once("samples", lambda: [_to_sample(row) for row in self._expected])
+        return self._once("samples", self._describe)
+
+    def _describe(self) -> list[dict[str, Any]]:
+        infos = self._found.get("info") or [None] * len(self._expected)
+        return [_to_sample(row, info) for row, info in zip(self._expected, infos, strict=True)]
 
 
 def _about_rows(metric: Metric) -> tuple[Hashable, ...]:
@@ -141,6 +145,8 @@ def _one_by_one(
     metric: Metric, values: Sequence[Any], references: Sequence[References], samples: Sequence[Any] | None
 ) -> list[Measure | str]:
     function = metric.function
+    if metric.batch is not None:
+        return metric.batch(values, references, samples or [{}] * len(values))
     if samples is None:
         return [function(value, right) for value, right in zip(values, references, strict=True)]
     return [function(value, right, one) for value, right, one in zip(values, references, samples, strict=True)]
@@ -165,8 +171,9 @@ def _spread_floats(part: Floats, places: Ints, count: int) -> Floats:
     return whole
 
 
-def _to_sample(row: Expected) -> dict[str, Any]:
+def _to_sample(row: Expected, info: str | None) -> dict[str, Any]:
     return {
+        "id": row.sample_id,
         "question": row.question,
         "doc_class": row.doc_class,
         "question_type": row.question_type,
@@ -174,4 +181,5 @@ def _to_sample(row: Expected) -> dict[str, Any]:
         "metadata": json.loads(row.metadata) if row.metadata else {},
         "images": row.images,
         "document": row.document,
+        "info": json.loads(info) if info else {},
     }

@@ -93,8 +93,9 @@ def _score_model(this: _Pass, cells: Sequence[Cell]) -> tuple[list[Figure], int]
             yield from _score_cell(this, answers, tally)
             figures.extend(make_figures(tally))
 
-    columns = sorted({"status", *(metric.reads for metric in this.metrics)})
-    with open_answers(this.run, model, columns) as answers:
+    columns = {"status", *(metric.reads for metric in this.metrics)}
+    columns |= {"info"} if any("info" in metric.about for metric in this.metrics) else set()
+    with open_answers(this.run, model, sorted(columns)) as answers:
         path = scores_path(this.run, model)
         with replacing(path) as temporary:
             write_table(temporary, SCORES, batches())
