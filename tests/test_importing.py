@@ -19,7 +19,7 @@ def scans(tmp_path):
     folder.mkdir()
     for number in range(3):
         Image.new("RGB", (8, 8), (number, 0, 0)).save(folder / f"{number}.png")
-        (folder / f"{number}.txt").write_text(f'line "{number}", и\nдва\n', encoding="utf-8")
+        (folder / f"{number}.txt").write_text(f'line "{number}", ю\nfin\n', encoding="utf-8")
     return folder
 
 
@@ -27,7 +27,7 @@ def test_a_folder_of_pairs_becomes_a_dataset_that_opens(scans, workspace):
     outcome = import_dataset("text-pairs", str(scans), "letters", workspace=workspace)
     assert (outcome.rows, outcome.images, outcome.problems) == (3, 3, [])
     samples = list(open_dataset(workspace, "letters"))
-    assert [sample.references for sample in samples] == [(f'line "{n}", и\nдва',) for n in range(3)]
+    assert [sample.references for sample in samples] == [(f'line "{n}", ю\nfin',) for n in range(3)]
     assert [sample.images[0].read_bytes() for sample in samples] == [
         (scans / f"{n}.png").read_bytes() for n in range(3)
     ]
