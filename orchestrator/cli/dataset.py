@@ -26,9 +26,9 @@ class _Kinds(click.Group):
         return list(KINDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
-        from orchestrator.importing import KINDS  # noqa: PLC0415 - as above
+        from orchestrator.importing import KINDS, load_kind  # noqa: PLC0415 - as above
 
-        return _import_command(cmd_name, KINDS[cmd_name]) if cmd_name in KINDS else None
+        return _import_command(cmd_name, load_kind(cmd_name)) if cmd_name in KINDS else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

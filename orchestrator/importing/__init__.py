@@ -1,17 +1,28 @@
 """Importing: what people have becomes a dataset, a folder with `annotation.csv`; the one listing of its kinds."""
 
+import importlib
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from orchestrator.config import Workspace
 from orchestrator.errors import BakeoffError, UsageError, nearest
-from orchestrator.importing import text_pairs
 from orchestrator.importing.record import Notify, Picture, Problem, Record, Source
 from orchestrator.importing.writer import Outcome, write_dataset
 from orchestrator.names import RULE, is_plain_name
 from orchestrator.parsing import Frozen, parse
 
-__all__ = ["KINDS", "Kind", "Notify", "Outcome", "Picture", "Problem", "Record", "Source", "import_dataset"]
+__all__ = [
+    "KINDS",
+    "Kind",
+    "Notify",
+    "Outcome",
+    "Picture",
+    "Problem",
+    "Record",
+    "Source",
+    "import_dataset",
+    "load_kind",
+]
 
 
 class Kind(Protocol):
@@ -30,7 +41,19 @@ class Kind(Protocol):
         ...
 
 
-KINDS: dict[str, Kind] = {"text-pairs": text_pairs}
+# Modules of this package; each is imported when it is used, for some bring much in.
+KINDS = {
+    "folder": "folder",
+    "layout": "layout",
+    "text-pairs": "text_pairs",
+}
+
+
+def load_kind(name: str) -> Kind:
+    """Return the module that imports the kind `name`; raise UsageError where there is none."""
+    if name not in KINDS:
+        raise UsageError(f"there is no kind '{name}'{nearest(name, KINDS)}; there are {', '.join(KINDS)}")
+    return cast("Kind", importlib.import_module(f"orchestrator.importing.{KINDS[name]}"))
 
 
 def import_dataset(
@@ -48,14 +71,12 @@ def import_dataset(
     The folder appears when it is whole. What cannot be imported is in its `problems.csv`, with the reason. Raises
     UsageError for an unknown kind, an unfit or a taken name (unless `replace`), BakeoffError where nothing came.
     """
-    if kind not in KINDS:
-        raise UsageError(f"there is no kind '{kind}'{nearest(kind, KINDS)}; there are {', '.join(KINDS)}")
+    module = load_kind(kind)
     if not is_plain_name(name):
         raise UsageError(f"'{name}' cannot name a dataset: {RULE}")
     folder = workspace.root / "datasets" / name
     if folder.exists() and not replace:
         raise UsageError(f"there is a dataset '{name}' already; choose another name, or say --replace")
-    module = KINDS[kind]
     chosen = parse(options or {}, module.Options, f"import {kind}")
     cache = workspace.root / "datasets" / ".cache" / kind
     records = module.read(Source(source, workspace, cache), chosen, notify)

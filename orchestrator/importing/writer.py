@@ -73,9 +73,10 @@ def _write(folder: Path, records: Iterable[Record | Problem], outcome: Outcome) 
     images = _Images(folder / "images")
     extra: dict[str, None] = {}
     used: set[str] = set()
+    ids: set[str] = set()
     with tempfile.TemporaryFile("w+", encoding="utf-8", dir=folder) as waiting:
         for record in records:
-            if isinstance(record, Record) and (unfit := _find_unfit(record)):
+            if isinstance(record, Record) and (unfit := _find_unfit(record, ids)):
                 record = Problem(record.id or f"question {outcome.rows + 1}", unfit)  # noqa: PLW2901 - it is one now
             if isinstance(record, Problem):
                 outcome.problems.append(record)
@@ -118,8 +119,12 @@ def _row(record: Record, names: Sequence[str]) -> dict[str, str | None]:
     }
 
 
-def _find_unfit(record: Record) -> str | None:
-    """Say why a table in UTF-8 cannot hold the record's texts, or None."""
+def _find_unfit(record: Record, ids: set[str]) -> str | None:
+    """Say why a table in UTF-8 cannot hold the record, whose id is added to `ids`, or None."""
+    if record.id is not None:
+        if not record.id or record.id in ids:
+            return "its id was used before; ids are unique" if record.id else "its id is empty"
+        ids.add(record.id)
     texts = (record.question, record.answer or "", *record.alternatives, record.document or "", record.id or "")
     for text in (*texts, *map(_text, record.metadata.values())):
         if "\0" in text:
