@@ -8,7 +8,8 @@ import json
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parent.parent / "runners" / "_shared"))
+RUNNERS = Path(__file__).resolve().parent.parent / "runners"
+sys.path += [str(RUNNERS / helper) for helper in ("_vlm", "_shared")]
 
 import torch
 import transformers

@@ -2,6 +2,7 @@
 
 import shutil
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from orchestrator.env import lock_digest
 from orchestrator.identity import canonical, digest_runner, key_prefix, request_key
 from orchestrator.manifest import read_runner
 
+RUNNERS = Path(__file__).resolve().parent.parent / "runners"
 CELL = {"model": "m", "runner_digest": "d", "params": {"a": 1, "b": [1.5]}, "system": None}
 REQUEST = {"prompt": "what?", "image_digests": ["aa", "bb"], "repeat": 1}
 CHANGES = [
@@ -139,3 +141,25 @@ def test_moving_text_between_files_changes_the_digest(folder):
     (folder / "a.py").write_text("y")
     (folder / "b.py").write_text("x")
     assert digest(folder) != before
+
+
+HELPERS = {
+    "tesseract": ["_shared"],
+    "rapidocr": ["_shared"],
+    "openai": ["_shared"],
+    "qwen2_vl": ["_vlm", "_shared"],
+    "vllm": ["_vllm", "_vlm", "_shared"],
+}
+
+
+@pytest.mark.parametrize("name", HELPERS)
+def test_what_a_runner_does_not_use_does_not_ask_it_again(tmp_path, name):
+    """Text readers and paid models are not asked again because the code of the local ones changed."""
+    for folder in ("_shared", "_vlm", "_vllm", name):
+        shutil.copytree(RUNNERS / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    before, changing = digest(tmp_path / name), []
+    for helper in ("_vllm", "_vlm", "_shared"):
+        (tmp_path / helper / "more.py").write_text("")
+        changing += [helper] if digest(tmp_path / name) != before else []
+        (tmp_path / helper / "more.py").unlink()
+    assert sorted(changing) == sorted(HELPERS[name])

@@ -213,7 +213,7 @@ def test_a_run_answers_alike_whatever_the_size_of_its_batches(stacks, tmp_path):
     for size in (1, 4):
         folder = tmp_path / str(size)
         shutil.copytree(stacks.root, folder, symlinks=True, ignore=shutil.ignore_patterns("runners", "results"))
-        for name in ("_shared", "llava"):
+        for name in ("_shared", "_vlm", "llava"):
             shutil.copytree(RUNNERS / name, folder / "runners" / name)
         told = folder / "runners" / "llava" / "runner.toml"
         told.write_text(re.sub("^batch_max = .*", f"batch_max = {size}", told.read_text(), flags=re.MULTILINE))

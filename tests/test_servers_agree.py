@@ -46,7 +46,7 @@ def place(tmp_path_factory):
     (root / "envs").symlink_to(ENVS)
     (root / "prompts").symlink_to(ROOT / "prompts")
     (root / "runners").mkdir()
-    ours = [RUNNERS / name for name in ("_shared", "qwen2_vl", "openai", "vllm_cpu")]
+    ours = [RUNNERS / name for name in ("_shared", "_vlm", "_vllm", "qwen2_vl", "openai", "vllm_cpu")]
     for folder in (*ours, SERVERS / "transformers_serve"):
         (root / "runners" / folder.name).symlink_to(folder)
     (root / "bakeoff.toml").write_text("" if WHEELS else '[settings]\ntorch_backend = "cpu"\n')

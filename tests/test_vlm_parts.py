@@ -17,7 +17,8 @@ FAMILIES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 def shared(name):
     """Import a helper module of the runners as a worker does, by its plain name."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(RUNNERS / "_shared")
+        for folder in ("_shared", "_vlm"):
+            patch.syspath_prepend(RUNNERS / folder)
         return importlib.import_module(name)
 
 

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.append(str(Path(sys.argv[1]) / ".." / "_shared"))
+sys.path.append(str(Path(sys.argv[1]) / ".." / "_vlm"))
 
 import vlm_checkpoint
 
