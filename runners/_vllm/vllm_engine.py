@@ -8,7 +8,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
-from pages import BadInputError, open_pages
+from pages import BadInputError
+from turns import read_turns
 from vllm_params import engine_options, read_vllm_params, sampling_options
 from vlm_checkpoint import CheckpointError, find_checkpoint
 from vlm_memory import DeviceLost
@@ -102,8 +103,7 @@ def _begin(state, request):
 
     values = read_vllm_params(request["params"])
     sampling = SamplingParams(**sampling_options(values), output_kind=RequestOutputKind.FINAL_ONLY)
-    _refuse_placeholders(request, state.placeholders)
-    conversation = _converse(request)
+    conversation = _converse(request, state.placeholders)
     try:
         # What `LLM.enqueue_chat` does, in two steps: in between it is known what became of the images.
         prompt = state.llm._preprocess_chat_one(  # noqa: SLF001
@@ -115,20 +115,25 @@ def _begin(state, request):
     return identity, _describe_images(prompt, state)
 
 
-def _refuse_placeholders(request, placeholders):
+def _converse(request, placeholders):
+    """Return the turns of `request` as vLLM takes them, the system's as a plain string."""
+    conversation = []
+    for role, parts in read_turns(request):
+        _refuse_placeholders([part for part in parts if isinstance(part, str)], placeholders)
+        content = parts[0] if role == "system" else [_describe(part) for part in parts]
+        conversation.append({"role": role, "content": content})
+    return conversation
+
+
+def _describe(part):
+    return {"type": "text", "text": part} if isinstance(part, str) else {"type": "image_pil", "image_pil": part}
+
+
+def _refuse_placeholders(texts, placeholders):
     """Raise BadInputError where a text holds a token that stands for an image: vLLM would take it for one."""
     for token in placeholders:
-        if any(token in text for text in (request["prompt"], request["system"] or "")):
+        if any(token in text for text in texts):
             raise BadInputError(f"the prompt holds '{token}', which stands for an image in this model's own prompts")
-
-
-def _converse(request):
-    images = open_pages(request["images"]) if request["images"] else ()
-    content = [*({"type": "image_pil", "image_pil": image} for image in images)]
-    conversation = [{"role": "user", "content": [*content, {"type": "text", "text": request["prompt"]}]}]
-    if request["system"]:
-        conversation.insert(0, {"role": "system", "content": request["system"]})
-    return conversation
 
 
 def _describe_images(prompt, state):

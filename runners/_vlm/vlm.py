@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pages import BadInputError, open_pages
+from pages import BadInputError
+from turns import read_turns
 from vlm_checkpoint import Checkpoint, find_checkpoint
 from vlm_memory import Device, Portion, ask_in_parts
 from vlm_params import group_alike, read_vlm_params, sampling_options
@@ -97,14 +98,16 @@ def _finish(answer, size, asked):
 def _read_request(state, request):
     values = read_vlm_params(request["params"], state.family.param_types)
     fixed = ("checkpoint", "revision", "dtype", "attention", "device", "trust_remote_code")
-    texts = [text for text in (request["system"], request["prompt"]) if text]
-    _refuse_placeholders(state, texts)
-    images = list(open_pages(request["images"])) if request["images"] else []
-    content = [*({"type": "image"} for _ in images), {"type": "text", "text": request["prompt"]}]
-    conversation = [{"role": "user", "content": content}]
-    if request["system"]:
-        conversation.insert(0, {"role": "system", "content": [{"type": "text", "text": request["system"]}]})
+    turns = read_turns(request)
+    parts = [part for _, parts in turns for part in parts]
+    _refuse_placeholders(state, [part for part in parts if isinstance(part, str)])
+    images = [part for part in parts if not isinstance(part, str)]
+    conversation = [{"role": role, "content": [_describe(part) for part in parts]} for role, parts in turns]
     return _Row(conversation, images, {name: value for name, value in values.items() if name not in fixed})
+
+
+def _describe(part):
+    return {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"}
 
 
 def _refuse_placeholders(state, texts):
