@@ -14,7 +14,7 @@ from orchestrator.importing import Outcome as ImportOutcome
 from orchestrator.importing import import_dataset as import_source
 from orchestrator.inspection import Check, Cleaning, RunLine, RunState
 from orchestrator.manifest import Runner
-from orchestrator.prompt_files import load_prompts
+from orchestrator.prompt_files import load_prompt, load_prompts
 from orchestrator.reporting.failures import failure_table
 from orchestrator.reporting.table import Table, summary_tables
 from orchestrator.reporting.worst import worst as worst_answers
@@ -110,15 +110,17 @@ def try_model(
     images: Sequence[Path | str] | Path | str,
     question: str,
     *,
+    prompt: str | None = None,
     params: Mapping[str, Any] | None = None,
     workspace: Place = None,
     notify: Callable[[str], None] | None = None,
 ) -> Answer:
-    """Ask one model one question about `images`, and keep nothing."""
+    """Ask one model one question about `images`, put into `prompt` if one is given, and keep nothing."""
     opened = _open(workspace)
     found = get_model(opened, model)
     chosen = type(found)(found.name, found.runner, {**found.params, **(params or {})})
-    return ask_once(opened, chosen, [Path(image) for image in _listed(images)], question, notify or _ignore)
+    filled = load_prompt(opened, prompt) if prompt else None
+    return ask_once(opened, chosen, [Path(image) for image in _listed(images)], question, notify or _ignore, filled)
 
 
 def score(

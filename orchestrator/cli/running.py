@@ -19,7 +19,7 @@ _INTERRUPTED = 130
 @click.command()
 @click.option("--model", "models", multiple=True, required=True, metavar="M", help="A model; may be repeated.")
 @click.option("--dataset", required=True, metavar="D", help="A dataset's name or path.")
-@click.option("--prompt", "prompts", multiple=True, default=("question",), metavar="P", help="May be repeated.")
+@click.option("--prompt", "prompts", multiple=True, default=("question",), metavar="P", help="Name, path or folder.")
 @click.option("--repeat", default=1, type=click.IntRange(min=1), metavar="N", help="Ask everything N times.")
 @click.option("--param", "params", multiple=True, metavar="K=V", help="A parameter for every model.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N samples.")
@@ -83,8 +83,9 @@ def run(
 @click.command("try")
 @click.argument("model")
 @click.argument("images_and_question", nargs=-1, required=True, metavar='IMAGE… "QUESTION"')
+@click.option("--prompt", metavar="P", help="Put the question into this prompt; default: ask it as it is.")
 @click.option("--param", "params", multiple=True, metavar="K=V", help="A parameter for the model.")
-def first_look(model: str, images_and_question: tuple[str, ...], params: tuple[str, ...]) -> None:
+def first_look(model: str, images_and_question: tuple[str, ...], prompt: str | None, params: tuple[str, ...]) -> None:
     """Ask one model one question about one to three images, and keep nothing.
 
     \b
@@ -100,6 +101,7 @@ def first_look(model: str, images_and_question: tuple[str, ...], params: tuple[s
         model,
         images,
         question,
+        prompt=prompt,
         params=parse_params(params),
         workspace=current_workspace(),
         notify=console.status,

@@ -1,7 +1,7 @@
 """Prompts: plain texts, sets and chats, as they are filled in for a sample."""
 
 from orchestrator.prompt.asking import Asked, ask, render
-from orchestrator.prompt.chat import identify, turns_of
+from orchestrator.prompt.chat import identify, images_of, turns_of
 from orchestrator.prompt.content import Image, Kind, Prompt, digest
 from orchestrator.prompt.fields import FIELDS, fields
 from orchestrator.prompt.pairs import Pair, Table, find_template, label, normal, table_of
@@ -20,6 +20,7 @@ __all__ = [
     "fields",
     "find_template",
     "identify",
+    "images_of",
     "label",
     "normal",
     "render",

@@ -51,6 +51,12 @@ def flatten(messages: Sequence[Message]) -> str:
     )
 
 
+def images_of(messages: Sequence[Message]) -> tuple[Image, ...]:
+    """Return all images of messages, in order."""
+    parts = (part for message in messages for part in message["content"] if part["type"] == "image")
+    return tuple(Image(part["path"], part["sha256"]) for part in parts)
+
+
 def identify(messages: Sequence[Message]) -> list[Message]:
     """Return what is part of a key: roles, texts and the digests of images in order, but no paths."""
     return [

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from orchestrator.errors import BakeoffError
 from orchestrator.identity import key_prefix, request_key
-from orchestrator.prompt import Asked, Image, Kind, Prompt, ask, identify
+from orchestrator.prompt import Asked, Image, Kind, Prompt, ask, identify, images_of
 from orchestrator.results.layout import PROMPTS_NAME, SAMPLES_NAME
 from orchestrator.results.parquet import ParquetReader, read_rows
 from orchestrator.results.plan import Cell
@@ -42,10 +42,7 @@ class Expected(NamedTuple):
     @property
     def sent_images(self) -> tuple[Image, ...]:
         """All images that the model is shown, in order."""
-        if self.messages is None:
-            return self.images
-        parts = (part for message in self.messages for part in message["content"] if part["type"] == "image")
-        return tuple(Image(part["path"], part["sha256"]) for part in parts)
+        return self.images if self.messages is None else images_of(self.messages)
 
 
 class _Sample(NamedTuple):

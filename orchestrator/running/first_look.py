@@ -8,9 +8,11 @@ from typing import Any
 
 from orchestrator.config import Model, Workspace
 from orchestrator.env import ensure_env, use_env
-from orchestrator.errors import BakeoffError, ModelFailedError
+from orchestrator.errors import BakeoffError, ModelFailedError, UsageError
 from orchestrator.images import probe
+from orchestrator.prompt import Asked, Image, Prompt, ask, images_of
 from orchestrator.protocol import Failure, ProtocolError, Response
+from orchestrator.running.fitting import refuse_chats
 from orchestrator.running.worker_spec import make_spec
 from orchestrator.session import Session, require_posix
 from orchestrator.worker_life import Gone, Ready
@@ -28,27 +30,54 @@ class Answer:
 
 
 def ask_once(
-    workspace: Workspace, model: Model, images: Sequence[Path], question: str, notify: Callable[[str], None]
+    workspace: Workspace,
+    model: Model,
+    images: Sequence[Path],
+    question: str,
+    notify: Callable[[str], None],
+    prompt: Prompt | None = None,
 ) -> Answer:
-    """Start `model`, ask it `question` about `images`, and end it.
+    """Start `model`, ask it `question` about `images`, by `prompt` if there is one, and end it.
 
-    Raises BakeoffError for an unusable image, ModelFailedError where the model cannot be loaded or does not answer.
+    Raises BakeoffError for an unusable image or prompt, ModelFailedError where the model cannot be loaded or does not
+    answer.
     """
     require_posix()
-    sent = []
-    for path in images:
-        seen = probe(path)
-        if seen.defect:
-            raise BakeoffError(seen.defect)
-        sent.append({"path": str(path.resolve()), "sha256": seen.sha256})
+    request = _fill_in(model, prompt, question, [_look_at(path) for path in images])
     env = ensure_env(workspace, model.runner, notify)
-    request: dict[str, Any] = {"type": "request", "id": "1", "prompt": question, "images": sent}
     with (
         use_env(env),
         tempfile.TemporaryDirectory(prefix="bakeoff-try-") as folder,
         Session(make_spec(workspace, model, env, Path(folder))) as session,
     ):
         return _converse(session, request, model.name)
+
+
+def _look_at(path: Path) -> Image:
+    seen = probe(path)
+    if seen.defect:
+        raise BakeoffError(seen.defect)
+    return Image(str(path.resolve()), seen.sha256 or "")
+
+
+def _fill_in(model: Model, prompt: Prompt | None, question: str, images: Sequence[Image]) -> dict[str, Any]:
+    """Return the request that puts `question` to `model`."""
+    asked = Asked(question)
+    if prompt is not None:
+        refuse_chats([model], [prompt])
+        asked = ask(prompt, question=question, images=images)
+    if asked.defect:
+        raise UsageError(
+            f"prompt set '{prompt and prompt.id}' goes by class and type, which are not known here; "
+            "put one of its texts in as the question"
+        )
+    request: dict[str, Any] = {"type": "request", "id": "1", "prompt": asked.text}
+    if prompt is not None and prompt.system is not None:
+        request["system"] = prompt.system
+    if asked.messages is None or model.runner.manifest.ignores_prompt:
+        return {**request, "images": [image._asdict() for image in images]}
+    shown = [image._asdict() for image in images_of(asked.messages)]
+    return {**request, "images": shown, "messages": asked.messages}
 
 
 def _send(session: Session, request: dict[str, Any]) -> None:

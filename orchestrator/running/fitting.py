@@ -3,11 +3,18 @@
 import difflib
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from orchestrator.config import Model
 from orchestrator.datasets import Dataset
 from orchestrator.errors import UsageError
 from orchestrator.prompt import Pair, Prompt, Table, fields, find_template, label, normal, table_of
+from orchestrator.results.layout import SAMPLES_NAME
+from orchestrator.results.parquet import ParquetReader
+from orchestrator.results.schema import SAMPLES
 
 _NEAR = 0.8
 _NAMED = 6
@@ -42,6 +49,25 @@ def check_sets(prompts: Iterable[Prompt], dataset: Dataset, limit: int | None, n
             note(sentence)
 
 
+def find_shown(run: Path, prompts: Iterable[Prompt]) -> list[str]:
+    """Return a sentence for each chat whose example images are also those of samples of the run."""
+    shown = {prompt.id: pa.array([image.sha256 for image in prompt.images]) for prompt in prompts if prompt.images}
+    counts = dict.fromkeys(shown, 0)
+    if shown:
+        with ParquetReader(run / SAMPLES_NAME, SAMPLES) as file:
+            for batch in file.batches(["images"]):
+                samples = pc.list_parent_indices(batch["images"])
+                digests = pc.struct_field(pc.list_flatten(batch["images"]), "sha256")
+                for name, examples in shown.items():
+                    counts[name] += len(samples.filter(pc.is_in(digests, value_set=examples)).unique())
+    return [
+        f"prompt '{name}': {count} samples ask about an image that is an example of it, so it may hold their answers; "
+        "take another example, or another dataset"
+        for name, count in counts.items()
+        if count
+    ]
+
+
 def check_set(prompt: Prompt, questions: Mapping[Pair, int], *, is_whole: bool) -> list[str]:
     """Compare a set with the pairs of a dataset, each with how many different questions it asks; return what to note.
 
@@ -58,14 +84,13 @@ def check_set(prompt: Prompt, questions: Mapping[Pair, int], *, is_whole: bool) 
         _refuse_misspelt(" ".join(key), rest, name)
     if rest and table.default is None:
         raise UsageError(f"{name} has no row for {_named(rest)}; add it, or a row '{_DEFAULT}' for all that have none")
-    if not own:
+    if idle and not own:
         raise UsageError(f"{name}: none of its rows is about this dataset, whose pairs are {_named(questions)}")
     notes = [_note_rest(name, rest)] if rest else []
     if idle and is_whole:
-        notes.append(
-            f"{name}: no sample is {_listed(' '.join(key).strip() for key in idle)}, so these rows are not used"
-        )
-    return notes + [_note_question(name, pair, n) for pair, n in questions.items() if _drops_question(prompt, pair, n)]
+        rows = _listed(" ".join(key).strip() for key in idle)
+        notes.append(f"{name}: no sample is {rows}; a row without a sample is not used")
+    return notes + [_note_question(name, pair) for pair, n in questions.items() if _drops_question(prompt, pair, n)]
 
 
 def _row_of(table: Table, pair: Pair) -> tuple[str, ...] | None:
@@ -92,7 +117,10 @@ def _refuse_misspelt(row: str, rest: Iterable[Pair], name: str) -> None:
     """Raise where a row without a pair is nearly the name of a pair without a row: that one was meant."""
     known = {label(pair).casefold(): label(pair) for pair in rest}
     if near := difflib.get_close_matches(row.casefold(), known, n=1, cutoff=_NEAR):
-        raise UsageError(f"{name}: no sample is '{row}', and '{known[near[0]]}' has no row; is it the same? Rename one")
+        raise UsageError(
+            f"{name}: no sample is '{row}', and '{known[near[0]]}' has no row; rename one if they are the same, "
+            f"else give '{known[near[0]]}' a row of its own"
+        )
 
 
 def _drops_question(prompt: Prompt, pair: Pair, questions: int) -> bool:
@@ -103,9 +131,8 @@ def _note_rest(name: str, rest: list[Pair]) -> str:
     return f"{name}: {_named(rest)} {'has' if len(rest) == 1 else 'have'} no row and will be asked by '{_DEFAULT}'"
 
 
-def _note_question(name: str, pair: Pair, questions: int) -> str:
-    many = "several" if questions > 1 else str(questions)
-    return f"{name}: '{label(pair)}' asks {many} different questions, and its prompt has no {{question}}: none is sent"
+def _note_question(name: str, pair: Pair) -> str:
+    return f"{name}: '{label(pair)}' has several questions, and its prompt has no {{question}}: they are not sent"
 
 
 def _named(pairs: Iterable[Pair]) -> str:

@@ -17,7 +17,7 @@ from orchestrator.process import git_commit
 from orchestrator.prompt import Prompt
 from orchestrator.results.layout import PLAN_NAME
 from orchestrator.results.plan import Cell, EnvRecord, RunPlan, merge_cells, now, read_plan, widest, write_plan
-from orchestrator.running.fitting import check_sets, refuse_chats
+from orchestrator.running.fitting import check_sets, find_shown, refuse_chats
 from orchestrator.running.snapshot import write_prompts, write_samples
 
 
@@ -65,6 +65,8 @@ def write_down(workspace: Workspace, order: Order, run: Path, note: Callable[[st
     with DigestCache(workspace.results / ".images.sqlite") as cache:
         limit = widest(cells, before)
         samples = write_samples(run, order.dataset, limit, cache, workspace.image_folders, notify=note)
+    for sentence in find_shown(run, order.prompts):
+        note(sentence)
     write_prompts(run, order.prompts)
     plan = RunPlan(
         name=run.name,
