@@ -46,6 +46,7 @@ KINDS = {
     "folder": "folder",
     "layout": "layout",
     "text-pairs": "text_pairs",
+    "urls": "urls",
 }
 
 
