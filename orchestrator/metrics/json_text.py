@@ -7,7 +7,15 @@ from typing import Any, NoReturn
 from orchestrator.metrics.normalise import Normaliser, Step
 
 DEPTH_MAX = 32
-_BOOLS = {True: "true", False: "false"}
+
+
+class Literal(str):
+    """A number or truth value of JSON, as it is written."""
+
+    __slots__ = ()
+
+
+_BOOLS = {True: Literal("true"), False: Literal("false")}
 
 
 def read_json(text: str) -> Any:
@@ -16,16 +24,29 @@ def read_json(text: str) -> Any:
     `00123` and NaN are no JSON; what is nested deeper than 32 levels is taken for none.
     """
     try:
-        return _plain(json.loads(text, parse_int=str, parse_float=str, parse_constant=_refuse), DEPTH_MAX)
+        return _plain(json.loads(text, parse_int=Literal, parse_float=Literal, parse_constant=_refuse), DEPTH_MAX)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def write_json(value: Any) -> str:
+    """Return what `read_json` gave as JSON, numbers and truth values as they were."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(name)}: {write_json(inner)}" for name, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(write_json, value))}]"
+    return str(value) if isinstance(value, Literal) else json.dumps(value, ensure_ascii=False)
 
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
 
 
-def _plain(value: Any, depth: int, change: Callable[[str], str] = str) -> Any:
+def _same(text: str) -> str:
+    return text
+
+
+def _plain(value: Any, depth: int, change: Callable[[str], str] = _same) -> Any:
     if depth < 0:
         raise ValueError("nested too deeply")
     if isinstance(value, dict):
