@@ -66,7 +66,10 @@ def test_a_clustered_interval_is_that_of_a_regression_with_clustered_errors():
     found = mean_of(scores, documents)
     # With one regressor its correction D/(D-1) (n-1)/(n-1) is ours.
     assert found.error[0] == pytest.approx(fit.bse[0])
-    assert (found.low[0], found.high[0]) == pytest.approx(tuple(fit.conf_int()[0]), rel=1e-5)
+    low, high = fit.conf_int()[0]
+    assert found.low[0] <= low + 1e-5
+    assert found.high[0] >= high - 1e-5
+    assert found.high[0] - found.low[0] == pytest.approx(high - low, rel=0.1)
 
 
 def test_an_interval_worked_by_hand():
@@ -76,12 +79,23 @@ def test_an_interval_worked_by_hand():
     assert found.high[0] - 0.5 == pytest.approx(4.302653 / 12**0.5)
 
 
+def test_errors_that_few_documents_hold_make_a_wider_interval():
+    stats = pytest.importorskip("scipy.stats")
+    even, uneven = np.tile([0.0, 1.0], 10), np.array([0.0] * 19 + [1.0])
+    assert mean_of(even, range(20)).high[0] == pytest.approx(0.5 + stats.t.ppf(0.975, 19) * stats.sem(even))
+    kurtosis = stats.kurtosis(uneven, fisher=False)
+    freedom = 40 / (kurtosis - 17 / 19)
+    t = (mean_of(uneven, range(20)).high[0] - 0.05) / stats.sem(uneven)
+    assert 2 < freedom < 3
+    assert stats.t.ppf(0.975, freedom) < t < stats.t.ppf(0.975, 2)
+
+
 def test_the_interval_of_a_fraction_is_wilsons_with_the_samples_that_the_error_is_worth():
     stats = pytest.importorskip("scipy.stats")
-    values = np.array([1] * 9997 + [0] * 3)
+    values = np.array([1] * 7_000 + [0] * 3_000)
     found = mean_of(values, range(10_000), is_fraction=True)
-    expected = stats.binomtest(9997, 10_000).proportion_ci(method="wilson")
-    assert (found.low[0], found.high[0]) == pytest.approx((expected.low, expected.high), abs=2e-7)
+    expected = stats.binomtest(7_000, 10_000).proportion_ci(method="wilson")
+    assert (found.low[0], found.high[0]) == pytest.approx((expected.low, expected.high), abs=4e-6)
 
 
 @settings(max_examples=200, deadline=None)
@@ -236,8 +250,8 @@ def draw(random, n_documents, level, each=SAMPLES_A_DOCUMENT):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n_documents", [12, 25, 60])
-@pytest.mark.parametrize("level", [0.0, 2.0, 3.0])
+@pytest.mark.parametrize("n_documents", [8, 12, 25, 60])
+@pytest.mark.parametrize("level", [0.0, 2.0, 3.0, 4.0])
 def test_intervals_with_eight_questions_a_document_cover_at_least_93_percent(n_documents, level):
     random = np.random.default_rng(int(n_documents * 10 + level))
     _, effects = draw(random, 100_000, level)
@@ -248,7 +262,9 @@ def test_intervals_with_eight_questions_a_document_cover_at_least_93_percent(n_d
         for place, scores in enumerate(answers(random, effects, documents)):
             found = mean_of(scores, documents, is_fraction=True)
             covered[place] += found.low[0] <= truth[place] <= found.high[0]
-    print(f"D={n_documents} level={level}: exact {covered[0] / repetitions:.3f}, cer {covered[1] / repetitions:.3f}")
+    print(
+        f"D={n_documents} means {truth[0]:.2f} {truth[1]:.3f}: exact {covered[0] / repetitions:.3f}, cer {covered[1] / repetitions:.3f}"
+    )
     assert (covered / repetitions).min() >= 0.93
 
 
