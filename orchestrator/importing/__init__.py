@@ -44,8 +44,12 @@ class Kind(Protocol):
 # Modules of this package; each is imported when it is used, for some bring much in.
 KINDS = {
     "folder": "folder",
-    "layout": "layout",
     "text-pairs": "text_pairs",
+    "layout": "layout",
+    "pages": "pages",
+    "huggingface": "hugging_face",
+    "vlmevalkit": "vlmevalkit",
+    "promptfoo": "promptfoo",
     "urls": "urls",
 }
 
