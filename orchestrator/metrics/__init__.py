@@ -6,14 +6,16 @@ from types import MappingProxyType
 
 from orchestrator.errors import UsageError, nearest
 from orchestrator.metrics.cer import CER, CER_CI
-from orchestrator.metrics.cer_span import CER_SPAN, CER_SPAN_CI
+from orchestrator.metrics.cer_span import CER_SPAN, CER_SPAN_CI, VERBOSITY_GAP
 from orchestrator.metrics.exact import EXACT, EXACT_CI
 from orchestrator.metrics.generation_time import GENERATION_TIME
 from orchestrator.metrics.listing import MAKERS, OPERATION, STRUCTURE
 from orchestrator.metrics.metric import Measure, Measures, Metric
+from orchestrator.metrics.ned import ANLS, NED
 from orchestrator.metrics.normalise import extend
 from orchestrator.metrics.output_length import OUTPUT_LENGTH
 from orchestrator.metrics.wer import WER
+from orchestrator.metrics.words import BOW_F1, TOKEN_F1
 
 __all__ = ["METRICS", "Measure", "Measures", "Metric", "get_metric", "select_metrics"]
 
@@ -22,6 +24,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         metric.name: metric
         for metric in (
             *(EXACT, CER, CER_SPAN, WER, EXACT_CI, CER_CI, CER_SPAN_CI),
+            *(VERBOSITY_GAP, NED, ANLS, BOW_F1, TOKEN_F1),
             *STRUCTURE,
             *(OUTPUT_LENGTH, GENERATION_TIME),
             *OPERATION,

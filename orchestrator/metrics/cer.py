@@ -1,9 +1,12 @@
 """Character error rate."""
 
+from collections.abc import Sequence
+
 from rapidfuzz.distance import Levenshtein
 
-from orchestrator.metrics.metric import Measure, Metric
+from orchestrator.metrics.metric import Floats, Measure, Measures, Metric, References
 from orchestrator.metrics.normalise import NORM, NORM_CI, Normaliser
+from orchestrator.metrics.pairs import distances, lengths, nearest_of
 from orchestrator.metrics.rates import best, error_rate
 
 
@@ -16,6 +19,15 @@ def character_errors(text: str, references: tuple[str, ...]) -> Measure:
     return best([error_rate(Levenshtein.distance(text, reference), len(reference)) for reference in references])
 
 
+def character_errors_of_many(texts: Sequence[str], references: Sequence[References]) -> Measures:
+    """Measure what `character_errors` does, of many texts."""
+    return nearest_of(texts, references, _judge)
+
+
+def _judge(texts: Sequence[str], references: Sequence[str]) -> tuple[Floats, Floats]:
+    return distances(texts, references), lengths(references)
+
+
 def _cer(name: str, normaliser: Normaliser, note: str) -> Metric:
     return Metric(
         name=name,
@@ -23,6 +35,7 @@ def _cer(name: str, normaliser: Normaliser, note: str) -> Metric:
         unit="fraction",
         direction="lower",
         function=character_errors,
+        many=character_errors_of_many,
         normaliser=normaliser,
         aggregate="ratio",
         is_default=True,

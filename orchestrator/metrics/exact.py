@@ -1,12 +1,22 @@
 """Exact match."""
 
-from orchestrator.metrics.metric import Measure, Metric
+from collections.abc import Sequence
+
+import numpy as np
+
+from orchestrator.metrics.metric import Measure, Measures, Metric, References
 from orchestrator.metrics.normalise import NORM, NORM_CI, Normaliser
 
 
 def exact_match(text: str, references: tuple[str, ...]) -> Measure:
     """Return 1 where `text` equals a reference, else 0 (SQuAD's exact match, no letters folded)."""
     return Measure(1.0 if text in references else 0.0)
+
+
+def exact_matches(texts: Sequence[str], references: Sequence[References]) -> Measures:
+    """Measure what `exact_match` does, of many texts."""
+    equal = [text in right for text, right in zip(texts, references, strict=True)]
+    return Measures(np.array(equal, np.float64))
 
 
 def _exact(name: str, normaliser: Normaliser, note: str) -> Metric:
@@ -16,6 +26,7 @@ def _exact(name: str, normaliser: Normaliser, note: str) -> Metric:
         unit="fraction",
         direction="higher",
         function=exact_match,
+        many=exact_matches,
         normaliser=normaliser,
         is_default=True,
     )

@@ -1,11 +1,20 @@
 """Time to answer."""
 
-from orchestrator.metrics.metric import Measure, Metric
+from collections.abc import Sequence
+
+import numpy as np
+
+from orchestrator.metrics.metric import Measure, Measures, Metric, References
 
 
 def latency(latency_s: float, references: tuple[str, ...]) -> Measure:  # noqa: ARG001 - a metric's signature
     """Return the seconds that the worker measured around the runner's call, loading not included."""
     return Measure(latency_s)
+
+
+def latencies(values: Sequence[float], references: Sequence[References]) -> Measures:  # noqa: ARG001 - as above
+    """Measure what `latency` does, of many."""
+    return Measures(np.array(values, np.float64))
 
 
 GENERATION_TIME = Metric(
@@ -14,6 +23,7 @@ GENERATION_TIME = Metric(
     unit="s",
     direction="lower",
     function=latency,
+    many=latencies,
     needs_reference=False,
     reads="latency_s",
     is_default=True,

@@ -1,11 +1,19 @@
 """Length of the answer."""
 
-from orchestrator.metrics.metric import Measure, Metric
+from collections.abc import Sequence
+
+from orchestrator.metrics.metric import Measure, Measures, Metric, References
+from orchestrator.metrics.pairs import lengths
 
 
 def characters(text: str, references: tuple[str, ...]) -> Measure:  # noqa: ARG001 - a metric's signature
     """Return the number of characters (code points) of the answer as it came; unit: characters."""
     return Measure(float(len(text)))
+
+
+def characters_of_many(texts: Sequence[str], references: Sequence[References]) -> Measures:  # noqa: ARG001 - as above
+    """Measure what `characters` does, of many texts."""
+    return Measures(lengths(texts))
 
 
 OUTPUT_LENGTH = Metric(
@@ -14,6 +22,7 @@ OUTPUT_LENGTH = Metric(
     unit="characters",
     direction="lower",
     function=characters,
+    many=characters_of_many,
     needs_reference=False,
     is_raw=True,
     is_default=True,

@@ -1,9 +1,13 @@
 """Word error rate."""
 
+from collections.abc import Sequence
+
+import numpy as np
 from rapidfuzz.distance import Levenshtein
 
-from orchestrator.metrics.metric import Measure, Metric
+from orchestrator.metrics.metric import Floats, Measure, Measures, Metric, References
 from orchestrator.metrics.normalise import NORM
+from orchestrator.metrics.pairs import nearest_of
 from orchestrator.metrics.rates import best, error_rate
 
 
@@ -13,12 +17,22 @@ def word_errors(text: str, references: tuple[str, ...]) -> Measure:
     WER = (S + D + I) / N over words split at spaces (Morris, Maier and Green 2004); punctuation
     belongs to its word. The score is capped at 1; unit: fraction of the reference's words.
     """
-    words = text.split()
-    return best([_word_errors(words, reference.split()) for reference in references])
+    return best([error_rate(*_errors(text, reference)) for reference in references])
 
 
-def _word_errors(words: list[str], expected: list[str]) -> Measure:
-    return error_rate(Levenshtein.distance(words, expected), len(expected))
+def word_errors_of_many(texts: Sequence[str], references: Sequence[References]) -> Measures:
+    """Measure what `word_errors` does, of many texts."""
+    return nearest_of(texts, references, _judge)
+
+
+def _judge(texts: Sequence[str], references: Sequence[str]) -> tuple[Floats, Floats]:
+    pairs = np.array(list(map(_errors, texts, references)), np.float64).reshape(-1, 2)
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _errors(text: str, reference: str) -> tuple[int, int]:
+    expected = reference.split()
+    return 0 if text == reference else Levenshtein.distance(text.split(), expected), len(expected)
 
 
 WER = Metric(
@@ -27,6 +41,7 @@ WER = Metric(
     unit="fraction",
     direction="lower",
     function=word_errors,
+    many=word_errors_of_many,
     normaliser=NORM,
     aggregate="ratio",
     is_default=True,
