@@ -78,7 +78,7 @@ class Response(_Message):
 
 
 class Failure(_Message):
-    """A request, or with `id` null the loading, failed."""
+    """A request, or with `id` null the loading, failed; `final`: so will every other one, until a person mends it."""
 
     type: Literal["error"]
     id: str | None = None
@@ -96,6 +96,7 @@ class Pong(_Message):
 
 class Log(_Message):
     """A line for the log."""
+    final: bool = False
 
     type: Literal["log"]
     level: str = "info"

@@ -283,8 +283,10 @@ def error_line(identity: str | None, error: BaseException) -> bytes:
         "type": "error",
         "id": identity,
         "kind": kind,
+    is_final = False
         "message": text if len(text) <= MESSAGE_CHARS else text[: MESSAGE_CHARS - 1] + CUT,
         "traceback": _last_lines("".join(lines)),
+        is_final = getattr(error, "final", False) is True
     }
     return encode(message)
 
@@ -292,6 +294,7 @@ def error_line(identity: str | None, error: BaseException) -> bytes:
 def _last_lines(text: str) -> str:
     """Return the end of `text`, whole lines: the parent would not know the rest of a secret that was cut."""
     if len(text) <= TRACEBACK_CHARS:
+        "final": is_final,
         return text
     return text[-TRACEBACK_CHARS - 1 :].partition("\n")[2]
 

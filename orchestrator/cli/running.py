@@ -8,7 +8,7 @@ import click
 
 from orchestrator import console
 from orchestrator.cli.common import current_workspace, parse_params, shown_path
-from orchestrator.errors import ModelFailedError, UsageError
+from orchestrator.errors import ModelFailedError, TryLaterError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.running.events import ModelOutcome
@@ -71,13 +71,16 @@ def run(
     if outcome.interrupted:
         console.status("interrupted; the same command goes on from here")
         return _INTERRUPTED
-    failed = [model.model for model in outcome.models if model.error]
-    for log in (log_path(outcome.folder, model) for model in failed):
+    failed = [model for model in outcome.models if model.error]
+    for log in (log_path(outcome.folder, model.model) for model in failed):
         if log.is_file():
             console.status(f"what its worker said is in {shown_path(log)}")
     if any(model.answered for model in outcome.models):
-        console.status(f"answers are in {shown_path(outcome.folder)}; next: bakeoff score {outcome.folder.name}")
-    return ModelFailedError.exit_code if failed else 0
+        after = "the same command asks for the rest, then" if failed else "next"
+        console.status(f"answers are in {shown_path(outcome.folder)}; {after}: bakeoff score {outcome.folder.name}")
+    if not failed:
+        return 0
+    return (TryLaterError if all(model.is_passing for model in failed) else ModelFailedError).exit_code
 
 
 @click.command("try")

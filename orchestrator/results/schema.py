@@ -89,6 +89,7 @@ SCORES = pa.schema(
 
 FINAL_STATUSES = frozenset({"ok", "refused", "bad_input", "quarantined"})
 ANSWER_STATUSES = frozenset({"ok", "refused"})
+PENDING = "pending"  # in journals alone: the key has no row, as if it had never been asked
 
 
 def versioned(schema: pa.Schema) -> pa.Schema:

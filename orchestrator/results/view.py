@@ -17,7 +17,7 @@ from orchestrator.results import keysets
 from orchestrator.results.journal import JournalReader
 from orchestrator.results.layout import journal_folder, predictions_path
 from orchestrator.results.parquet import ParquetReader, write_table
-from orchestrator.results.schema import ANSWER_STATUSES, PREDICTIONS
+from orchestrator.results.schema import ANSWER_STATUSES, PENDING, PREDICTIONS
 
 
 class _Source(Protocol):
@@ -40,7 +40,8 @@ class Compaction:
 def read_predictions(run: Path, model: str, columns: Sequence[str] = PREDICTIONS.names) -> Iterator[pa.RecordBatch]:
     """Yield `columns` of the predictions of `model`, at most one row a key, while a run is going on or not.
 
-    Of several rows of one key the first answer counts, else the last row. Only keys are held in memory.
+    Of several rows of one key the first answer counts, else the last row, which may say that there is none (PENDING).
+    Only keys are held in memory.
     """
     with ExitStack() as stack:
         yield from merged(_open_sources(run, model, stack), columns)
@@ -132,11 +133,12 @@ def _find_winners(sources: Sequence[_Source]) -> NDArray[np.bool_]:
     """Return for every row of `sources`, in order, whether it is the one that counts for its key."""
     answer = pa.array(sorted(ANSWER_STATUSES))
     keys: list[keysets.Keys] = []
-    answers = [np.zeros(0, bool)]
+    answers, absent = [np.zeros(0, bool)], [np.zeros(0, bool)]
     for source in sources:
         for batch in source.batches(("key", "status")):
             keys.append(keysets.from_arrow(batch["key"]))
             answers.append(pc.is_in(batch["status"], value_set=answer).to_numpy(zero_copy_only=False))
+            absent.append(pc.is_in(batch["status"], value_set=pa.array([PENDING])).to_numpy(zero_copy_only=False))
     is_answer = np.concatenate(answers)
     rows = len(is_answer)
     order = np.arange(rows)
@@ -144,4 +146,5 @@ def _find_winners(sources: Sequence[_Source]) -> NDArray[np.bool_]:
     best = keysets.best_rows(keysets.joined(keys), ranks)
     winners = np.zeros(rows, bool)
     winners[np.where(best >= rows, 2 * rows - best, best)] = True
+    winners[np.concatenate(absent)] = False
     return winners

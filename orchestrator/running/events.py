@@ -36,7 +36,7 @@ class Advance:
 
 @dataclass(frozen=True, slots=True)
 class ModelOutcome:
-    """How a model's part ended; `error` says why it failed, None where it did not.
+    """How a model's part ended; `error` says why it failed, None where it did not; `is_passing`: later it may not.
 
     `total` counts distinct requests, which stand for `answers` (samples x prompts x repeats, several of which may make
     the same request). `before` counts those with a final prediction already, by its status, `statuses` what came of the
@@ -51,6 +51,7 @@ class ModelOutcome:
     elapsed_s: float
     error: str | None = None
     reasons: dict[str, str] = field(default_factory=dict)
+    is_passing: bool = False
 
     @property
     def answered(self) -> int:

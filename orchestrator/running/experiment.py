@@ -24,7 +24,7 @@ from orchestrator.running.interrupt import Interrupt, catching_interrupts
 from orchestrator.running.lock import holding
 from orchestrator.running.missing import Missing, find_missing
 from orchestrator.running.planning import Order, record_answers, record_env, record_failure, run_folder, write_down
-from orchestrator.running.supervise import answer_all
+from orchestrator.running.supervise import LaterError, answer_all
 from orchestrator.running.work import Work
 from orchestrator.running.worker_spec import make_spec
 from orchestrator.session import Session, require_posix
@@ -131,7 +131,7 @@ def _run_model(kitchen: _Kitchen, model: Model, cells: tuple[Cell, ...]) -> Mode
     except DiskError:
         raise
     except BakeoffError as failure:
-        outcome = replace(outcome, error=str(failure))
+        outcome = replace(outcome, error=str(failure), is_passing=isinstance(failure, LaterError))
     error = outcome.error or (None if kitchen.interrupt.level else _find_total_failure(outcome))
     return replace(outcome, error=error, elapsed_s=time.monotonic() - start)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from orchestrator.identity import canonical
 from orchestrator.protocol import Failure, Response
+from orchestrator.results.schema import PENDING
 from orchestrator.running.missing import Task
 
 _STATUS_OF_KIND = {"bad_input": "bad_input", "refused": "refused"}
@@ -70,6 +71,13 @@ def begun_row(task: Task) -> Row:
     """Return the row that stands for a request while it is under way, and for good where we end before it does."""
     message = "no answer was recorded: bakeoff ended while this was under way"
     return {**_row(task, "lost"), "losses": task.losses + 1, "error_message": message}
+
+
+def withdrawn_row(task: Task, reason: str) -> Row:
+    """Return the row of a request that does not count as asked, and overrides that of `begun_row`."""
+    if task.attempts == 0:
+        return _row(task, PENDING)
+    return status_row(task._replace(attempts=task.attempts - 1), "cancelled", f"it was not asked again: {reason}")
 
 
 def defect_row(task: Task) -> Row:

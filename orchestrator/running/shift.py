@@ -28,7 +28,10 @@ PROBES_LOOKED_AT = 10
 
 @dataclass(slots=True)
 class Shift:
-    """What one worker has in hand. `failure` says why the model is given up though this worker lives."""
+    """What one worker has in hand. `failure` says why the model is given up though this worker lives.
+
+    `cut_off` is set where the worker said itself that nothing more will be answered.
+    """
 
     work: Work
     session: Session
@@ -40,6 +43,7 @@ class Shift:
     probe: str | None = None
     lost_device: str | None = None
     failure: str | None = None
+    cut_off: Failure | None = None
     is_done: bool = False
     _ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _seen: dict[str, int] = field(default_factory=dict)
@@ -71,15 +75,17 @@ class Shift:
 
     def receive_last(self) -> None:
         """Let the worker end by itself, which finishes what it began, and keep what it still answers."""
-        for events in self.session.close(DRAIN_S if self.interrupt.level else GRACE_S):
+        for events in self.session.close(DRAIN_S if self.interrupt.level or self.cut_off else GRACE_S):
             self._receive(events)
             if self.interrupt.level > 1:
                 return
 
     def cancel_rest(self) -> None:
-        """Write down what we stopped before it was answered."""
+        """Write down what we stopped before it was answered; after being cut off it is as if it had not been asked."""
+        if self.cut_off:
+            return self.work.withdraw(self.hand_back(tuple(self.in_flight)), self.cut_off.message)
         begun = [task for task in self.in_flight.values() if task.expected.key in self.work.open]
-        self.work.record([status_row(task, "cancelled", "stopped before it was answered") for task in begun])
+        return self.work.record([status_row(task, "cancelled", "stopped before it was answered") for task in begun])
 
     def _receive(self, events: list[Event]) -> list[Event]:
         rows: list[Row] = []
@@ -102,6 +108,8 @@ class Shift:
                 self.work.at_once = event.batch_max * event.concurrency
                 if self.work.batch_limit:
                     self.session.limit(self.work.batch_limit)
+            case Failure(final=True) if event.id is not None:
+                self._end(event)
             case Failure() if event.id is not None and event.id == self.probe:
                 self._end_probe(event)
             case Failure() if event.id is not None:
@@ -115,6 +123,13 @@ class Shift:
                 self.work.give_up_on(self.in_flight.pop(event.id), event.reason)
             case Begun():
                 self.work.note_begun([self.in_flight[i] for i in event.ids if i in self.in_flight])
+
+    def _end(self, failure: Failure) -> None:
+        """Give the model up: the endpoint, say, does not take the key, which is no request's fault."""
+        self.cut_off = self.cut_off or failure
+        self.failure = self.failure or failure.message
+        self.probe = None
+        self.work.withdraw(self.hand_back((failure.id or "",)), failure.message)
 
     def _to_row(self, task: Task, response: Response) -> Row:
         if response.text_sha256 is None:

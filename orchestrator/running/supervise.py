@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from orchestrator.errors import TryLaterError
 from orchestrator.running.budget import Loss
 from orchestrator.running.interrupt import Interrupt
 from orchestrator.running.shift import Shift
@@ -14,6 +15,10 @@ from orchestrator.worker_life import Gone
 BACKOFF_S = (0.0, 1.0, 2.0, 5.0)
 _TOLD_MAX = 3
 _NAP_S = 0.1
+
+
+class LaterError(TryLaterError):
+    """A model answers nothing more for now."""
 
 
 def answer_all(
@@ -28,7 +33,8 @@ def answer_all(
     A request that twice was alone under way when a worker died, or had to be ended because it took too long, is
     quarantined; what was not begun is asked again.
     The model fails where it says that it cannot be loaded, where its workers are lost more often than `Budget` allows,
-    or where it no longer answers what it has answered before.
+    or where it no longer answers what it has answered before. Raises LaterError where it says that it may answer
+    later.
     """
     lost = 0
     while interrupt.level == 0:
@@ -40,9 +46,8 @@ def answer_all(
             gone = shift.serve()
             if gone is None:
                 shift.receive_last()
-        if gone is None:
-            shift.cancel_rest()
-            return shift.failure
+        if gone is None or shift.cut_off:
+            return _leave(shift)
         if failure := _find_final(work, shift, gone):
             return failure
         loss = _sort_out(work, shift, gone)
@@ -57,6 +62,14 @@ def answer_all(
             last = "; further ones are not told" if lost == _TOLD_MAX else ""
             work.note(f"its worker was lost: {gone.reason}; another is started{last}")
     return None
+
+
+def _leave(shift: Shift) -> str | None:
+    """Write down what is left of the work; return why the model failed, or None."""
+    shift.cancel_rest()
+    if shift.cut_off and shift.cut_off.kind == "rate_limited":
+        raise LaterError(shift.cut_off.message)
+    return shift.failure
 
 
 def _wait(losses: int, interrupt: Interrupt) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 from orchestrator.results.journal import Journal
 from orchestrator.running.budget import Budget
 from orchestrator.running.missing import Missing, Task
-from orchestrator.running.rows import Row, begun_row, defect_row, status_row
+from orchestrator.running.rows import Row, begun_row, defect_row, status_row, withdrawn_row
 from orchestrator.running.suspects import Suspects
 
 LOSSES_ALONE = 2  # workers that a request may cost, alone under way
@@ -154,6 +154,14 @@ class Work:
         if self.open:
             for row in rows:
                 self.open.pop(row["key"], None)
+
+    def withdraw(self, tasks: Iterable[Task], reason: str) -> None:
+        """Leave `tasks` to the next run, uncounted: what was never asked before has no row, the rest its old counts."""
+        rows = [withdrawn_row(task, reason) for task in tasks]
+        if rows:
+            self.journal.append(rows)
+        for row in rows:
+            self.open.pop(row["key"], None)
 
     def record_answers(self, rows: list[Row]) -> None:
         """Write what a worker answered; an answer clears the model and so condemns those found guilty before."""
