@@ -84,6 +84,7 @@ class Failure(_Message):
     id: str | None = None
     kind: ErrorKind
     message: str
+    final: bool = False
     traceback: str | None = None
 
 
@@ -96,7 +97,6 @@ class Pong(_Message):
 
 class Log(_Message):
     """A line for the log."""
-    final: bool = False
 
     type: Literal["log"]
     level: str = "info"

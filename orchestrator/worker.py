@@ -274,8 +274,10 @@ class Server:
 
 def error_line(identity: str | None, error: BaseException) -> bytes:
     """Return the line that says why a request failed, or the loading (None)."""
+    is_final = False
     try:
         kind, text, lines = _explained(error)
+        is_final = getattr(error, "final", False) is True
     except BaseException:  # noqa: BLE001 - the words of an error are the runner's code, too
         kind, text = "bug", f"{type(error).__name__}, which raised an error itself when asked for its message"
         lines = traceback.format_tb(error.__traceback__)
@@ -283,10 +285,9 @@ def error_line(identity: str | None, error: BaseException) -> bytes:
         "type": "error",
         "id": identity,
         "kind": kind,
-    is_final = False
+        "final": is_final,
         "message": text if len(text) <= MESSAGE_CHARS else text[: MESSAGE_CHARS - 1] + CUT,
         "traceback": _last_lines("".join(lines)),
-        is_final = getattr(error, "final", False) is True
     }
     return encode(message)
 
@@ -294,7 +295,6 @@ def error_line(identity: str | None, error: BaseException) -> bytes:
 def _last_lines(text: str) -> str:
     """Return the end of `text`, whole lines: the parent would not know the rest of a secret that was cut."""
     if len(text) <= TRACEBACK_CHARS:
-        "final": is_final,
         return text
     return text[-TRACEBACK_CHARS - 1 :].partition("\n")[2]
 
