@@ -262,10 +262,9 @@ def test_intervals_with_eight_questions_a_document_cover_at_least_93_percent(n_d
         for place, scores in enumerate(answers(random, effects, documents)):
             found = mean_of(scores, documents, is_fraction=True)
             covered[place] += found.low[0] <= truth[place] <= found.high[0]
-    print(
-        f"D={n_documents} means {truth[0]:.2f} {truth[1]:.3f}: exact {covered[0] / repetitions:.3f}, cer {covered[1] / repetitions:.3f}"
-    )
-    assert (covered / repetitions).min() >= 0.93
+    covered /= repetitions
+    print(f"D={n_documents}: exact of {truth[0]:.2f} {covered[0]:.3f}, cer of {truth[1]:.3f} {covered[1]:.3f}")
+    assert covered.min() >= 0.93
 
 
 @pytest.mark.slow
