@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.datasets.workbook import read_workbook
 from orchestrator.errors import BakeoffError
 
-SUFFIXES = (".csv", ".tsv")
+SUFFIXES = (".csv", ".tsv", ".xlsx")
 _DELIMITERS = (",", ";", "\t")
 _CELL_LIMIT = 64 * 2**20
 _OPENS_LIST = re.compile(r"[\s“”„«\"']*\[[^\]]*")
@@ -135,6 +136,9 @@ def _header(path: Path, delimiter: str) -> list[str]:
 
 def _records(path: Path, delimiter: str, *, strict: bool = True) -> Iterator[Row]:
     """Yield the records of `path`, blank lines left out; lax, a quote in an odd place is taken as it is."""
+    if path.suffix.lower() == ".xlsx":
+        yield from (Row(line, cells) for line, cells in read_workbook(path))
+        return
     csv.field_size_limit(_CELL_LIMIT)
     line = 1
     try:

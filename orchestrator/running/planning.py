@@ -52,39 +52,55 @@ def run_folder(workspace: Workspace, order: Order) -> Path:
 
 def write_down(workspace: Workspace, order: Order, run: Path, note: Callable[[str], None]) -> tuple[Cell, ...]:
     """Write samples, prompts and `run.json`, keeping what the run was asked before; return the cells of `order`."""
+    refuse_chats(order.models, order.prompts)
     asked = tuple(_cells(order))
+    freeze(workspace, run, order.dataset, asked, order.prompts, note, limit=order.limit)
+    return asked
+
+
+def freeze(
+    workspace: Workspace,
+    run: Path,
+    dataset: Dataset,
+    asked: tuple[Cell, ...],
+    prompts: tuple[Prompt, ...],
+    note: Callable[[str], None],
+    *,
+    limit: int | None = None,
+) -> None:
+    """Add the cells `asked` to the run, with the samples and prompts that they need.
+
+    Raises UsageError where the run is about another dataset.
+    """
     before = read_plan(run) if (run / PLAN_NAME).is_file() else None
-    path = _relative(order.dataset.path, workspace.root)
+    path = _relative(dataset.path, workspace.root)
     if before and before.dataset_path != path:
         raise UsageError(
             f"run '{run.name}' is about the dataset at {before.dataset_path}, not {path}; name another with --run"
         )
-    refuse_chats(order.models, order.prompts)
-    check_sets(order.prompts, order.dataset, order.limit, note)
+    check_sets(prompts, dataset, limit, note)
     cells = merge_cells(before.cells if before else (), asked)
     with DigestCache(workspace.results / ".images.sqlite") as cache:
-        limit = widest(cells, before)
-        samples = write_samples(run, order.dataset, limit, cache, workspace.image_folders, notify=note)
-    for sentence in find_shown(run, order.prompts):
+        most = widest(cells, before)
+        samples = write_samples(run, dataset, most, cache, workspace.image_folders, notify=note)
+    for sentence in find_shown(run, prompts):
         note(sentence)
-    write_prompts(run, order.prompts)
+    write_prompts(run, prompts)
     plan = RunPlan(
         name=run.name,
         created=before.created if before else now(),
         updated=now(),
         bakeoff_version=__version__,
         git_commit=git_commit(workspace.root),
-        dataset=order.dataset.name,
+        dataset=dataset.name,
         dataset_path=path,
         samples=samples,
         cells=cells,
         envs=before.envs if before else {},
         failures=before.failures if before else {},
     )
-    if before and plan.model_copy(update={"updated": before.updated}) == before:
-        return asked
-    write_plan(run, plan)
-    return asked
+    if before is None or plan.model_copy(update={"updated": before.updated}) != before:
+        write_plan(run, plan)
 
 
 def record_answers(run: Path) -> None:
