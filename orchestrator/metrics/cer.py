@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from rapidfuzz.distance import Levenshtein
 
-from orchestrator.metrics.metric import Floats, Measure, Measures, Metric, References
+from orchestrator.metrics.metric import Floats, Measure, Measures, Metric
 from orchestrator.metrics.normalise import NORM, NORM_CI, Normaliser
-from orchestrator.metrics.pairs import distances, lengths, nearest_of
-from orchestrator.metrics.rates import best, error_rate
+from orchestrator.metrics.pairs import Pairs
+from orchestrator.metrics.rates import best, best_of_many, distances, error_rate, lengths
 
 
 def character_errors(text: str, references: tuple[str, ...]) -> Measure:
@@ -19,9 +19,9 @@ def character_errors(text: str, references: tuple[str, ...]) -> Measure:
     return best([error_rate(Levenshtein.distance(text, reference), len(reference)) for reference in references])
 
 
-def character_errors_of_many(texts: Sequence[str], references: Sequence[References]) -> Measures:
+def character_errors_of_many(pairs: Pairs) -> Measures:
     """Measure what `character_errors` does, of many texts."""
-    return nearest_of(texts, references, _judge)
+    return best_of_many(pairs, _judge)
 
 
 def _judge(texts: Sequence[str], references: Sequence[str]) -> tuple[Floats, Floats]:

@@ -7,10 +7,10 @@ from rapidfuzz.distance import Levenshtein
 from rapidfuzz.fuzz import partial_ratio_alignment
 
 from orchestrator.metrics.cer import character_errors, character_errors_of_many
-from orchestrator.metrics.metric import Floats, Measure, Measures, Metric, References
+from orchestrator.metrics.metric import Floats, Measure, Measures, Metric
 from orchestrator.metrics.normalise import NORM, NORM_CI, Normaliser
-from orchestrator.metrics.pairs import distances, lengths, nearest_of
-from orchestrator.metrics.rates import best, error_rate
+from orchestrator.metrics.pairs import Pairs
+from orchestrator.metrics.rates import best, best_of_many, distances, error_rate, lengths
 
 
 def span_errors(text: str, references: tuple[str, ...]) -> Measure:
@@ -28,9 +28,9 @@ def span_errors(text: str, references: tuple[str, ...]) -> Measure:
     )
 
 
-def span_errors_of_many(texts: Sequence[str], references: Sequence[References]) -> Measures:
+def span_errors_of_many(pairs: Pairs) -> Measures:
     """Measure what `span_errors` does, of many texts."""
-    return nearest_of(texts, references, _judge)
+    return best_of_many(pairs, _judge)
 
 
 def verbosity(text: str, references: tuple[str, ...]) -> Measure:
@@ -41,9 +41,9 @@ def verbosity(text: str, references: tuple[str, ...]) -> Measure:
     return Measure(character_errors(text, references).score - span_errors(text, references).score)
 
 
-def verbosity_of_many(texts: Sequence[str], references: Sequence[References]) -> Measures:
+def verbosity_of_many(pairs: Pairs) -> Measures:
     """Measure what `verbosity` does, of many texts."""
-    whole, span = character_errors_of_many(texts, references), span_errors_of_many(texts, references)
+    whole, span = character_errors_of_many(pairs), span_errors_of_many(pairs)
     return Measures(whole.scores - span.scores)
 
 

@@ -1,11 +1,12 @@
 """Exact match."""
 
-from collections.abc import Sequence
+import operator
 
 import numpy as np
 
-from orchestrator.metrics.metric import Measure, Measures, Metric, References
+from orchestrator.metrics.metric import Measure, Measures, Metric
 from orchestrator.metrics.normalise import NORM, NORM_CI, Normaliser
+from orchestrator.metrics.pairs import Pairs
 
 
 def exact_match(text: str, references: tuple[str, ...]) -> Measure:
@@ -13,10 +14,12 @@ def exact_match(text: str, references: tuple[str, ...]) -> Measure:
     return Measure(1.0 if text in references else 0.0)
 
 
-def exact_matches(texts: Sequence[str], references: Sequence[References]) -> Measures:
+def exact_matches(pairs: Pairs) -> Measures:
     """Measure what `exact_match` does, of many texts."""
-    equal = [text in right for text, right in zip(texts, references, strict=True)]
-    return Measures(np.array(equal, np.float64))
+    equal = np.fromiter(map(operator.eq, pairs.aligned(), pairs.references), np.float64, len(pairs.references))
+    if pairs.owners is None:
+        return Measures(equal)
+    return Measures(np.minimum(np.bincount(pairs.owners, equal, len(pairs.values)), 1))
 
 
 def _exact(name: str, normaliser: Normaliser, note: str) -> Metric:

@@ -1,10 +1,9 @@
 """Time to answer."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from orchestrator.metrics.metric import Measure, Measures, Metric, References
+from orchestrator.metrics.metric import Measure, Measures, Metric
+from orchestrator.metrics.pairs import Pairs
 
 
 def latency(latency_s: float, references: tuple[str, ...]) -> Measure:  # noqa: ARG001 - a metric's signature
@@ -12,9 +11,9 @@ def latency(latency_s: float, references: tuple[str, ...]) -> Measure:  # noqa: 
     return Measure(latency_s)
 
 
-def latencies(values: Sequence[float], references: Sequence[References]) -> Measures:  # noqa: ARG001 - as above
+def latencies(pairs: Pairs) -> Measures:
     """Measure what `latency` does, of many."""
-    return Measures(np.array(values, np.float64))
+    return Measures(np.array(pairs.values, np.float64))
 
 
 GENERATION_TIME = Metric(

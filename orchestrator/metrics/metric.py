@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.metrics.normalise import Normaliser
+from orchestrator.metrics.pairs import Pairs
 
 References = tuple[str, ...]
 Floats = NDArray[np.float64]
@@ -43,8 +44,8 @@ class Metric:
     `function` gets the prediction's column `reads` and the references, both normalised where a normaliser is
     declared, and where `about` names fields of the sample also a mapping of these (metadata as a dict, images as
     (path, sha256), a missing box as None, `info` being what the runner told beside its answer). It returns a Measure,
-    or a text: the reason why there is none, one word. `many`, where given, does the same for lists of answers and
-    references, quicker, and always finds a figure; `batch` for lists of answers, references and mappings.
+    or a text: the reason why there is none, one word. `many`, where given, does the same for many at once, quicker,
+    and always finds a figure; `batch` for lists of answers, references and mappings.
 
     The mean of the scores is always made; `aggregate` names a second figure over all answers: `ratio` is the sum of
     `errors` over the sum of `weight`; `f1` is pooled, `errors` being FP + FN and `weight` 2 TP + FP + FN, so that
@@ -63,7 +64,7 @@ class Metric:
     normaliser: Normaliser | None = None
     aggregate: Literal["ratio", "f1", "macro_f1"] | None = None
     reads: str = "text"
-    many: Callable[[Sequence[Any], Sequence[References]], Measures] | None = None
+    many: Callable[[Pairs], Measures] | None = None
     batch: Callable[[Sequence[Any], Sequence[References], Sequence[Mapping[str, Any]]], list[Measure | str]] | None = (
         None
     )

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
-from orchestrator.metrics.metric import Floats, Measure, Measures, Metric, References
+from orchestrator.metrics.metric import Floats, Measure, Measures, Metric
 from orchestrator.metrics.normalise import NORM, SPACES_CI
-from orchestrator.metrics.pairs import distances, lengths, nearest_of
-from orchestrator.metrics.rates import best, error_rate
+from orchestrator.metrics.pairs import Pairs
+from orchestrator.metrics.rates import best, best_of_many, distances, error_rate, lengths
 
 THRESHOLD = 0.5
 
@@ -22,9 +22,9 @@ def edit_distance(text: str, references: tuple[str, ...]) -> Measure:
     return best([_distance(text, reference) for reference in references])
 
 
-def edit_distances(texts: Sequence[str], references: Sequence[References]) -> Measures:
+def edit_distances(pairs: Pairs) -> Measures:
     """Measure what `edit_distance` does, of many texts."""
-    return nearest_of(texts, references, _judge)
+    return best_of_many(pairs, _judge)
 
 
 def similarity(text: str, references: tuple[str, ...]) -> Measure:
@@ -36,9 +36,9 @@ def similarity(text: str, references: tuple[str, ...]) -> Measure:
     return Measure(float(_kept(edit_distance(text, references).score)))
 
 
-def similarities(texts: Sequence[str], references: Sequence[References]) -> Measures:
+def similarities(pairs: Pairs) -> Measures:
     """Measure what `similarity` does, of many texts."""
-    return Measures(_kept(edit_distances(texts, references).scores))
+    return Measures(_kept(edit_distances(pairs).scores))
 
 
 def _distance(text: str, reference: str) -> Measure:

@@ -2,11 +2,11 @@
 
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, replace
 
 from orchestrator.errors import UsageError, nearest
 from orchestrator.metrics.lookalikes import Script, fold_lookalikes, script_of
+from orchestrator.metrics.pairs import Pairs
 from orchestrator.metrics.tidy import tidy, tidy_many, tidy_spaces
 
 
@@ -58,22 +58,12 @@ class Normaliser:
         script = script_of(references) if self.needs_script else None
         return self.function(text, script), tuple([self.function(reference, script) for reference in references])
 
-    def pairs(
-        self, texts: Sequence[str], references: Sequence[Sequence[str]], rows: Sequence[int]
-    ) -> tuple[list[str], list[tuple[str, ...]]]:
-        """Return many answers and all `references` after all steps; `texts[i]` goes with `references[rows[i]]`."""
-        if self.needs_script:
-            scripts = [script_of(each) for each in references]
-            normal = [self.function(text, scripts[row]) for text, row in zip(texts, rows, strict=True)]
-            return normal, [
-                tuple([self.function(text, script) for text in each])
-                for each, script in zip(references, scripts, strict=True)
-            ]
-        flat = self._all(list(chain.from_iterable(references)))
-        if len(flat) == len(references) and all(references):
-            return self._all(list(texts)), list(zip(flat))  # the quickest way to tuples of one
-        left = iter(flat)
-        return self._all(list(texts)), [tuple([next(left) for _ in each]) for each in references]
+    def batch(self, pairs: Pairs) -> Pairs:
+        """Return many answers and their references after all steps."""
+        if not self.needs_script:
+            return replace(pairs, values=self._all(pairs.values), references=self._all(pairs.references))
+        normal = [self.pair(*each) for each in zip(pairs.values, pairs.tuples(), strict=True)]
+        return Pairs.of([text for text, _ in normal], [references for _, references in normal])
 
     def _all(self, texts: list[str]) -> list[str]:
         for step in self.steps:
@@ -130,8 +120,9 @@ _STEPS = (
     Step("alnum", 1, "letters and digits alone, no spaces", keep_alphanumeric),
 )
 STEPS = {step.name: step for step in _STEPS}
-RAW = "raw"
+_RAW = "raw"
 
+RAW = Normaliser(())
 NORM = Normaliser((STEPS["norm"],))
 NORM_CI = Normaliser((STEPS["norm"], STEPS["ci"]))
 SPACES_CI = Normaliser((STEPS["spaces"], STEPS["ci"]))
@@ -143,10 +134,10 @@ def extend(normaliser: Normaliser, names: Sequence[str]) -> Normaliser:
     Steps are applied in one order whatever the order of their names, so that one label is one behaviour.
     """
     for name in names:
-        if name not in (*STEPS, RAW):
-            choice = f"{nearest(name, STEPS)}; there are {', '.join(STEPS)}, and {RAW} for none but those named"
+        if name not in (*STEPS, _RAW):
+            choice = f"{nearest(name, STEPS)}; there are {', '.join(STEPS)}, and {_RAW} for none but those named"
             raise UsageError(f"there is no normaliser '{name}'{choice}")
-    before = () if RAW in names else normaliser.steps
+    before = () if _RAW in names else normaliser.steps
     there = {step.name for step in before} | set(names)
     foreign = tuple(step for step in before if step.name not in STEPS)
     return Normaliser(foreign + tuple(step for step in _STEPS if step.name in there))

@@ -1,9 +1,8 @@
 """Length of the answer."""
 
-from collections.abc import Sequence
-
-from orchestrator.metrics.metric import Measure, Measures, Metric, References
-from orchestrator.metrics.pairs import lengths
+from orchestrator.metrics.metric import Measure, Measures, Metric
+from orchestrator.metrics.pairs import Pairs
+from orchestrator.metrics.rates import lengths
 
 
 def characters(text: str, references: tuple[str, ...]) -> Measure:  # noqa: ARG001 - a metric's signature
@@ -11,9 +10,9 @@ def characters(text: str, references: tuple[str, ...]) -> Measure:  # noqa: ARG0
     return Measure(float(len(text)))
 
 
-def characters_of_many(texts: Sequence[str], references: Sequence[References]) -> Measures:  # noqa: ARG001 - as above
+def characters_of_many(pairs: Pairs) -> Measures:
     """Measure what `characters` does, of many texts."""
-    return Measures(lengths(texts))
+    return Measures(lengths(pairs.values))
 
 
 OUTPUT_LENGTH = Metric(

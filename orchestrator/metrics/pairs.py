@@ -1,45 +1,40 @@
-"""Many answers at once: each with its references, as arrays of errors and weights, of several the nearest."""
+"""Many answers and what each is compared with, as flat lists."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain
+from typing import Any, Self
 
 import numpy as np
-from rapidfuzz.distance import Levenshtein
-from rapidfuzz.process import cpdist
-
-from orchestrator.metrics.metric import Floats, Measures, References
-
-Judge = Callable[[Sequence[str], Sequence[str]], tuple[Floats, Floats]]
-"""From texts and as many references to the errors and the weight of each."""
+from numpy.typing import NDArray
 
 
-def distances(texts: Sequence[str], references: Sequence[str]) -> Floats:
-    """Return the Levenshtein distance of each text to its reference, in code points."""
-    found: Floats = cpdist(texts, references, scorer=Levenshtein.distance, dtype=np.float64, workers=1)
-    return found
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Answers (or what else a metric reads of them), and the references of all of them one after the other.
 
-
-def lengths(texts: Sequence[str]) -> Floats:
-    """Return the number of code points of each text."""
-    return np.fromiter(map(len, texts), np.float64, len(texts))
-
-
-def nearest_of(texts: Sequence[str], references: Sequence[References], judge: Judge) -> Measures:
-    """Return the error rates of `texts` by `judge`, capped at 1 as by `rates.error_rate`; every text has a reference.
-
-    Of several references that with the lowest score counts; beyond the cap, the lowest rate; of equal ones the first.
+    `owners` has for each reference the row of its answer, ascending; None where each answer has just one.
     """
-    flat = list(chain.from_iterable(references))
-    if len(flat) == len(texts):
-        return Measures(*_rates(*judge(texts, flat))[1:])
-    owners = np.repeat(np.arange(len(texts)), [len(each) for each in references])
-    rates, scores, errors, weights = _rates(*judge([texts[owner] for owner in owners.tolist()], flat))
-    order = np.lexsort((rates, scores, owners))
-    first = order[np.searchsorted(owners, np.arange(len(texts)))]
-    return Measures(scores[first], errors[first], weights[first])
 
+    values: list[Any]
+    references: list[str]
+    owners: NDArray[np.int64] | None = None
 
-def _rates(errors: Floats, weights: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return rates and scores as well; the rate of an empty reference is the number of errors."""
-    rates = errors / np.maximum(weights, 1)
-    return rates, np.minimum(rates, 1), errors, weights
+    @classmethod
+    def of(cls, values: list[Any], references: Sequence[tuple[str, ...]]) -> Self:
+        """Take each of `values` with its own references."""
+        flat = list(chain.from_iterable(references))
+        if len(flat) == len(values) and all(references):
+            return cls(values, flat)
+        return cls(values, flat, np.repeat(np.arange(len(values)), [len(each) for each in references]))
+
+    def tuples(self) -> list[tuple[str, ...]]:
+        """Return the references of each answer."""
+        if self.owners is None:
+            return list(zip(self.references))  # of one list: tuples of one
+        ends = np.searchsorted(self.owners, np.arange(len(self.values)), side="right").tolist()
+        return [tuple(self.references[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+
+    def aligned(self) -> list[Any]:
+        """Return for each reference the value that goes with it."""
+        return self.values if self.owners is None else [self.values[owner] for owner in self.owners.tolist()]

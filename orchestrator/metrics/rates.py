@@ -1,8 +1,16 @@
 """Errors per unit of a reference, with one rule for the cap and one for an empty reference."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from orchestrator.metrics.metric import Measure
+import numpy as np
+from rapidfuzz.distance import Levenshtein
+from rapidfuzz.process import cpdist
+
+from orchestrator.metrics.metric import Floats, Measure, Measures
+from orchestrator.metrics.pairs import Pairs
+
+Judge = Callable[[Sequence[str], Sequence[str]], tuple[Floats, Floats]]
+"""From texts and as many references to the errors and the weight of each."""
 
 
 def error_rate(errors: int, weight: int) -> Measure:
@@ -23,3 +31,26 @@ def best(measures: Sequence[Measure]) -> Measure:
 
 def _rate(measure: Measure) -> tuple[float, float]:
     return measure.score, (measure.errors or 0) / (measure.weight or 1)
+
+
+def best_of_many(pairs: Pairs, judge: Judge) -> Measures:
+    """Return what `best` and `error_rate` make of the errors that `judge` finds; every text has a reference."""
+    errors, weights = judge(pairs.aligned(), pairs.references)
+    rates = errors / np.maximum(weights, 1)
+    scores = np.minimum(rates, 1)
+    if pairs.owners is None:
+        return Measures(scores, errors, weights)
+    order = np.lexsort((rates, scores, pairs.owners))
+    first = order[np.searchsorted(pairs.owners, np.arange(len(pairs.values)))]
+    return Measures(scores[first], errors[first], weights[first])
+
+
+def distances(texts: Sequence[str], references: Sequence[str]) -> Floats:
+    """Return the Levenshtein distance of each text to its reference, in code points."""
+    found: Floats = cpdist(texts, references, scorer=Levenshtein.distance, dtype=np.float64, workers=1)
+    return found
+
+
+def lengths(texts: Sequence[str]) -> Floats:
+    """Return the number of code points of each text."""
+    return np.fromiter(map(len, texts), np.float64, len(texts))

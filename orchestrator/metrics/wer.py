@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
-from orchestrator.metrics.metric import Floats, Measure, Measures, Metric, References
+from orchestrator.metrics.metric import Floats, Measure, Measures, Metric
 from orchestrator.metrics.normalise import NORM
-from orchestrator.metrics.pairs import nearest_of
-from orchestrator.metrics.rates import best, error_rate
+from orchestrator.metrics.pairs import Pairs
+from orchestrator.metrics.rates import best, best_of_many, error_rate
 
 
 def word_errors(text: str, references: tuple[str, ...]) -> Measure:
@@ -20,9 +20,9 @@ def word_errors(text: str, references: tuple[str, ...]) -> Measure:
     return best([error_rate(*_errors(text, reference)) for reference in references])
 
 
-def word_errors_of_many(texts: Sequence[str], references: Sequence[References]) -> Measures:
+def word_errors_of_many(pairs: Pairs) -> Measures:
     """Measure what `word_errors` does, of many texts."""
-    return nearest_of(texts, references, _judge)
+    return best_of_many(pairs, _judge)
 
 
 def _judge(texts: Sequence[str], references: Sequence[str]) -> tuple[Floats, Floats]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar, cast
 import numpy as np
 
 from orchestrator.metrics.metric import Floats, Measure, Measures, Metric, References, gather
-from orchestrator.metrics.normalise import Normaliser
+from orchestrator.metrics.pairs import Pairs
 from orchestrator.results.expected import Expected
 from orchestrator.scoring.intervals import Ints
 from orchestrator.scoring.tally import Measured
@@ -55,27 +55,23 @@ class Inputs:
 
     def measure(self, metric: Metric) -> Measured:
         """Return the figures of every answer by `metric`, or why there is none."""
-        reasons, scored = self._once(("rows", *_about_rows(metric)), lambda: self._find_rows(metric))
-        values, references = self._texts(metric)
-        samples = self._samples() if metric.about else None
-        if scored is not None:
-            values, references = [values[row] for row in scored], [references[row] for row in scored]
-            samples = samples and [samples[row] for row in scored]
+        reasons, scored = self._rows(metric)
+        pairs = self._pairs(metric)
         if metric.many is not None:
-            measures = metric.many(values, references)
+            measures = metric.many(pairs)
         else:
-            found = _one_by_one(metric, values, references, samples)
+            found = self._one_by_one(metric, pairs)
             measures = gather([None if isinstance(one, str) else one for one in found])
-            own = {
-                row: one for row, one in zip(scored or range(len(found)), found, strict=True) if isinstance(one, str)
-            }
-            reasons = [own.get(row, reason) for row, reason in enumerate(reasons)] if own else reasons
+            reasons = _with_own(reasons, scored, found)
         return Measured(measures if scored is None else _spread(measures, scored, len(reasons)), reasons)
 
     def _once(self, name: Hashable, make: Callable[[], Made]) -> Made:
         if name not in self._made:
             self._made[name] = make()
         return cast("Made", self._made[name])
+
+    def _rows(self, metric: Metric) -> _Rows:
+        return self._once(("rows", _about_rows(metric)), lambda: self._find_rows(metric))
 
     def _find_rows(self, metric: Metric) -> _Rows:
         columns = (self._found["status"], self._found[metric.reads], self._values(metric), self._expected)
@@ -89,31 +85,42 @@ class Inputs:
     def _values(self, metric: Metric) -> list[Any]:
         if self._extractor is None or not is_extracted(metric):
             return self._found[metric.reads]
-        return self._once("extracted", self._extract)
-
-    def _extract(self) -> list[str | None]:
-        assert self._extractor is not None
         take = self._extractor.function
-        return [None if text is None else take(text) for text in self._found["text"]]
+        return self._once("extracted", lambda: [text if text is None else take(text) for text in self._found["text"]])
 
-    def _texts(self, metric: Metric) -> tuple[list[Any], list[References]]:
-        references = self._once("references", lambda: [row.references for row in self._expected])
-        normaliser = metric.normaliser
-        if normaliser is None:
-            return self._values(metric), references
-        name = ("texts", metric.reads, metric.is_raw, normaliser.label)
-        return self._once(name, lambda: _normalise(normaliser, self._values(metric), references))
+    def _pairs(self, metric: Metric) -> Pairs:
+        """Return the answers that get a score with their references, normalised."""
+        normaliser, rows = metric.normaliser, _about_rows(metric)
+        plain = self._once(("plain", rows), lambda: self._plain(metric))
+        return plain if normaliser is None else self._once((rows, normaliser.label), lambda: normaliser.batch(plain))
 
-    def _samples(self) -> list[dict[str, Any]]:
-        return self._once("samples", self._describe)
+    def _plain(self, metric: Metric) -> Pairs:
+        values = self._values(metric)
+        rows = self._rows(metric).scored
+        if rows is None:
+            return Pairs.of(values, [row.references for row in self._expected])
+        return Pairs.of([values[row] for row in rows], [self._expected[row].references for row in rows])
 
-    def _describe(self) -> list[dict[str, Any]]:
-        infos = self._found.get("info") or [None] * len(self._expected)
-        return [_to_sample(row, info) for row, info in zip(self._expected, infos, strict=True)]
+    def _one_by_one(self, metric: Metric, pairs: Pairs) -> list[Measure | str]:
+        label = metric.normaliser.label if metric.normaliser else None
+        references = self._once(("tuples", _about_rows(metric), label), pairs.tuples)
+        samples = self._samples(metric) if metric.about else []
+        if metric.batch is not None:
+            return metric.batch(pairs.values, references, samples or [{}] * len(references))
+        if samples:
+            return list(map(metric.function, pairs.values, references, samples))
+        return list(map(metric.function, pairs.values, references))
+
+    def _samples(self, metric: Metric) -> list[dict[str, Any]]:
+        """Return what there is to know about the sample of each answer that gets a score."""
+        told = self._found.get("info") or [None] * len(self._expected)
+        samples = self._once("samples", lambda: list(map(_to_sample, self._expected, told)))
+        scored = self._rows(metric).scored
+        return samples if scored is None else [samples[row] for row in scored]
 
 
-def _about_rows(metric: Metric) -> tuple[Hashable, ...]:
-    """Return all that `Inputs._find_rows` asks of a metric."""
+def _about_rows(metric: Metric) -> Hashable:
+    """Return what decides which answers a metric scores; metrics alike in it share texts."""
     return metric.reads, metric.is_raw, metric.needs_reference, metric.scores_failures
 
 
@@ -128,28 +135,16 @@ def _reason_against(metric: Metric, status: str | None, raw: Any, value: Any, re
     return None
 
 
-def _normalise(
-    normaliser: Normaliser, values: Sequence[Any], references: list[References]
-) -> tuple[list[Any], list[References]]:
-    rows = [row for row, value in enumerate(values) if value is not None]
-    texts, normal = normaliser.pairs([values[row] for row in rows], references, rows)
-    if len(rows) == len(values):
-        return texts, normal
-    spread: list[Any] = [None] * len(values)
-    for row, text in zip(rows, texts, strict=True):
-        spread[row] = text
-    return spread, normal
-
-
-def _one_by_one(
-    metric: Metric, values: Sequence[Any], references: Sequence[References], samples: Sequence[Any] | None
-) -> list[Measure | str]:
-    function = metric.function
-    if metric.batch is not None:
-        return metric.batch(values, references, samples or [{}] * len(values))
-    if samples is None:
-        return [function(value, right) for value, right in zip(values, references, strict=True)]
-    return [function(value, right, one) for value, right, one in zip(values, references, samples, strict=True)]
+def _with_own(
+    reasons: list[str | None], scored: Sequence[int] | None, found: Sequence[Measure | str]
+) -> list[str | None]:
+    """Return `reasons` together with those that a metric itself gave."""
+    own = [(row, one) for row, one in zip(scored or range(len(found)), found, strict=True) if isinstance(one, str)]
+    if own:
+        reasons = reasons.copy()
+    for row, reason in own:
+        reasons[row] = reason
+    return reasons
 
 
 def _spread(measures: Measures, rows: Sequence[int], count: int) -> Measures:
