@@ -155,15 +155,15 @@ class RunDisplay:
         """Show a sentence."""
         status(text)
 
-    def advance(self, model: str, total: int, done: int, failed: int, rate: float, eta_s: float | None) -> None:
-        """Show how far `model` has come; rate is a second, `eta_s` None while nothing is known."""
-        detail = f"{failed} failed, {rate:.1f}/s" + (f", {_duration(eta_s)} to go" if eta_s is not None else "")
+    def advance(self, model: str, total: int, done: int, detail: str) -> None:
+        """Show how far `model` has come; `detail` says how, in a few words."""
         if self._progress is None:
             self._tell_plainly(f"{model}: {done}/{total}, {detail}")
             return
         if model not in self._tasks:
             self._tasks[model] = self._progress.add_task("", total=total, model=model, detail="")
-        self._progress.update(self._tasks[model], completed=done, total=total, detail=detail)
+        shown = printable(detail.replace("\n", " "))
+        self._progress.update(self._tasks[model], completed=done, total=total, detail=shown)
 
     def finish(self, model: str, text: str, *, is_bad: bool) -> None:
         """Show how `model` ended."""
@@ -179,7 +179,8 @@ class RunDisplay:
             sys.stderr.write(printable(line) + "\n")
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return a time as a person would say it."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

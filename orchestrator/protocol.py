@@ -11,6 +11,7 @@ from pydantic_core import to_json
 
 PROTOCOL = 1
 LINE_BYTES = 4 << 20
+_MB, _GB = 1_000_000, 1_000_000_000
 _INT32_MAX, _INT64_MAX = (1 << 31) - 1, (1 << 63) - 1
 
 ErrorKind = Literal["bad_input", "bad_params", "oom", "transient", "rate_limited", "refused", "device_lost", "bug"]
@@ -44,6 +45,17 @@ class Progress(_Message):
     phase: str = ""
     done: float | None = None
     total: float | None = None
+
+    def words(self) -> str:
+        """Return it in a few words, such as `weights, 1.2 GB of 4.4 GB`; numbers from a million on are bytes."""
+        shown = [_amount(number) for number in (self.done, self.total) if number is not None]
+        return ", ".join(part for part in (self.phase, " of ".join(shown)) if part)
+
+
+def _amount(number: float) -> str:
+    if number >= _MB:
+        return f"{number / _GB:.1f} GB" if number >= _GB else f"{number / _MB:.0f} MB"
+    return f"{number:g}"
 
 
 class Loaded(_Message):

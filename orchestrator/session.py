@@ -60,6 +60,8 @@ class Session:
     _born: float = field(init=False, default_factory=time.monotonic)
     _clock: float = field(init=False, default=0.0)
     _load_since: float = field(init=False, default_factory=time.monotonic)
+    _phase: str = field(init=False, default="")
+    _news: str = field(init=False, default="")
     _noise: list[bytes] = field(init=False, default_factory=list)
     _unknown: int = field(init=False, default=0)
     _answers: dict[str, str] = field(init=False, default_factory=dict)
@@ -93,6 +95,11 @@ class Session:
     def is_gone(self) -> bool:
         """Tell whether the worker is no more."""
         return self._state == "gone"
+
+    @property
+    def loading(self) -> str | None:
+        """What it said last of its loading, or on stderr, perhaps nothing; None where it is not loading."""
+        return (self._news or self._log.last_line()) if self._state in {"hello", "loading"} else None
 
     @property
     def free(self) -> int:
@@ -279,9 +286,16 @@ class Session:
                 self._log.note(f"[{message.level}] {message.message}\n".encode())
             case protocol.Progress():
                 self._load_since = time.monotonic()
-                self.notify(f"{self.spec.model}: {message.phase}")
+                self._take_news(message)
             case Bye() | protocol.Pong() | Hello() | Loaded():
                 pass
+
+    def _take_news(self, progress: protocol.Progress) -> None:
+        """Tell of a phase once, though there may be news of it many times a second."""
+        self._news = progress.words()
+        if progress.phase != self._phase:
+            self._phase = progress.phase
+            self.notify(f"{self.spec.model}: {progress.phase}")
 
     def _take_answer(self, answer: Response, events: list[Event]) -> None:
         """Take the first answer to a request; one of the latest answered again, but differently, shows a mix-up."""

@@ -176,6 +176,15 @@ class Server:
         self._module, self._params, self._spill = module, params, spill
         self._state = module.load(dict(params))
 
+    def wind_down(self) -> None:
+        """Let an asynchronous runner that wants to know it end what it has not sent yet."""
+        act = getattr(self._module, "wind_down", None)
+        if callable(act):
+            try:
+                act(self._state)
+            except Exception:  # noqa: BLE001 - then it ends later
+                traceback.print_exc()
+
     def answer_one(self, request: Message) -> bytes:
         """Ask `generate` for one request."""
         start = time.perf_counter()
@@ -478,7 +487,7 @@ class UnderWay:
         self._loop = asyncio.get_running_loop()
         self._tasks: dict[str, asyncio.Task[bytes]] = {}
         self._cancelled: set[str] = set()
-        self._is_filling = False
+        self._is_filling = self._is_winding_down = False
         self.ended: asyncio.Future[None] = self._loop.create_future()
         inbox.arrived = functools.partial(self._call_soon, self.fill_soon)
         inbox.cancel_begun = functools.partial(self._call_soon, self._cancel)
@@ -499,6 +508,9 @@ class UnderWay:
             if self._inbox.begin(request):
                 self._begin(request)
         self._wire.release()
+        if self._inbox.is_shut_down and not self._is_winding_down:
+            self._is_winding_down = True
+            self._server.wind_down()
         if self._inbox.is_shut_down and not self._tasks and not self.ended.done():
             self.ended.set_result(None)
 

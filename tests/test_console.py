@@ -64,5 +64,5 @@ def test_bars_take_no_text_for_markup(monkeypatch):
     shown = io.StringIO()
     monkeypatch.setattr(console, "_err", Console(file=shown, force_terminal=True, width=100, markup=False, emoji=False))
     with console.RunDisplay() as display:
-        display.advance("a[b]c", 2, 1, 0, 1.0, None)
+        display.advance("a[b]c", 2, 1, "0 failed")
     assert "a[b]c" in shown.getvalue()

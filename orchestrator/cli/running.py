@@ -11,9 +11,13 @@ from orchestrator.cli.common import current_workspace, parse_params, shown_path
 from orchestrator.errors import ModelFailedError, TryLaterError, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.running.events import ModelOutcome
+    from orchestrator.running.events import Advance, ModelOutcome
+    from orchestrator.running.experiment import RunOutcome
+    from orchestrator.running.spent import Spent
 
 _INTERRUPTED = 130
+_NAMED_MAX = 3
+_CENT = 0.01
 
 
 @click.command()
@@ -69,7 +73,7 @@ def run(
             notify=lambda event: _show(display, event),
         )
     if outcome.interrupted:
-        console.status("interrupted; the same command goes on from here")
+        console.status(f"interrupted; {_next_step(outcome)}")
         return _INTERRUPTED
     failed = [model for model in outcome.models if model.error]
     for log in (log_path(outcome.folder, model.model) for model in failed):
@@ -110,8 +114,8 @@ def first_look(model: str, images_and_question: tuple[str, ...], prompt: str | N
         notify=console.status,
     )
     console.say(answer.text)
-    tokens = f", {answer.output_tokens} tokens" if answer.output_tokens is not None else ""
-    console.status(f"loaded in {answer.load_s:.1f} s, answered in {answer.latency_s:.2f} s{tokens}")
+    parts = [f"loaded in {answer.load_s:.1f} s", f"answered in {answer.latency_s:.2f} s", *describe_spent(answer.spent)]
+    console.status(", ".join(parts))
 
 
 def _show(display: console.RunDisplay, event: object) -> None:
@@ -122,9 +126,23 @@ def _show(display: console.RunDisplay, event: object) -> None:
             display.note(text)
         case Advance():
             done = event.before + event.ok + event.failed
-            display.advance(event.model, event.total, done, event.failed, event.rate, event.eta_s)
+            if event.stage:
+                display.advance(event.model, event.total, done, event.stage)
+            else:
+                display.advance(event.model, event.total, done, _pace(event))
         case ModelOutcome():
             display.finish(event.model, _describe(event), is_bad=event.error is not None)
+
+
+def _pace(event: "Advance") -> str:
+    to_go = f", {console.duration(event.eta_s)} to go" if event.eta_s is not None else ""
+    return f"{event.failed} failed, {event.rate:.1f}/s{to_go}"
+
+
+def _next_step(outcome: "RunOutcome") -> str:
+    if not outcome.is_complete:
+        return "the same command goes on from here"
+    return f"nothing is missing; next: bakeoff score {outcome.folder.name}"
 
 
 def _describe(outcome: "ModelOutcome") -> str:
@@ -136,7 +154,32 @@ def _describe(outcome: "ModelOutcome") -> str:
     others = Counter(outcome.before) + Counter(outcome.statuses)
     parts += [f"{n} {status}" for status, n in sorted(others.items()) if status != "ok"]
     if outcome.statuses:
-        parts.append(f"{outcome.elapsed_s:.1f} s")
+        parts += [f"{outcome.elapsed_s:.1f} s", *describe_spent(outcome.spent)]
+    if given_up := sum(outcome.before.get(status, 0) for status in ("bad_input", "quarantined")):
+        parts[-1] += f"; {given_up} given up before (--retry-failed asks them again)"
     lines = [", ".join(parts) + (f"; FAILED: {outcome.error}" if outcome.error else "")]
     lines += [f"  {status}: {why}" for status, why in outcome.reasons.items() if why not in (outcome.error or "")]
     return "\n".join(lines)
+
+
+def describe_spent(spent: "Spent") -> list[str]:
+    """Say what answers took, of which only a part may have told it: tokens, money and who served them."""
+    parts = []
+    if spent.with_tokens:
+        read = f"{spent.input_tokens:,} + " if spent.input_tokens else ""
+        parts.append(f"{read}{spent.output_tokens:,} tokens{_of_part(spent.with_tokens, spent.answers)}")
+    if spent.with_cost:
+        parts.append(f"{_dollars(spent.cost)}{_of_part(spent.with_cost, spent.answers)}")
+    if spent.served:
+        names = [name for name, _ in spent.served.most_common(_NAMED_MAX)]
+        more = " and others" if len(spent.served) > len(names) else ""
+        parts.append(f"served by {', '.join(names)}{more}")
+    return parts
+
+
+def _of_part(part: int, answers: int) -> str:
+    return "" if part == answers else f" (of {part} of {answers} answers)"
+
+
+def _dollars(cost: float) -> str:
+    return f"${cost:,.2f}" if cost >= 1 else f"${cost:.4f}" if cost >= _CENT / 100 or not cost else f"${cost:.2g}"

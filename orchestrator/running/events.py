@@ -1,7 +1,11 @@
 """What a run tells while it goes on; whoever shows it decides how."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from orchestrator.results.schema import FINAL_STATUSES
+from orchestrator.running.spent import Spent
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +17,10 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """How far one model has come: predictions in all, there before, answered now, failed now."""
+    """How far one model has come: predictions in all, there before, answered now, failed now.
+
+    `stage` says what it does instead of answering new ones, such as loading; mostly it is empty.
+    """
 
     model: str
     total: int
@@ -21,6 +28,7 @@ class Advance:
     ok: int
     failed: int
     elapsed_s: float
+    stage: str = ""
 
     @property
     def rate(self) -> float:
@@ -40,7 +48,7 @@ class ModelOutcome:
 
     `total` counts distinct requests, which stand for `answers` (samples x prompts x repeats, several of which may make
     the same request). `before` counts those with a final prediction already, by its status, `statuses` what came of the
-    others now; `reasons` holds the first message of each status that is no answer.
+    others now; `reasons` holds the first message of each status that is no answer, `spent` what the answers took.
     """
 
     model: str
@@ -51,6 +59,7 @@ class ModelOutcome:
     elapsed_s: float
     error: str | None = None
     reasons: dict[str, str] = field(default_factory=dict)
+    spent: Spent = field(default_factory=Spent)
     is_passing: bool = False
 
     @property
@@ -67,6 +76,12 @@ class ModelOutcome:
     def failed(self) -> int:
         """Predictions that came now and are no answer."""
         return sum(self.statuses.values()) - self.ok
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether the same call would find nothing to ask."""
+        statuses = Counter(self.before) + Counter(self.statuses)
+        return sum(n for status, n in statuses.items() if status in FINAL_STATUSES) == self.total
 
 
 Event = Note | Advance | ModelOutcome

@@ -39,6 +39,7 @@ class RunOutcome:
     folder: Path
     models: tuple[ModelOutcome, ...]
     interrupted: bool = False
+    is_complete: bool = False  # the same call would find nothing to ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,8 @@ def carry_out(workspace: Workspace, order: Order, notify: Notify) -> RunOutcome:
                 outcomes.append(_run_model(kitchen, model, tuple(c for c in asked if c.model == model.name)))
                 record_failure(run, model.name, outcomes[-1].error)
                 notify(outcomes[-1])
-    return RunOutcome(run, tuple(outcomes), interrupted=interrupt.level > 0)
+    is_complete = len(outcomes) == len(order.models) and all(outcome.is_complete for outcome in outcomes)
+    return RunOutcome(run, tuple(outcomes), interrupted=interrupt.level > 0, is_complete=is_complete)
 
 
 def _doubts(order: Order) -> Iterator[str]:
@@ -191,6 +193,7 @@ def _ask(kitchen: _Kitchen, model: Model, missing: Missing, outcome: ModelOutcom
             note=lambda text: kitchen.tell(model.name, text),
             failures_max=kitchen.order.max_failures,
             reasons=outcome.reasons,
+            spent=outcome.spent,
         )
         stack.enter_context(work)
         if not work.has_more() or start is None:
@@ -231,16 +234,27 @@ def _find_total_failure(outcome: ModelOutcome) -> str | None:
     return f"none of {statuses.total()} requests was answered" + (f", the first because: {reason}" if reason else "")
 
 
-def _advance(model: str, missing: Missing, outcome: ModelOutcome, notify: Notify) -> Callable[[], None]:
-    """Return what tells how far `model` has come, not more often than an eye can follow."""
-    start = last = time.monotonic()
+def _advance(model: str, missing: Missing, outcome: ModelOutcome, notify: Notify) -> Callable[[str], None]:
+    """Return what tells how far `model` has come, not more often than an eye can follow.
 
-    def tell() -> None:
-        nonlocal last
+    The first reason why requests fail is told when it is known, unless all is over then and the outcome tells it.
+    """
+    start = last = time.monotonic()
+    told: set[str] = set()
+
+    def tell(stage: str) -> None:
+        nonlocal start, last
         now = time.monotonic()
-        if now - last >= _NOTIFY_EVERY_S:
-            last = now
-            before = missing.total - missing.count
-            notify(Advance(model, missing.total, before, outcome.ok, outcome.failed, now - start))
+        if stage and not outcome.statuses:  # what is counted is the time since it was loaded
+            start = now
+        if now - last < _NOTIFY_EVERY_S:
+            return
+        last = now
+        if sum(outcome.statuses.values()) < missing.count:
+            for status in outcome.reasons.keys() - told:
+                told.add(status)
+                notify(Note(f"{model}: the first {status}: {outcome.reasons[status]}"))
+        before = missing.total - missing.count
+        notify(Advance(model, missing.total, before, outcome.ok, outcome.failed, now - start, stage))
 
     return tell

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ from orchestrator.images import probe
 from orchestrator.prompt import Asked, Image, Prompt, ask, images_of
 from orchestrator.protocol import Failure, ProtocolError, Response
 from orchestrator.running.fitting import refuse_chats
+from orchestrator.running.loading import Loading
+from orchestrator.running.rows import take_columns
+from orchestrator.running.spent import Spent
 from orchestrator.running.worker_spec import make_spec
 from orchestrator.session import Session, require_posix
 from orchestrator.worker_life import Gone, Ready
@@ -27,6 +30,7 @@ class Answer:
     latency_s: float
     output_tokens: int | None
     info: dict[str, Any]
+    spent: Spent = field(default_factory=Spent)
 
 
 def ask_once(
@@ -50,7 +54,7 @@ def ask_once(
         tempfile.TemporaryDirectory(prefix="bakeoff-try-") as folder,
         Session(make_spec(workspace, model, env, Path(folder))) as session,
     ):
-        return _converse(session, request, model.name)
+        return _converse(session, request, model.name, Loading(session, lambda text: notify(f"{model.name}: {text}")))
 
 
 def _look_at(path: Path) -> Image:
@@ -87,9 +91,10 @@ def _send(session: Session, request: dict[str, Any]) -> None:
         raise BakeoffError(f"the question cannot be sent: {error}") from error
 
 
-def _converse(session: Session, request: dict[str, Any], model: str) -> Answer:
+def _converse(session: Session, request: dict[str, Any], model: str, loading: Loading) -> Answer:
     load_s = 0.0
     while True:
+        loading.look()
         for event in session.poll(0.5):
             match event:
                 case Ready():
@@ -98,8 +103,17 @@ def _converse(session: Session, request: dict[str, Any], model: str) -> Answer:
                 case Response():
                     list(session.close())
                     info = dict(event.info or {})
-                    return Answer(event.text, load_s, event.latency_s, event.output_tokens, info)
+                    return Answer(event.text, load_s, event.latency_s, event.output_tokens, info, _sum_up(event))
                 case Failure():
                     raise ModelFailedError(f"model '{model}' could not answer ({event.kind}): {event.message}")
                 case Gone():
                     raise ModelFailedError(f"model '{model}' failed: {event.reason}")
+
+
+def _sum_up(response: Response) -> Spent:
+    row: dict[str, Any] = {"text": response.text}
+    take_columns(dict(response.info or {}), row)
+    counts = {"input_tokens": response.input_tokens, "output_tokens": response.output_tokens}
+    spent = Spent()
+    spent.add(row | {name: n for name, n in counts.items() if n is not None})
+    return spent

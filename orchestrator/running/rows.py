@@ -40,14 +40,14 @@ def response_row(task: Task, response: Response, text: str) -> Row:
         row["output_tokens"] = response.output_tokens
     if response.info is not None:
         try:
-            row["info"] = canonical(_take_columns(response.info, row))
+            row["info"] = canonical(take_columns(response.info, row))
         except ValueError as error:  # 1e999 is JSON, but a float is infinite
             message = f"its info cannot be kept: {error}"
             return {**_row(task, "error"), "error_kind": "bug", "error_message": message}
     return row
 
 
-def _take_columns(info: dict[str, Any], row: Row) -> dict[str, Any]:
+def take_columns(info: dict[str, Any], row: Row) -> dict[str, Any]:
     """Move what has a column of its own from `info` to `row`, where it is of the column's type; return the rest."""
     rest = dict(info)
     for name, is_fit in _COLUMNS.items():

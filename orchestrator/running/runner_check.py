@@ -12,6 +12,7 @@ from orchestrator.env import ensure_env, use_env
 from orchestrator.errors import BakeoffError
 from orchestrator.findings import Finding
 from orchestrator.protocol import Failure, Response
+from orchestrator.running.loading import Loading
 from orchestrator.running.worker_spec import make_spec
 from orchestrator.session import GRACE_S, Session
 from orchestrator.worker_life import Gone
@@ -31,11 +32,11 @@ def check_runner(workspace: Workspace, model: Model, notify: Callable[[str], Non
         spec = make_spec(workspace, model, env, Path(folder))
         image = _draw_page(Path(folder) / "page.png")
         with Session(spec) as session:
-            yield from _examine(session, image)
+            yield from _examine(session, image, Loading(session, lambda text: notify(f"{model.name}: {text}")))
 
 
-def _examine(session: Session, image: Path) -> Iterator[Finding]:
-    loading = _wait_for(session, 1)[-1]
+def _examine(session: Session, image: Path, watched: Loading) -> Iterator[Finding]:
+    loading = _wait_for(session, 1, watched)[-1]
     if isinstance(loading, Gone):
         yield Finding("load", "failed", f"{loading.reason}{_place(loading.error)}")
         return
@@ -49,7 +50,7 @@ def _examine(session: Session, image: Path) -> Iterator[Finding]:
                 "images": [{"path": str(image), "sha256": ""}],
             }
         )
-    events = _wait_for(session, REQUESTS)
+    events = _wait_for(session, REQUESTS, watched)
     for event in events:
         match event:
             case Response():
@@ -69,10 +70,11 @@ def _place(failure: Failure | None) -> str:
     return " ({}, line {}, in {})".format(*own[-1]) if own else ""
 
 
-def _wait_for(session: Session, count: int) -> list[Any]:
+def _wait_for(session: Session, count: int, watched: Loading) -> list[Any]:
     """Collect `count` events; a `Gone` is the last in any case, and the session's own deadlines bring one."""
     events: list[Any] = []
     while len(events) < count and not any(isinstance(event, Gone) for event in events):
+        watched.look()
         events += session.poll(0.5)
     return events
 

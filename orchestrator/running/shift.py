@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from orchestrator.images import probe
 from orchestrator.protocol import Failure, ProtocolError, Response
 from orchestrator.results.layout import spill_folder
 from orchestrator.running.interrupt import Interrupt
+from orchestrator.running.loading import Loading
 from orchestrator.running.missing import Task
 from orchestrator.running.rows import Row, failure_row, response_row, status_row
 from orchestrator.running.spilled import take_spilled
@@ -21,7 +23,9 @@ from orchestrator.worker_life import Begun, Event, Gone, Ready, TimedOut
 
 DRAIN_S = 30.0
 POLL_S = 0.5
+TELL_AFTER_S = 0.5
 PROBE = "probe-"
+CANCELLED = "cancelled"
 _PASSING = {"transient", "rate_limited", "refused", "oom"}
 PROBES_LOOKED_AT = 10
 
@@ -36,25 +40,28 @@ class Shift:
     work: Work
     session: Session
     interrupt: Interrupt
-    on_progress: Callable[[], None]
+    on_progress: Callable[[str], None]
     system: tuple[str | None, ...]
     in_flight: dict[str, Task] = field(default_factory=dict)
     on_trial: deque[Task] | None = None
     probe: str | None = None
+    dropped: list[Task] = field(default_factory=list)
     lost_device: str | None = None
     failure: str | None = None
     cut_off: Failure | None = None
     is_done: bool = False
+    is_ending: bool = False
     _ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _seen: dict[str, int] = field(default_factory=dict)
 
     def serve(self) -> Gone | None:
         """Send and receive until the worker is gone, or nothing is left to do or somebody said stop (None)."""
+        loading = Loading(self.session, self.work.note, is_repeated=False, log=self.session.spec.log)
         while True:
             for event in self._receive(self.session.poll(POLL_S)):
                 if isinstance(event, Gone):
                     return event
-            self.on_progress()
+            self.on_progress(loading.look())
             self.work.journal.sync_if_due()
             if self.lost_device:
                 return self.session.abandon(f"its device was lost: {self.lost_device}")
@@ -75,17 +82,37 @@ class Shift:
 
     def receive_last(self) -> None:
         """Let the worker end by itself, which finishes what it began, and keep what it still answers."""
-        for events in self.session.close(DRAIN_S if self.interrupt.level or self.cut_off else GRACE_S):
+        self.is_ending = True
+        patience_s = DRAIN_S if self.interrupt.level or self.cut_off else GRACE_S
+        began, is_told = time.monotonic(), False
+        for events in self.session.close(patience_s):
             self._receive(events)
             if self.interrupt.level > 1:
                 return
+            elapsed = time.monotonic() - began
+            stage = self._describe_wait(patience_s - elapsed)
+            if stage and not is_told and elapsed > TELL_AFTER_S:
+                is_told = True
+                self.work.note(stage)
+            self.on_progress(stage)
+
+    def _describe_wait(self, left_s: float) -> str:
+        n = len(self._begun())
+        return f"waiting for {n} answer{'s' * (n != 1)}, {max(0.0, left_s):.0f} s at most" if n else ""
+
+    def _begun(self) -> list[Task]:
+        return [task for task in self.in_flight.values() if task.expected.key in self.work.open]
 
     def cancel_rest(self) -> None:
-        """Write down what we stopped before it was answered; after being cut off it is as if it had not been asked."""
+        """Write down what we stopped before it was answered.
+
+        What its worker never sent, and all after being cut off, is as if it had not been asked.
+        """
         if self.cut_off:
             return self.work.withdraw(self.hand_back(tuple(self.in_flight)), self.cut_off.message)
-        begun = [task for task in self.in_flight.values() if task.expected.key in self.work.open]
-        return self.work.record([status_row(task, "cancelled", "stopped before it was answered") for task in begun])
+        self.work.withdraw(self.dropped, "the run was stopped before it was sent")
+        rows = [status_row(task, "cancelled", "stopped before it was answered") for task in self._begun()]
+        return self.work.record(rows)
 
     def _receive(self, events: list[Event]) -> list[Event]:
         rows: list[Row] = []
@@ -108,14 +135,8 @@ class Shift:
                 self.work.at_once = event.batch_max * event.concurrency
                 if self.work.batch_limit:
                     self.session.limit(self.work.batch_limit)
-            case Failure(final=True) if event.id is not None:
-                self._end(event)
-            case Failure() if event.id is not None and event.id == self.probe:
-                self._end_probe(event)
             case Failure() if event.id is not None:
-                rows.append(failure_row(self.in_flight.pop(event.id), event))
-                if event.kind == "device_lost":
-                    self.lost_device = event.message
+                self._take_failure(event.id, event, rows)
             case TimedOut() if event.id == self.probe:
                 self.probe = None
                 self._fail_probe(event.reason)
@@ -123,6 +144,18 @@ class Shift:
                 self.work.give_up_on(self.in_flight.pop(event.id), event.reason)
             case Begun():
                 self.work.note_begun([self.in_flight[i] for i in event.ids if i in self.in_flight])
+
+    def _take_failure(self, identity: str, failure: Failure, rows: list[Row]) -> None:
+        if failure.final:
+            self._end(failure)
+        elif identity == self.probe:
+            self._end_probe(failure)
+        elif self.is_ending and failure.message == CANCELLED:
+            self.dropped.append(self.in_flight.pop(identity))
+        else:
+            rows.append(failure_row(self.in_flight.pop(identity), failure))
+            if failure.kind == "device_lost":
+                self.lost_device = failure.message
 
     def _end(self, failure: Failure) -> None:
         """Give the model up: the endpoint, say, does not take the key, which is no request's fault."""

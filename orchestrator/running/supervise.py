@@ -26,7 +26,7 @@ def answer_all(
     start: Callable[[], Session],
     system: tuple[str | None, ...],
     interrupt: Interrupt,
-    on_progress: Callable[[], None],
+    on_progress: Callable[[str], None],
 ) -> str | None:
     """Do `work` with workers from `start`, one after the other; return why the model failed, or None.
 

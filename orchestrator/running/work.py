@@ -10,6 +10,7 @@ from orchestrator.results.journal import Journal
 from orchestrator.running.budget import Budget
 from orchestrator.running.missing import Missing, Task
 from orchestrator.running.rows import Row, begun_row, defect_row, status_row, withdrawn_row
+from orchestrator.running.spent import Spent
 from orchestrator.running.suspects import Suspects
 
 LOSSES_ALONE = 2  # workers that a request may cost, alone under way
@@ -55,6 +56,7 @@ class Work:
     failed_probes: int = 0
     useless: int = 0
     reasons: dict[str, str] = field(default_factory=dict)
+    spent: Spent = field(default_factory=Spent)
     budget: Budget = field(init=False)
     batch_limit: int | None = None
     was_loaded: bool = False
@@ -170,6 +172,7 @@ class Work:
         self.answered += len(rows)
         for row in rows:
             self.useless = self.useless + 1 if row.get("error_kind") in USELESS else 0
+            self.spent.add(row)
         if any(row["status"] == "ok" for row in rows):
             self.clear_model()
             if not was_proven:
