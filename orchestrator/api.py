@@ -12,8 +12,13 @@ from orchestrator.exporting import Export, Form, export_run
 from orchestrator.findings import Finding
 from orchestrator.importing import Outcome as ImportOutcome
 from orchestrator.importing import import_dataset as import_source
+from orchestrator.importing.predictions import Taken
+from orchestrator.importing.predictions import import_predictions as take_predictions
 from orchestrator.inspection import Check, Cleaning, RunLine, RunState
+from orchestrator.judging import workspace_metrics
 from orchestrator.manifest import Runner
+from orchestrator.metrics import METRICS, Metric
+from orchestrator.metrics.extract import make_extractor
 from orchestrator.prompt_files import load_prompt, load_prompts
 from orchestrator.reporting.failures import failure_table
 from orchestrator.reporting.table import Table, summary_tables
@@ -35,7 +40,9 @@ __all__ = [
     "export",
     "find_workspace",
     "import_dataset",
+    "import_predictions",
     "init_workspace",
+    "list_metrics",
     "list_models",
     "list_runs",
     "new_runner",
@@ -105,6 +112,21 @@ def import_dataset(
     return import_source(opened, kind, source, name, dict(options or {}), replace=replace, notify=notify or _ignore)
 
 
+def import_predictions(
+    source: Path | str,
+    *,
+    model: str,
+    dataset: str | Path,
+    run: str | None = None,
+    workspace: Place = None,
+    notify: Callable[[str], None] | None = None,
+) -> Taken:
+    """Take finished predictions of another program into a run; see `orchestrator.importing.predictions`."""
+    opened = _open(workspace)
+    found = open_dataset(opened, str(dataset))
+    return take_predictions(opened, Path(source).expanduser(), found, model, run=run, notify=notify or _ignore)
+
+
 def try_model(
     model: str,
     images: Sequence[Path | str] | Path | str,
@@ -127,11 +149,34 @@ def score(
     run: Path | str,
     *,
     metrics: Sequence[str] | None = None,
+    extract: Sequence[str] | str = (),
     workspace: Place = None,
     notify: Callable[[str], None] | None = None,
 ) -> Summary:
-    """Score the answers of `run` (a name or a path) by `metrics` (default: all) and write scores and summary."""
-    return score_run(run_path(run, lambda: _open(workspace)), metrics, notify or _ignore)
+    """Score the answers of `run` (a name or a path) by `metrics` (default: the default ones), and write what comes out.
+
+    `extract` names what is taken out of each answer before, in order. Metrics of the workspace are known as well.
+    """
+    folder = run_path(run, lambda: _open(workspace))
+    names = [extract] if isinstance(extract, str) else extract
+    extractor = make_extractor(names) if names else None
+    with workspace_metrics(_of_run(folder, workspace), folder, notify or _ignore) as own:
+        own.refuse_unusable(metrics or ())
+        return score_run(folder, metrics, notify or _ignore, extractor=extractor, own=own.metrics)
+
+
+def list_metrics(workspace: Place = None) -> tuple[dict[str, Metric], dict[str, str]]:
+    """Return every metric by name, and by name of file or folder why one of the workspace cannot be used."""
+    with workspace_metrics(_open(workspace), None, _ignore) as own:
+        return {**METRICS, **own.metrics}, own.defects
+
+
+def _of_run(folder: Path, workspace: Place) -> Workspace | None:
+    """Return the workspace that was given, or the one that a run lies in; None where it lies in none."""
+    try:
+        return _open(workspace) if workspace else find_workspace(folder)
+    except UsageError:
+        return None
 
 
 def report(

@@ -20,6 +20,7 @@ _COMMANDS = {
     "env": "orchestrator.cli.env:env",
     "runner": "orchestrator.cli.runner:runner",
     "dataset": "orchestrator.cli.dataset:dataset",
+    "predictions": "orchestrator.cli.predictions:predictions",
     "try": "orchestrator.cli.running:first_look",
     "run": "orchestrator.cli.running:run",
     "score": "orchestrator.cli.scoring:score",

@@ -8,7 +8,6 @@ Every cell stays the text that it is. The file is read row by row; choices (colu
 with the question as VLMEvalKit does.
 """
 
-import ast
 import base64
 import binascii
 import csv
@@ -20,13 +19,13 @@ from tempfile import TemporaryDirectory
 
 from pydantic import Field
 
+from orchestrator.datasets.literals import read_texts
 from orchestrator.errors import BakeoffError, UsageError
 from orchestrator.image_headers import find_format
 from orchestrator.importing.record import Notify, Picture, Problem, Record, Source
 from orchestrator.parsing import Frozen
 
 REFERENCE_CHARS = 64  # an image cell that is not longer is the index of another row
-LIST_CHARS = 1 << 20  # of a list of answers; lists of images are cut apart, not parsed
 _USED = {"index", "image", "image_path", "question", "hint", "answer", "category", "l2-category", "prediction"}
 
 
@@ -74,14 +73,7 @@ def _record(row: Mapping[str, str], images: tuple[Picture, ...], options: Option
 
 def read_answers(cell: str) -> list[str]:
     """Return the accepted answers of a cell: the texts of a list literal, else the cell as it stands."""
-    if cell[:1] != "[" or cell[-1:] != "]" or len(cell) > LIST_CHARS:
-        return [cell]
-    try:
-        items = ast.literal_eval(cell)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return [cell]
-    fit = isinstance(items, list) and items and all(isinstance(item, str) for item in items)
-    return list(dict.fromkeys(items)) if fit else [cell]
+    return read_texts(cell) or [cell]
 
 
 def _letters(row: Mapping[str, str]) -> list[str]:

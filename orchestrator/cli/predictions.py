@@ -1,0 +1,44 @@
+"""The command `predictions import`: what other programs have answered, beside our own."""
+
+import click
+
+from orchestrator import console
+from orchestrator.cli.common import current_workspace, shown_path
+
+_TOLD = 5
+
+
+@click.group()
+def predictions() -> None:
+    """Take in what other programs have answered."""
+
+
+@predictions.command("import")
+@click.argument("source")
+@click.option("--dataset", required=True, metavar="D", help="The dataset that was asked, a name or a path.")
+@click.option("--model", required=True, metavar="M", help="What to call the model that answered.")
+@click.option("--run", metavar="NAME", help="The run that it goes into; default: the dataset's name.")
+def import_(source: str, dataset: str, model: str, run: str | None) -> int:
+    """Take the predictions in SOURCE into a run, to be scored and compared with those made here.
+
+    SOURCE is samples_*.jsonl of lmms-eval, a prediction file of VLMEvalKit (xlsx, tsv, json), or any table with the
+    columns sample_id and prediction.
+
+    \b
+    Example:
+      bakeoff predictions import GPT4o_DocVQA_VAL.xlsx --dataset docvqa --model gpt-4o
+    """
+    from orchestrator import api  # noqa: PLC0415 - brings pyarrow in, which --help does without
+
+    workspace = current_workspace()
+    taken = api.import_predictions(
+        source, model=model, dataset=dataset, run=run, workspace=workspace, notify=console.status
+    )
+    name = taken.run.name
+    console.status(f"{model}: {taken.answers} of {taken.total} samples have an answer in {shown_path(taken.run)}")
+    for where in taken.strangers[:_TOLD]:
+        console.status(f"not taken: {source}, {where}: there is no such sample")
+    if len(taken.strangers) > _TOLD:
+        console.status(f"not taken: {len(taken.strangers) - _TOLD} more")
+    console.status(f"next: bakeoff score {name}")
+    return 1 if taken.strangers else 0

@@ -1,0 +1,111 @@
+"""Finished predictions of other programs: matched with our samples, scored beside our answers, never misplaced."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+from openpyxl import Workbook
+
+from orchestrator import api
+from orchestrator.cli import cli
+from orchestrator.errors import BakeoffError, UsageError
+from orchestrator.results.view import read_predictions
+
+ROWS = [("a", "Total?", "10.29"), ("b", "Date?", "2024-01-02"), ("c", "Name?", "['Ann', 'ANN']")]
+
+
+@pytest.fixture
+def asked(workspace):
+    """Make a dataset of three questions that echo has answered."""
+    folder = workspace.root / "datasets" / "three"
+    folder.mkdir(parents=True)
+    lines = [f'{i},{q},"{a}","{a}"' for i, q, a in ROWS]
+    (folder / "questions.csv").write_text("id,question,answer,note\n" + "\n".join(lines) + "\n")
+    api.run(models="echo", dataset="three", workspace=workspace)
+    return workspace
+
+
+def texts(workspace, model):
+    run = workspace.results / "three"
+    return {row["sample_id"]: row["text"] for batch in read_predictions(run, model) for row in batch.to_pylist()}
+
+
+def lmms(folder, targets=("10.29", "2024-01-02", "['Ann', 'ANN']")):
+    rows = [
+        {"doc_id": n, "input": "x", "target": target, "filtered_resps": [f"r{n}"], "resps": [[f"raw{n}"]], "anls": 0.5}
+        for n, target in enumerate(targets)
+    ]
+    rows[2] |= {"resps": [["lone"]]}
+    del rows[2]["filtered_resps"]
+    (folder / "samples_three.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return folder / "samples_three.jsonl"
+
+
+def test_samples_of_lmms_eval_are_matched_by_number(asked, tmp_path):
+    taken = api.import_predictions(lmms(tmp_path), model="theirs", dataset="three", workspace=asked)
+    assert (taken.answers, taken.total, taken.strangers) == (3, 3, [])
+    assert texts(asked, "theirs") == {"a": "r0", "b": "r1", "c": "lone"}
+
+
+def test_predictions_of_vlmevalkit_are_matched_by_index(asked, tmp_path):
+    book = Workbook()
+    book.active.append(["index", "question", "answer", "prediction"])
+    book.active.append(["b", "Date?", "2024-01-02", "00123"])
+    book.active.append(["a", "Total?", "10.29", "Failed to obtain answer via API."])
+    book.active.append(["z", "?", "?", "nobody's"])
+    book.save(tmp_path / "m_three.xlsx")
+    taken = api.import_predictions(tmp_path / "m_three.xlsx", model="theirs", dataset="three", workspace=asked)
+    assert (taken.answers, taken.strangers) == (2, ["line 4"])
+    assert texts(asked, "theirs") == {"a": None, "b": "00123"}
+    summary = api.score(asked.results / "three", metrics=["exact"])
+    figures = {f.model: f for f in summary.figures if f.group == "all"}
+    assert (figures["theirs"].n_scored, figures["theirs"].reasons) == (1, {"error": 1, "missing": 1})
+    assert figures["echo"].n_scored == 3, "what was here stays"
+
+
+def test_what_we_export_comes_back(asked, tmp_path):
+    api.export(asked.results / "three", "lmms-eval", tmp_path / "out")
+    (path,) = (tmp_path / "out" / "echo").glob("*.jsonl")
+    api.import_predictions(path, model="again", dataset="three", workspace=asked)
+    assert texts(asked, "again") == texts(asked, "echo")
+
+
+def test_predictions_in_another_order_are_refused_and_nothing_changes(asked, tmp_path):
+    before = (asked.results / "three" / "run.json").read_bytes()
+    path = lmms(tmp_path, ("2024-01-02", "10.29", "x"))
+    with pytest.raises(BakeoffError, match=r"line 1: its target '2024-01-02' is not the answer of sample 'a', '10.29'"):
+        api.import_predictions(path, model="theirs", dataset="three", workspace=asked)
+    assert (asked.results / "three" / "run.json").read_bytes() == before
+    assert not (asked.results / "three" / "predictions" / "theirs.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("x.jsonl", "", "holds no predictions"),
+        ("x.jsonl", "{", "line 1: is not JSON"),
+        ("x.jsonl", '{"doc_id": 0}', "has no prediction"),
+        ("x.jsonl", '{"prediction": "a"}', "names no sample"),
+        ("x.jsonl", '{"doc_id": 99, "resps": [["a"]]}', "none of its predictions is of a sample"),
+        ("x.csv", "id,prediction\na,1\na,2\n", "sample 'a' was there before, in line 2"),
+        ("x.parquet", "", "should be a"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(asked, tmp_path, name, content, told):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(BakeoffError, match=told):
+        api.import_predictions(tmp_path / name, model="theirs", dataset="three", workspace=asked)
+
+
+def test_the_name_of_a_model_that_answered_here_is_taken(asked, tmp_path):
+    with pytest.raises(UsageError, match="give another name with --model"):
+        api.import_predictions(lmms(tmp_path), model="echo", dataset="three", workspace=asked)
+
+
+def test_the_command_counts_and_names_the_next_one(asked, tmp_path):
+    (tmp_path / "p.csv").write_text("sample_id,prediction\na,1\nq,2\n")
+    argv = ["--workspace", str(asked.root), "predictions", "import", str(tmp_path / "p.csv")]
+    result = CliRunner().invoke(cli, [*argv, "--dataset", "three", "--model", "m"])
+    assert "m: 1 of 3 samples have an answer" in result.output
+    assert "line 3: there is no such sample" in result.output
+    assert "bakeoff score three" in result.output
