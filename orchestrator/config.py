@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from orchestrator.errors import UsageError, nearest
-from orchestrator.manifest import Discovery, Runner, discover
+from orchestrator.manifest import Discovery, Runner, discover, is_runner_name, read_runner
 from orchestrator.names import find_bad_name
 from orchestrator.parsing import Frozen, read_toml
 from orchestrator.redaction import redact_patterns
@@ -222,10 +222,15 @@ def _is_word(value: str) -> bool:
 
 
 def get_runner(workspace: Workspace, name: str) -> Runner:
-    """Return the runner called `name`; raise UsageError with its defect or the nearest name."""
+    """Return the runner called `name`, or the metric of this name that has a folder like a runner's.
+
+    Raises UsageError with its defect or the nearest name.
+    """
     runners = workspace.discovery.runners
     if name in runners:
         return runners[name]
+    if is_runner_name(name) and (workspace.root / "metrics" / name).is_dir():
+        return read_runner(workspace.root / "metrics" / name)
     if name in workspace.discovery.defects:
         raise UsageError(workspace.discovery.defects[name])
     raise UsageError(f"there is no runner '{name}'{nearest(name, runners)} (`bakeoff list runners` shows all)")

@@ -27,11 +27,20 @@ class Need(Frozen):
     remedy: str
 
 
+class MetricTable(Frozen):
+    """The keys of `[metric]` in the `runner.toml` of a metric that runs in an environment of its own."""
+
+    unit: str = "fraction"
+    direction: Literal["higher", "lower"] = "higher"
+    needs_reference: bool = True
+
+
 class Manifest(Frozen):
     """The keys of `runner.toml`.
 
     A runner that `ignores_prompt`, such as an OCR engine, is asked once about an image. Parameters named in
-    `not_in_key` change how it is asked and not what: another value of them asks nothing again.
+    `not_in_key` change how it is asked and not what: another value of them asks nothing again. `metric` is for folders
+    below a workspace's `metrics` alone.
     """
 
     description: str = ""
@@ -50,6 +59,7 @@ class Manifest(Frozen):
     load_timeout_s: float | None = Field(default=None, gt=0)
     defaults: dict[str, Any] = {}
     models: dict[str, dict[str, Any]] = {}
+    metric: MetricTable = MetricTable()
 
     @field_validator("models")
     @classmethod

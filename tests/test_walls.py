@@ -31,6 +31,7 @@ LEVELS = {
     "inspection": 4,
     "api": 4,
     "doctor": 4,
+    "judging": 4,
     "scaffold": 4,
     "cli": 5,
     "__main__": 5,

@@ -67,10 +67,13 @@ def _prompts(workspace: Workspace) -> list[tuple[str, str]]:
     return rows
 
 
-def _metrics(_: Workspace) -> list[tuple[str, str]]:
-    from orchestrator.metrics import METRICS  # noqa: PLC0415 - only for this kind
+def _metrics(workspace: Workspace) -> list[tuple[str, str]]:
+    from orchestrator import api  # noqa: PLC0415 - only for this kind
 
-    return [(m.name, f"{m.description} ({m.unit}, {m.direction} is better)") for m in METRICS.values()]
+    metrics, defects = api.list_metrics(workspace)
+    for name, defect in defects.items():
+        console.status(f"metric {name} cannot be used: {defect}")
+    return [(m.name, f"{m.description} ({m.unit}, {m.direction} is better)") for m in metrics.values()]
 
 
 def _runs(workspace: Workspace) -> list[tuple[str, str]]:

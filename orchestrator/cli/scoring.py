@@ -9,17 +9,24 @@ from orchestrator.cli.common import current_workspace, shown_path
 @click.command()
 @click.argument("run")
 @click.option("--metric", "metrics", multiple=True, metavar="M", help="Only this metric; may be repeated.")
-def score(run: str, metrics: tuple[str, ...]) -> None:
+@click.option(
+    "--extract",
+    multiple=True,
+    metavar="STEP",
+    help="Take the answer out of the text first: think, fence, answer, last-line, boxed or json:FIELD; in this order.",
+)
+def score(run: str, metrics: tuple[str, ...], extract: tuple[str, ...]) -> None:
     """Score the answers of RUN, a name or a path; a separate pass that never asks a model.
 
     \b
     Example:
       bakeoff score tiny-docs --metric cer --metric exact
+      bakeoff score tiny-docs --extract think --extract json:total
     """
     from orchestrator import api  # noqa: PLC0415 - brings pyarrow in, which --help does without
 
     folder = api.run_path(run, current_workspace)
-    summary = api.score(folder, metrics=metrics or None, notify=console.status)
+    summary = api.score(folder, metrics=metrics or None, extract=extract, notify=console.status)
     console.status(f"scores are in {shown_path(folder)}; next: bakeoff report {run}")
     if not any(figure.n_scored for figure in summary.figures):
         console.status("nothing could be scored; the report says why")

@@ -14,10 +14,11 @@ from orchestrator.metrics.metric import Measure, Measures, Metric
 from orchestrator.metrics.ned import ANLS, NED
 from orchestrator.metrics.normalise import extend
 from orchestrator.metrics.output_length import OUTPUT_LENGTH
+from orchestrator.metrics.own import metric
 from orchestrator.metrics.wer import WER
 from orchestrator.metrics.words import BOW_F1, TOKEN_F1
 
-__all__ = ["METRICS", "Measure", "Measures", "Metric", "get_metric", "select_metrics"]
+__all__ = ["METRICS", "Measure", "Measures", "Metric", "get_metric", "metric", "select_metrics"]
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
