@@ -219,7 +219,10 @@ class Server:
             return
         elapsed, size = time.perf_counter() - start, len(requests)
         pairs = zip(requests, answers)  # noqa: B905 - Python 3.8 knows no strict
-        yield b"".join(self._checked(request["id"], answer, elapsed, size) for request, answer in pairs)
+        said = [(is_lost(answer), self._checked(request["id"], answer, elapsed, size)) for request, answer in pairs]
+        for each in (False, True):  # what tells of a lost device goes last, and this process with it
+            if lines := b"".join(line for is_last, line in said if is_last is each):
+                yield lines
 
     def _ask_batch(self, requests: list[Message]) -> list[Any]:
         answers = self._module.generate_batch(self._state, [self._arguments(r) for r in requests])
@@ -236,12 +239,15 @@ class Server:
             "system": request.get("system"),
             "images": [image["path"] for image in request.get("images") or ()],
             "params": {**self._params, **params} if params else self._params.copy(),
+            "repeat": request.get("repeat", 1),
         }
         if request.get("messages") is not None:
             arguments["messages"] = request["messages"]
         return arguments
 
     def _checked(self, identity: str, answer: object, elapsed: float, batch_size: int) -> bytes:
+        if isinstance(answer, BaseException):
+            return error_line(identity, answer)
         try:
             return self._response(identity, answer, elapsed, batch_size)
         except Exception as error:  # noqa: BLE001 - a malformed answer is this request's error
@@ -324,6 +330,11 @@ def classify(error: BaseException) -> str:
         if base.__name__ in _KIND_OF_CLASS:
             return _KIND_OF_CLASS[base.__name__]
     return "bug"
+
+
+def is_lost(answer: object) -> bool:
+    """Tell whether a runner says by this answer that its device is lost."""
+    return isinstance(answer, BaseException) and classify(answer) == "device_lost"
 
 
 def _described(value: object) -> str:

@@ -97,6 +97,12 @@ def test_only_what_is_new_is_asked(ask, oracle):
     assert executed(oracle) == {"one": 2, "two": 2, "three": 2, "four": 2}
 
 
+def test_a_request_tells_which_repeat_it_is(ask):
+    outcome = ask("repeats", words=["one", "two"], repeat=3)
+    table = pq.read_table(predictions_path(outcome.folder, "repeats")).to_pylist()
+    assert sorted((row["repeat"], row["text"]) for row in table) == [(n, str(n)) for n in (1, 1, 2, 2, 3, 3)]
+
+
 def test_a_failing_sample_is_a_row_and_is_asked_again(ask, oracle):
     outcome = ask("crashing", words=["one", "sysexit", "two"], oracle=oracle)
     assert statuses(outcome.folder, "crashing") == {"one": "ok", "sysexit": "error", "two": "ok"}

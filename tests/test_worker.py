@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -72,6 +73,30 @@ def test_a_malformed_answer_in_a_batch_is_that_items_error(workspace):
         assert answers["odd"].message == (
             'TypeError: an answer is a dict with "text", a str; got a dict whose text is None'
         )
+
+
+def test_an_exception_in_an_answers_place_is_the_error_of_that_request_alone(workspace, tmp_path):
+    """Nothing is asked a second time: what the others were answered is kept."""
+    with Session(spec_of(workspace, "batch_poison", {"oracle": str(tmp_path / "asked")})) as session:
+        load(session)
+        answers = ask(session, "a", "apart", "b")
+    assert {i for i, a in answers.items() if isinstance(a, Response)} == {"a", "b"}
+    assert answers["apart"].message == "TimeoutError: only this one is not readable"
+    assert answers["apart"].kind == "transient"
+    assert sorted((tmp_path / "asked").read_text().split()) == ["a", "apart", "b"]
+
+
+def test_what_was_answered_before_the_device_was_lost_goes_out_first(tmp_path):
+    class Lost(Exception):  # noqa: N818
+        kind = "device_lost"
+
+    answers = [Lost("gone"), {"text": "b"}, Lost("gone")]
+    module = SimpleNamespace(load=dict, generate_batch=lambda state, requests: answers)
+    server = worker.Server(module, {}, str(tmp_path))
+    requests = [{"id": identity, "prompt": ""} for identity in "abc"]
+    told = [[json.loads(line) for line in lines.splitlines()] for lines in server.answer_batch(requests)]
+    assert [[message["id"] for message in lines] for lines in told] == [["b"], ["a", "c"]]
+    assert {message["kind"] for message in told[1]} == {"device_lost"}
 
 
 def test_a_wrong_number_of_answers_is_an_error_of_the_runner(workspace):

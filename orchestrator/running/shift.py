@@ -277,6 +277,8 @@ class Shift:
             request["images"] = [{"path": path, "sha256": digest} for path, digest in images]
         if expected.messages is not None:
             request["messages"] = expected.messages
+        if expected.repeat > 1:
+            request["repeat"] = expected.repeat
         return request
 
     def _find_change(self, task: Task) -> str | None:

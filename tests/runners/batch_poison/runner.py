@@ -21,6 +21,8 @@ def generate_batch(params, requests):
     answers = [{"text": prompt} for prompt in prompts]
     if "short" in prompts:
         return answers[1:]
+    if "apart" in prompts:
+        answers[prompts.index("apart")] = TimeoutError("only this one is not readable")
     if "odd" in prompts:
         answers[prompts.index("odd")] = {"txet": "?"}
     return answers
