@@ -125,7 +125,7 @@ def test_a_defect_is_one_sentence(tmp_path, content, words):
         (
             "id card name,x,",
             {("id card", "name"): 1, ("id", "card name"): 1},
-            "fits two pairs of this dataset, class 'id card' with type 'name' and class 'id' with type 'card name'; write",
+            "fits two pairs of this dataset, class 'id card' with type 'name' and class 'id' with type 'card name';",
         ),
     ],
 )

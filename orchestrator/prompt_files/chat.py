@@ -28,7 +28,7 @@ class ChatFile(Frozen):
 
     description: str | None = None
     system: str | None = None
-    turns: list[Any]
+    turns: list[Any] = []
 
 
 def read_chat(path: Path, name: str, look: Look) -> Prompt:
@@ -109,6 +109,8 @@ def _check_turns(turns: Sequence[Message], path: Path) -> None:
             raise BakeoffError(f"{where}: the assistant shows no images; move them to the user's turn")
         if "images" in kinds and (number < len(turns) or kinds.count("images") > 1):
             raise BakeoffError(f"{where}: {IMAGES} stands once, in the last turn; an example's image is 'image: PATH'")
+    if not turns:
+        raise BakeoffError(f'{path}: there are no turns; write - user: "{{question}}" below them')
     if len(turns) % 2 == 0:
         raise BakeoffError(f'{path}: the last turn should be the user\'s, with the question: - user: "{{question}}"')
 
