@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -21,15 +21,22 @@ IMAGE_TOKENS = 1000  # a guess, corrected by what the endpoint counts
 
 @dataclass
 class Tries:
-    """What one request went through."""
+    """What one request went through; `ticket` is its place in the account's queue, which it keeps."""
 
     began: float
+    queued_s: float = 0.0
+    ticket: int | None = None
     made: int = 0
     waited: int = 0
     malformed: int = 0
     maybe_billed: int = 0
     limited_s: float = 0.0
     took_s: float = 0.0
+
+    @property
+    def spent_s(self):
+        """How long it has taken, without the waiting for the account's limits."""
+        return time.monotonic() - self.began - self.queued_s
 
     def info(self):
         """Return what is kept of it with the answer."""
@@ -48,19 +55,19 @@ class Client:
     proxy: str | None
     url: URL
     stopped: tuple = ()
+    _is_ending: bool = False
     _queue: set = field(default_factory=set)
     _sessions: object = None
     _session: object = field(default=None, repr=False)
 
     async def ask(self, request):
         """Return the Reply, what it went through and what its images are; raises ApiError and those of pictures."""
-        tries, body, images = None, None, []
+        tries, body, images = Tries(time.monotonic()), None, []
         tokens = self._guess_tokens(request)
         while True:
             self._refuse_if_useless()
             async with AsyncExitStack() as stack:
-                slot = await self._enter(stack, self.account.slot(tokens, retry=tries is not None))
-                tries = tries or Tries(time.monotonic())
+                slot = await self._enter(stack, tokens, tries)
                 if body is None:  # only now, so that no more bodies are held than are on their way
                     body, images = await build_body(self.settings, request)
                 outcome = await self._attempt(body, tries)
@@ -69,8 +76,19 @@ class Client:
                 return outcome, tries, images
             await self._wait(outcome, tries)
 
-    async def _enter(self, stack, place):
-        """Wait for the account's limits; a pause that turns out to be a long one is not waited for."""
+    def wind_down(self):
+        """Send nothing more: what waits ends as cancelled, which the worker's parent takes for not asked."""
+        self._is_ending = True
+        self._wake()
+
+    def _wake(self):
+        timers, self._queue = self._queue, set()
+        for timer in timers:
+            timer.reschedule(0)
+
+    async def _enter(self, stack, tokens, tries):
+        """Wait for the account's limits, but not on where it turns out that nothing more will be answered."""
+        place, began = self.account.slot(tokens, retry=tries.made > 0, ticket=tries.ticket), time.monotonic()
         try:
             async with asyncio.timeout(None) as timer:
                 self._queue.add(timer)
@@ -80,7 +98,10 @@ class Client:
         finally:
             self._queue.discard(timer)
         self._refuse_if_useless()
-        return slot or await stack.enter_async_context(place)
+        slot = slot or await stack.enter_async_context(place)
+        tries.ticket = slot.ticket
+        tries.queued_s += time.monotonic() - began
+        return slot
 
     async def _attempt(self, body, tries):
         tries.made += 1
@@ -107,31 +128,42 @@ class Client:
         tries.waited += fault.act == "limited" and fault.retry_after_s is not None
         if fault.act == "stop":
             self.stopped = (fault.kind, self._clean(fault.sentence))
-        if fault.act == "limited" and _is_long(fault):
-            timers, self._queue = self._queue, set()
-            for timer in timers:
-                timer.reschedule(0)
+        if fault.act == "stop" or _is_long(fault):
+            self._wake()
         settings = self.settings
         wait = find_wait(fault, tries.made - tries.waited, tries.malformed, settings.backoff_s, settings.attempts_max)
-        left = settings.timeouts["item"] - (time.monotonic() - tries.began)
-        if wait is None or wait > left:
+        if wait is None or wait > settings.timeouts["item"] - tries.spent_s or self._is_ending:
             raise self._error(fault, tries) from None
         if fault.act == "limited":
             tries.limited_s += wait
-        await asyncio.sleep(wait)
+        await self._sleep(wait)
+
+    async def _sleep(self, wait):
+        """Sleep so long, or until all that waits is woken."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None) as timer:
+                self._queue.add(timer)
+                await asyncio.sleep(wait)
+        self._queue.discard(timer)
 
     def _error(self, fault, tries):
+        sentence = self._clean(fault.sentence)
         if _is_long(fault):
-            return ApiError("rate_limited", self._clean(f"{fault.sentence}; {_until(fault.retry_after_s)}"))
-        given_up = f"; given up after {tries.made} attempts" if tries.made > 1 else ""
-        return ApiError(fault.kind, self._clean(fault.sentence) + given_up)
+            return ApiError("rate_limited", f"{sentence}; {_until(fault.retry_after_s)}", final=True)
+        many = tries.made > 1
+        given_up = f"; given up after {tries.made} attempts" if many else ""
+        if tries.maybe_billed:
+            given_up += f", {tries.maybe_billed} of which may be billed" if many else "; it may be billed"
+        return ApiError(fault.kind, sentence + given_up, final=fault.act == "stop")
 
     def _refuse_if_useless(self):
         """Raise where the endpoint would only say again what it has said to an earlier request."""
+        if self._is_ending:
+            raise ApiError("transient", "cancelled")
         if self.stopped:
-            raise ApiError(*self.stopped)
+            raise ApiError(*self.stopped, final=True)
         if self.account.paused_s > LONGEST_WAIT_S:
-            raise ApiError("rate_limited", f"{self.host}: {_until(self.account.paused_s)}")
+            raise ApiError("rate_limited", f"{self.host}: {_until(self.account.paused_s)}", final=True)
 
     def _clean(self, sentence):
         """Return `sentence` after the host's name, without the key in whatever form."""
@@ -178,7 +210,8 @@ def _tell(slot, outcome):
 
 
 def _is_long(fault):
-    return fault.retry_after_s is not None and fault.retry_after_s > LONGEST_WAIT_S
+    """Tell whether the account is to be left alone for longer than anybody waits."""
+    return fault.act == "limited" and fault.retry_after_s is not None and fault.retry_after_s > LONGEST_WAIT_S
 
 
 def _until(seconds):

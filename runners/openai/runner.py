@@ -35,12 +35,22 @@ class State:
             self._others[name] = open_client(read_settings(params))
         return self._others[name]
 
+    def wind_down(self):
+        """Let no client send anything more."""
+        for client in (self._first, *self._others.values()):
+            client.wind_down()
+
 
 def load(params):
     """Check the parameters and the key; the endpoint is not asked."""
     if sys.platform != "win32":
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     return State(params)
+
+
+def wind_down(state):
+    """Send nothing more; what is at the endpoint is still waited for."""
+    state.wind_down()
 
 
 async def generate(state, request):
