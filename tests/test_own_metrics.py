@@ -1,0 +1,176 @@
+"""A user's own metrics in files of the workspace: how they are found, called, and told of when they are wrong."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from orchestrator import api
+from orchestrator.errors import BakeoffError, UsageError
+from orchestrator.metrics import METRICS
+from orchestrator.metrics.own import load_own_metrics
+from tests.scored_run import Asked, make_run
+
+DIGITS = '''\
+from orchestrator.metrics import metric
+
+
+@metric
+def digit_share(answer, references):
+    """Share of the reference's digits that the answer has.
+
+    And more about it.
+    """
+    return sum(digit in answer for digit in references[0]) / len(references[0])
+'''
+SAMPLE = """\
+from orchestrator.metrics import metric
+
+
+@metric(name="longer", unit="characters", direction="lower", needs_reference=False, version=3)
+def anything(answer, references, sample):
+    assert references == []
+    assert set(sample) == {
+        *("id", "question", "doc_class", "question_type", "answer_bbox", "metadata", "images", "document", "info")
+    }
+    assert sample["images"] == []
+    return len(answer) - len(sample["question"]) if answer else None
+"""
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Make a workspace with a folder `metrics`, in which a run lies."""
+    (tmp_path / "bakeoff.toml").touch()
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "results").mkdir()
+    return tmp_path
+
+
+def load(root, code, name="mine"):
+    (root / "metrics" / f"{name}.py").write_text(code)
+    return load_own_metrics(root / "metrics", METRICS)
+
+
+def score(root, asked, *names):
+    summary = api.score(make_run(root / "results", asked), metrics=names, workspace=root)
+    return {figure.metric: figure for figure in summary.figures}
+
+
+def test_a_decorated_function_is_a_metric_that_can_be_named(root):
+    load(root, DIGITS)
+    figures = score(root, [Asked(["12"], ["1"]), Asked(["12"], ["21"])], "digit_share", "exact")
+    assert (figures["digit_share"].mean, figures["exact"].mean) == (0.75, 0.0)
+    metrics, defects = api.list_metrics(root)
+    assert metrics["digit_share"].description == "Share of the reference's digits that the answer has."
+    assert defects == {}
+
+
+def test_it_is_not_computed_unless_it_is_named(root):
+    load(root, DIGITS)
+    assert "digit_share" not in score(root, [Asked(["12"], ["1"])])
+
+
+def test_a_third_argument_gets_the_sample_and_none_is_no_score(root):
+    load(root, SAMPLE)
+    figures = score(root, [Asked([], ["question 0 and"]), Asked([], [""])], "longer")
+    assert (figures["longer"].mean, figures["longer"].reasons) == (4.0, {"no_score": 1})
+    metric = api.list_metrics(root)[0]["longer"]
+    assert (metric.unit, metric.direction, metric.version) == ("characters", "lower", 3)
+
+
+def test_a_declared_normaliser_comes_first_and_more_can_be_added_by_name(root):
+    code = "from orchestrator.metrics import metric\n\n@metric(normaliser='norm')\ndef same(a, r):\n    return a in r\n"
+    load(root, code)
+    figures = score(root, [Asked(["IVANOV"], [" ivanov. "])], "same", "same@ci")
+    assert (figures["same"].mean, figures["same@ci"].mean) == (0.0, 1.0)
+
+
+def test_the_function_stays_as_it_is(root):
+    namespace = {}
+    exec(DIGITS, namespace)
+    assert namespace["digit_share"]("12", ["12"]) == 1.0
+
+
+def test_an_error_while_scoring_names_file_line_and_sample(root):
+    code = DIGITS.replace("/ len(references[0])", "/ (len(references[0]) - 2)")
+    load(root, code)
+    with pytest.raises(BakeoffError) as caught:
+        score(root, [Asked(["1"], ["1"]), Asked(["12"], ["1"])], "digit_share")
+    assert str(caught.value) == (
+        "metrics/mine.py, line 10, in digit_share: ZeroDivisionError: division by zero, of sample 's1'"
+    )
+
+
+@pytest.mark.parametrize("value", ["'good'", "float('nan')", "[1]", "answer"])
+def test_what_is_no_number_is_told_with_its_sample(root, value):
+    load(
+        root, f"from orchestrator.metrics import metric\n\n@metric\ndef odd(answer, references):\n    return {value}\n"
+    )
+    with pytest.raises(
+        BakeoffError, match=r"metrics/mine.py, line 3: odd returned .* for sample 's0'; it should return"
+    ):
+        score(root, [Asked(["a"], ["a"])], "odd")
+
+
+@pytest.mark.parametrize(
+    ("code", "defect"),
+    [
+        (
+            "import no_such_library\n",
+            r"metrics/mine.py, line 1: ModuleNotFoundError: .*; install it beside bakeoff, or",
+        ),
+        ("x = 1\n\ndef f(:\n", r"metrics/mine.py, line 3: SyntaxError: "),
+        ("x = 1\n", r"metrics/mine.py: holds no metric; put `@metric`"),
+        ("raise SystemExit(3)\n", r"metrics/mine.py, line 1: SystemExit: 3"),
+        ("\udc80", r"metrics/mine.py, line 1: SyntaxError: .*utf-8"),
+        (DIGITS.replace("answer, references", "answer"), r"line 4: digit_share should take \(answer, references\) or"),
+        (DIGITS.replace("digit_share", "cer"), r"there is a metric 'cer' already; give it another name"),
+        (DIGITS.replace("@metric\n", "@metric(name='a b')\n"), r"a metric's name is made of .* not 'a b'"),
+        (DIGITS.replace("@metric\n", "@metric(direction='up')\n"), r"direction is 'higher' or 'lower'.* not 'up'"),
+        (DIGITS.replace("@metric\n", "@metric(normaliser='lower')\n"), r"line 4: there is no normaliser 'lower'"),
+        (DIGITS.replace("@metric\n", "@metric(units='x')\n"), r"line 4: TypeError: .*units"),
+    ],
+)
+def test_a_file_that_cannot_be_used_says_why(root, code, defect):
+    (root / "metrics" / "mine.py").write_bytes(code.encode("utf-8", "surrogateescape"))
+    found = load_own_metrics(root / "metrics", METRICS)
+    assert found.metrics == {}
+    assert re.search(defect, found.defects["mine"]), found.defects
+
+
+def test_a_defective_file_is_told_of_only_where_its_metric_is_asked_for(root):
+    load(root, "x = 1\n", "broken")
+    load(root, DIGITS)
+    assert score(root, [Asked(["1"], ["1"])], "digit_share")["digit_share"].mean == 1.0
+    with pytest.raises(UsageError, match=r"metrics/broken.py: holds no metric"):
+        score(root, [Asked(["1"], ["1"])], "broken")
+    (root / "metrics" / "broken.py").unlink()
+    with pytest.raises(UsageError, match=r"no metric 'digit_shares'; did you mean 'digit_share'"):
+        score(root, [Asked(["1"], ["1"])], "digit_shares")
+
+
+def test_files_beginning_with_an_underscore_are_passed_over_and_nothing_is_written(root):
+    load(root, "raise RuntimeError", "_helpers")
+    found = load(root, DIGITS)
+    assert (list(found.metrics), found.defects) == (["digit_share"], {})
+    assert not (root / "metrics" / "__pycache__").exists()
+
+
+def test_the_command_line_lists_and_uses_it(root):
+    load(root, DIGITS)
+    load(root, "x = 1\n", "broken")
+    make_run(root / "results", [Asked(["12"], ["1"])])
+
+    def bakeoff(*words):
+        command = [sys.executable, "-m", "orchestrator", *words]
+        return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60, check=False)
+
+    listed = bakeoff("list", "metrics")
+    assert "digit_share" in listed.stdout
+    assert "metric broken cannot be used: metrics/broken.py: holds no metric" in listed.stderr
+    assert bakeoff("score", "run", "--metric", "digit_share").returncode == 0
+    assert "digit_share" in (root / "results" / "run" / "summary.csv").read_text()
+    failed = bakeoff("score", "run", "--metric", "cer", "--extract", "tink")
+    assert (failed.returncode, "there is no extraction 'tink'" in failed.stderr) == (2, True)
