@@ -1,6 +1,7 @@
 """Prompts: what is filled in, what is left alone, and the one sentence for each defect."""
 
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -9,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.config import Workspace, open_workspace
+from orchestrator.datasets import open_dataset
 from orchestrator.errors import BakeoffError, UsageError
 from orchestrator.prompt import Prompt, fields, render
-from orchestrator.prompt_files import list_prompts, load_prompt
+from orchestrator.prompt_files import list_prompts, load_prompt, load_prompts
+from orchestrator.running.fitting import check_sets
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -195,6 +198,23 @@ def test_a_file_of_another_kind_is_no_prompt(workspace):
     (workspace.root / "prompts" / "notes.docx").write_text("a,b")
     with pytest.raises(UsageError, match=r"notes\.docx: is not a prompt; .* ends in \.txt, \.md, \.csv or \.yaml"):
         load_prompt(workspace, "notes.docx")
+
+
+def test_the_examples_of_the_docs_load_and_fit_the_tiny_dataset(workspace):
+    page = (REPOSITORY / "docs" / "prompts.md").read_text()
+    for name, content in re.findall(r"^`(prompts/[\w./]+)`\n\n```\w*\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        (workspace.root / name).parent.mkdir(exist_ok=True)
+        (workspace.root / name).write_text(content)
+    (workspace.root / "prompts" / "receipts" / "examples").mkdir()
+    shop = REPOSITORY / "datasets" / "tiny-docs" / "images" / "receipt_1.jpg"
+    shutil.copy(shop, workspace.root / "prompts" / "receipts" / "examples" / "shell.jpg")
+    prompts = {prompt.id: prompt for prompt in load_prompts(workspace, ["receipts"])}
+    assert [prompt.kind for prompt in prompts.values()] == ["set", "chat", "text"]
+    assert [prompt_id for prompt_id in list_prompts(workspace) if prompt_id not in prompts] == ["cards"]
+    notes = []
+    check_sets(prompts.values(), open_dataset(workspace, str(shop.parents[1])), None, notes.append)
+    assert len(notes) == 1
+    assert "will be asked by 'default'" in notes[0]
 
 
 def test_the_prompts_of_the_repository_load():
