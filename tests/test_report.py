@@ -27,12 +27,12 @@ def column(table, name):
     return [row[table.header.index(name)] for row in table.rows]
 
 
-def test_a_cell_shows_mean_half_width_and_how_many_were_scored(tmp_path):
+def test_a_cell_shows_mean_interval_and_how_many_were_scored(tmp_path):
     first = tables(tmp_path, RECEIPTS)[0]
     assert first.rows[0][: first.labels] == ("echo", "read")
     assert column(first, "scored") == ["2/4"]
-    assert column(first, "exact ↑") == ["0.500 ±6.353"]
-    assert column(first, "cer_span ↓") == ["0.000 ±0.000"]
+    assert column(first, "exact ↑") == ["0.500 [0.002, 0.998]"]
+    assert column(first, "cer_span ↓") == ["0.000 [0.000, 0.988]"]
 
 
 def test_a_figure_that_cannot_be_made_is_a_dash(tmp_path):
@@ -66,12 +66,12 @@ def test_params_are_shown_where_cells_differ_by_them(tmp_path):
     write_plan(run, plan.model_copy(update={"cells": merge_cells(plan.cells, (hot,))}))
     shown = summary_tables(score_run(run, ["exact"]))
     assert column(shown[0], "params") == ["", "t=1"]
-    assert "echo / t=1 / read: 1 of 1 not scored: 1 missing" in shown[-1].notes
+    assert "echo / t=1 / read: 1 of 1 not scored: 1 missing; counted as wrong: exact 0.000" in shown[-1].notes
 
 
 def test_notes_say_what_is_missing_and_why(tmp_path):
     notes = tables(tmp_path, RECEIPTS)[-1].notes
-    assert notes[0] == "echo / read: 2 of 4 not scored: 1 bad_input, 1 error"
+    assert notes[0] == "echo / read: 2 of 4 not scored: 1 bad_input, 1 error; counted as wrong: exact 0.250, cer 0.750"
     assert [note for note in notes if note.startswith("cer_span: cer of the part")]
 
 
@@ -175,5 +175,5 @@ def test_notes_stand_below_the_last_table(tmp_path, capsys):
     for table in tables(tmp_path, RECEIPTS):
         console.print_table(table)
     lines = capsys.readouterr().out.splitlines()
-    assert "echo / read: 2 of 4 not scored: 1 bad_input, 1 error" in lines
+    assert "echo / read: 2 of 4 not scored: 1 bad_input, 1 error; counted as wrong: exact 0.250, cer 0.750" in lines
     assert lines[0] == "Run run, dataset toy"

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,7 +16,6 @@ from orchestrator.results.layout import predictions_path
 from orchestrator.results.plan import merge_cells, read_plan, write_plan
 from orchestrator.results.schema import SAMPLES, SCORES
 from orchestrator.scoring import read_summary, score_run
-from orchestrator.scoring.intervals import clustered_means, t_quantile
 from tests.scored_run import Asked, make_run, prediction, write_predictions
 
 ROOT = Path(__file__).parent.parent
@@ -106,7 +104,7 @@ def test_a_model_without_predictions_misses_everything(tmp_path):
     run = make_run(tmp_path, [Asked(["a"], [None]), Asked(["b"], [None])])
     predictions_path(run, "echo").unlink()
     exact = figure(score_run(run), "exact")
-    assert (exact.mean, exact.half_width, exact.n_scored, exact.reasons) == (None, None, 0, {"missing": 2})
+    assert (exact.mean, exact.low, exact.n_scored, exact.reasons) == (None, None, 0, {"missing": 2})
 
 
 def test_an_unknown_latency_is_no_time(tmp_path):
@@ -155,27 +153,17 @@ def test_an_interval_is_clustered_by_document(tmp_path):
     asked = [Asked(["1"], [text], document) for document, both in texts.items() for text in both]
     exact = figure(score_run(make_run(tmp_path, asked)), "exact")
     assert (exact.mean, exact.n_samples, exact.n_documents) == (0.5, 6, 3)
-    # Residuals sum to 0, 1 and -1: SE^2 = 2 / 36 * 3 / 2 = 1 / 12, and t of 2 degrees of freedom is 4.3027.
-    assert exact.half_width == pytest.approx(4.302653 / 12**0.5)
+    # Residuals sum to 0, 1 and -1: SE^2 = 2 / 36 * 3 / 2 = 1 / 12, worth 3 answers; t of 2 degrees of freedom.
+    assert exact.standard_error == pytest.approx(12**-0.5)
+    weight = 4.302653**2 / 3
+    half = (weight * (0.25 + weight / 4)) ** 0.5 / (1 + weight)
+    assert (exact.low, exact.high) == pytest.approx((0.5 - half, 0.5 + half))
 
 
 def test_one_document_has_no_interval(tmp_path):
     run = make_run(tmp_path, [Asked(["1"], ["1"], "a"), Asked(["1"], ["0"], "a")])
-    assert figure(score_run(run), "exact").half_width is None
-
-
-def test_a_clustered_interval_of_single_samples_is_the_usual_one():
-    values = np.array([0.1, 0.4, 0.4, 0.9])
-    means = clustered_means(values, np.zeros(4, np.int64), np.arange(4), 1)
-    assert means.half_width[0] == pytest.approx(t_quantile(3) * values.std(ddof=1) / 2)
-
-
-@pytest.mark.parametrize(
-    ("freedom", "table"),
-    [(1, 12.70620), (2, 4.30265), (3, 3.18245), (10, 2.22814), (60, 2.00030), (61, 1.99962), (1000, 1.96234)],
-)
-def test_quantiles_of_t_are_those_of_the_tables(freedom, table):
-    assert t_quantile(freedom) == pytest.approx(table, abs=6e-6)
+    exact = figure(score_run(run), "exact")
+    assert (exact.standard_error, exact.low, exact.high) == (None, None, None)
 
 
 def test_scoring_again_with_other_metrics_replaces_scores_and_summary(tmp_path):
@@ -198,7 +186,7 @@ def test_the_summary_is_there_as_csv_and_json(tmp_path):
     with (run / "summary.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == len(summary.figures)
-    assert (rows[0]["metric"], rows[0]["mean"], rows[0]["half_width"]) == ("exact", "1.0", "")
+    assert (rows[0]["metric"], rows[0]["mean"], rows[0]["low"]) == ("exact", "1.0", "")
     assert json.loads(rows[0]["reasons"]) == {"error": 1}
     assert read_summary(run) == summary
 

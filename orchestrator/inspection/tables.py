@@ -15,7 +15,7 @@ from orchestrator.inspection.show import SAMPLES_SHOWN, RunState
 from orchestrator.inspection.sound_rows import is_newer
 from orchestrator.inspection.stale import REASONS
 from orchestrator.reporting.notes import params_text
-from orchestrator.reporting.table import Table
+from orchestrator.reporting.tabular import Table
 from orchestrator.results.plan import Cell
 
 _NARROW = 80

@@ -14,7 +14,7 @@ from orchestrator.inspection.sound_rows import NEWER, Check, check_journal, chec
 from orchestrator.results import keysets
 from orchestrator.results.layout import PLAN_NAME
 from orchestrator.results.plan import RunPlan
-from orchestrator.scoring.summary import SUMMARY_NAME, read_summary
+from orchestrator.scoring.summary import SUMMARY_NAME, OlderSummaryError, read_summary
 
 
 def verify_run(run: Path) -> list[Check]:
@@ -68,6 +68,8 @@ def _check_scores(run: Path, plan: RunPlan | None, of_rows: Sequence[Check] | No
             else:
                 known = _known_keys(run, plan, of_rows)
                 yield Check(path, "up to date")
+        except OlderSummaryError as error:
+            yield Check(path, "outdated", note=str(error))
         except BakeoffError as error:
             yield Check(path, "unreadable", damage=f"{error}; {remedy}")
     for scores in sorted(run.glob("scores/*.parquet")):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from orchestrator.reporting.table import Table
+from orchestrator.reporting.tabular import Table
 from orchestrator.results.layout import PLAN_NAME, scores_path
 from orchestrator.results.parquet import ParquetReader
 from orchestrator.results.plan import read_plan

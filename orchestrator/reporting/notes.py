@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from orchestrator.scoring import Figure, Summary
+from orchestrator.scoring import Compared, Figure, Summary
 
 _MEANINGS = {
     "cer_span": "cer_span: cer of the part of the answer most like the reference. Low beside a high cer, the "
@@ -18,9 +18,11 @@ def make_notes(summary: Summary) -> tuple[str, ...]:
     """Return what a reader of the figures has to know, the most important first."""
     return (
         *_tell_outdated(summary),
-        *_tell_missing(summary.figures),
+        *_tell_missing(summary),
         *_tell_stale(summary.stale),
         *_tell_deaf(summary.deaf),
+        *_tell_detectable(summary),
+        *_tell_left_out(summary.compared),
         *_explain(summary),
     )
 
@@ -40,9 +42,9 @@ def _tell_outdated(summary: Summary) -> Iterator[str]:
         yield f"the run went on after these scores were made; `bakeoff score {summary.run}` brings them up to date"
 
 
-def _tell_missing(figures: Sequence[Figure]) -> Iterator[str]:
+def _tell_missing(summary: Summary) -> Iterator[str]:
     """Yield a line per cell and set of reasons; metrics are named where not all miss the same answers."""
-    overall = [figure for figure in figures if figure.group == "all"]
+    overall = [figure for figure in summary.figures if figure.group == "all"]
     for name, group in groupby(overall, cell_name):
         of_cell = list(group)
         alike: dict[tuple[tuple[str, int], ...], list[Figure]] = {}
@@ -53,7 +55,14 @@ def _tell_missing(figures: Sequence[Figure]) -> Iterator[str]:
                 by = "" if len(those) == len(of_cell) else " by " + ", ".join(f.metric for f in those)
                 why = ", ".join(f"{n} {reason}" for reason, n in reasons)
                 missing = those[0].n_total - those[0].n_scored
-                yield f"{name}: {missing} of {those[0].n_total} not scored{by}: {why}"
+                worst = _worst_case([f for f in those if f.metric in summary.compared.metrics])
+                yield f"{name}: {missing} of {those[0].n_total} not scored{by}: {why}{worst}"
+
+
+def _worst_case(figures: Sequence[Figure]) -> str:
+    """Return what the means would be at worst, nothing where what is missing is the dataset's."""
+    means = [f"{f.metric} {f.worst_case:.3f}" for f in figures if f.worst_case is not None and f.worst_case != f.mean]
+    return f"; counted as wrong: {', '.join(means)}" if means else ""
 
 
 def _tell_stale(stale: dict[str, int]) -> Iterator[str]:
@@ -67,8 +76,36 @@ def _tell_deaf(models: Sequence[str]) -> Iterator[str]:
         yield f"{', '.join(models)} {verb} the prompt: asked once an image, the answer counts for all its questions."
 
 
+def _tell_detectable(summary: Summary) -> Iterator[str]:
+    """Yield the smallest differences that the dataset can see, in the comparisons made or against a cell to come."""
+    compared = summary.compared
+    sizes = [f"{value:.3f} in {metric}" for metric, value in compared.detectable.items() if value is not None]
+    if sizes and compared.comparisons:
+        yield (
+            f"The smallest difference that this dataset can see between two cells is about {', '.join(sizes)} "
+            "(found in 80 % of cases where it is there, at 5 %; after Holm's correction it takes more)."
+        )
+    elif sizes:
+        yield (
+            f"The smallest difference that this dataset can see is at most about {', '.join(sizes)}: "
+            "so much would a second cell have to differ if its answers were unrelated to these."
+        )
+
+
+def _tell_left_out(compared: Compared) -> Iterator[str]:
+    most = max((each.n_left_out for each in compared.comparisons), default=0)
+    if most:
+        yield f"Comparisons leave out samples that only one of the two has a score for, up to {most} of them."
+
+
 def _explain(summary: Summary) -> Iterator[str]:
-    yield "±: half of the 95 % confidence interval of the mean, clustered by document."
+    yield "[low, high]: 95 % confidence interval, clustered by document."
+    if summary.compared.comparisons:
+        claims = summary.compared.claims
+        yield (
+            f"p: paired on samples, signs flipped by document, Holm's correction over {claims} "
+            f"{'comparison' if claims == 1 else 'comparisons'}. No difference seen is not: no difference."
+        )
     if any(figure.corpus is not None for figure in summary.figures):
         yield "corpus: all errors over the length of all references, with no cap per answer."
     yield from dict.fromkeys(_MEANINGS[metric] for metric in summary.metrics if metric in _MEANINGS)

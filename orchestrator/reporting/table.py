@@ -4,29 +4,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from orchestrator.metrics import METRICS
+from orchestrator.reporting.comparisons import comparison_table
 from orchestrator.reporting.notes import make_notes, params_text
+from orchestrator.reporting.numbers import interval_text, number_text, unit_of
+from orchestrator.reporting.tabular import Table
 from orchestrator.scoring import Figure, Summary
+from orchestrator.scoring.tally import LENGTHS
+
+__all__ = ["Table", "summary_tables"]
 
 WIDTH = 100
 ROWS_MAX = 24
 MAIN_METRICS = ("cer", "cer_span", "exact")
 _ARROWS = {"lower": "↓", "higher": "↑"}
-_NOTHING = "-"
 _GAP = 2
 
+_Division = Literal["doc_class", "question_type", "reference_length"]
 _Row = dict[str, Figure]  # the figures of one cell and group, by metric
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Rows of strings below a header; the first `labels` columns name a row, the others are figures."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    labels: int
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +39,23 @@ def summary_tables(summary: Summary, width: int = WIDTH) -> list[Table]:
     What is too wide for `width` characters goes on in another table. The last one carries the notes.
     """
     title = f"Run {summary.run}, dataset {summary.dataset}"
-    tables = _lay_out(title, _group_rows(summary, "all"), summary.metrics, width)
+    tables = _lay_out(summary, title, _group_rows(summary, "all"), summary.metrics, width)
     is_choice = len(summary.metrics) <= len(MAIN_METRICS)
-    main = summary.metrics if is_choice else [name for name in MAIN_METRICS if name in summary.metrics]
-    divisions: tuple[Literal["doc_class", "question_type"], ...] = ("doc_class", "question_type")
-    for division in divisions:
-        rows = sorted(_group_rows(summary, division), key=lambda row: _group_name(row, division))
+    main = [name for name in summary.metrics if is_choice or name in MAIN_METRICS] or summary.compared.metrics
+    divisions: tuple[tuple[_Division, Sequence[str]], ...] = (
+        ("doc_class", main),
+        ("question_type", main),
+        ("reference_length", summary.compared.metrics),
+    )
+    for division, metrics in divisions:
+        rows = sorted(_group_rows(summary, division), key=lambda row: _group_order(row, division))
         if len({_group_name(row, division) for row in rows}) > 1:
             shown = _most_common(rows, division)
             left_out = f"; {len(rows) - len(shown)} more rows are in summary.csv"
             title = f"By {division}{left_out if len(shown) < len(rows) else ''}"
-            tables += _lay_out(title, shown, main, width, division)
+            tables += _lay_out(summary, title, shown, metrics, width, division)
+    if (compared := comparison_table(summary)) is not None:
+        tables.append(compared)
     return [*tables[:-1], replace(tables[-1], notes=make_notes(summary))]
 
 
@@ -63,12 +63,16 @@ def _group_rows(summary: Summary, group: str) -> list[_Row]:
     rows: dict[tuple[str | None, ...], _Row] = {}
     for figure in summary.figures:
         if figure.group == group:
-            name = (figure.model, figure.params, figure.prompt, figure.doc_class, figure.question_type)
+            name = (*_cell(figure), figure.doc_class, figure.question_type, figure.reference_length)
             rows.setdefault(name, {})[figure.metric] = figure
     return list(rows.values())
 
 
-def _most_common(rows: Sequence[_Row], division: Literal["doc_class", "question_type"]) -> list[_Row]:
+def _cell(figure: Figure) -> tuple[str, str, str]:
+    return figure.model, figure.params, figure.prompt
+
+
+def _most_common(rows: Sequence[_Row], division: _Division) -> list[_Row]:
     """Return the rows of as many groups as `ROWS_MAX` has room for, those with the most samples, in their order."""
     sizes: dict[str, int] = {}
     for row in rows:
@@ -79,8 +83,13 @@ def _most_common(rows: Sequence[_Row], division: Literal["doc_class", "question_
     return [row for row in rows if _group_name(row, division) in kept]
 
 
-def _group_name(row: _Row, division: Literal["doc_class", "question_type"]) -> str:
+def _group_name(row: _Row, division: _Division) -> str:
     return getattr(_any(row), division) or "(none)"
+
+
+def _group_order(row: _Row, division: _Division) -> tuple[int, str]:
+    name = _group_name(row, division)
+    return LENGTHS.index(name) if name in LENGTHS and division == "reference_length" else len(LENGTHS), name
 
 
 def _any(row: _Row) -> Figure:
@@ -89,16 +98,17 @@ def _any(row: _Row) -> Figure:
 
 
 def _lay_out(
+    summary: Summary,
     title: str,
     rows: Sequence[_Row],
     metrics: Sequence[str],
     width: int,
-    division: Literal["doc_class", "question_type"] | None = None,
+    division: _Division | None = None,
 ) -> list[Table]:
     labels = _label_columns(rows)
     if division:
         labels.insert(0, _Column(division, tuple(_group_name(row, division) for row in rows)))
-    blocks = {metric: _metric_columns(rows, metric) for metric in metrics}
+    blocks = {metric: _metric_columns(summary, rows, metric) for metric in metrics}
     counts = _scored_column(rows, metrics)
     room = width - sum(column.width for column in (*labels, counts))
     tables: list[Table] = []
@@ -144,23 +154,11 @@ def _scored(figures: Sequence[Figure]) -> str:
     return f"{least}/{figures[0].n_total}" if least == most else f"{least}-{most}/{figures[0].n_total}"
 
 
-def _metric_columns(rows: Sequence[_Row], metric: str) -> list[_Column]:
-    arrow = f" {_ARROWS[METRICS[metric].direction]}" if metric in METRICS else ""
+def _metric_columns(summary: Summary, rows: Sequence[_Row], metric: str) -> list[_Column]:
+    note, unit = summary.metric_notes.get(metric), unit_of(summary, metric)
     figures = [row[metric] for row in rows]
-    columns = [_Column(metric + arrow, tuple(_mean_text(figure) for figure in figures))]
-    if metric in METRICS and METRICS[metric].aggregate:
-        cells = tuple(_number_text(figure.corpus, metric) for figure in figures)
-        columns.append(_Column("corpus", cells))
+    cells = tuple(interval_text(figure.mean, figure.low, figure.high, unit) for figure in figures)
+    columns = [_Column(f"{metric} {_ARROWS[note.direction]}" if note else metric, cells)]
+    if note and note.aggregate:
+        columns.append(_Column("corpus", tuple(number_text(figure.corpus, unit) for figure in figures)))
     return columns
-
-
-def _mean_text(figure: Figure) -> str:
-    mean = _number_text(figure.mean, figure.metric)
-    return mean if figure.half_width is None else f"{mean} ±{_number_text(figure.half_width, figure.metric)}"
-
-
-def _number_text(value: float | None, metric: str) -> str:
-    if value is None:
-        return _NOTHING
-    is_count = metric in METRICS and METRICS[metric].unit == "characters"
-    return f"{value:.1f}" if is_count else f"{value:.3f}"

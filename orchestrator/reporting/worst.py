@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from orchestrator.errors import BakeoffError, UsageError, nearest
 from orchestrator.metrics import METRICS, select_metrics
 from orchestrator.reporting.notes import params_text
-from orchestrator.reporting.table import Table
+from orchestrator.reporting.tabular import Table
 from orchestrator.results.layout import SAMPLES_NAME, scores_path
 from orchestrator.results.parquet import ParquetReader
 from orchestrator.results.plan import read_plan

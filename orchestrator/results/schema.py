@@ -77,6 +77,7 @@ SCORES = pa.schema(
         ("repeat", pa.int32()),
         ("doc_class", pa.string()),
         ("question_type", pa.string()),
+        ("document", pa.string()),  # what intervals are clustered by; null in files from before summaries of version 2
         ("metric", pa.string()),
         ("normaliser", pa.string()),  # names and versions, null where the metric reads no text
         ("extractor", pa.string()),  # what was taken out of the answer before; null: the answer as it came

@@ -1,30 +1,36 @@
-"""Turn a cell's tally into figures: over all answers, per doc_class, question_type and pair of them."""
+"""Turn a cell's tally into figures: over all answers, per doc_class, question_type, pair and reference length."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from orchestrator.metrics import Metric
-from orchestrator.scoring.intervals import Floats, Ints, Means, clustered_means
 from orchestrator.scoring.macro_f1 import macro_f1
+from orchestrator.scoring.main_metrics import main_metrics
 from orchestrator.scoring.summary import Figure, Group
-from orchestrator.scoring.tally import Column, Samples, Tally
+from orchestrator.scoring.tally import LENGTHS, Column, Samples, Tally
+from orchestrator.statistics import Floats, Ints, Means, clustered_means
+
+# Reasons for want of a score that are the dataset's: no model can be blamed for them.
+NOT_THE_MODELS = frozenset({"no_reference", "unreadable_reference", "unknown_size"})
 
 
 class _Grouping(NamedTuple):
-    """A way to divide samples: each group's (doc_class, question_type), each sample's group number."""
+    """A way to divide samples: each group's (doc_class, question_type, reference_length), each sample's group."""
 
     group: Group
-    names: list[tuple[str | None, str | None]]
+    names: Sequence[tuple[str | None, str | None, str | None]]
     numbers: Ints
+    metrics: Sequence[Metric]
 
 
 class _Statistics(NamedTuple):
     """One metric over every group of a grouping."""
 
     means: Means
+    worst_case: Floats
     corpus: Floats
     counts: Ints  # answers by group and reason
 
@@ -35,33 +41,69 @@ def make_figures(tally: Tally) -> Iterator[Figure]:
         return
     samples = Samples(*map(np.concatenate, zip(*tally.samples, strict=True)))
     for grouping in _groupings(tally, samples):
-        for metric in tally.metrics:
+        for metric in grouping.metrics:
             statistics = _compute(tally, metric, grouping, samples.documents)
             for number in range(len(grouping.names)):
                 yield _figure(tally, metric, grouping, statistics, number)
 
 
 def _groupings(tally: Tally, samples: Samples) -> Iterator[_Grouping]:
-    classes, types = list(tally.doc_classes), list(tally.question_types)
-    yield _Grouping("all", [(None, None)], np.zeros_like(samples.documents))
+    classes, types, every = list(tally.doc_classes), list(tally.question_types), tally.metrics
+    yield _Grouping("all", [(None, None, None)], np.zeros_like(samples.documents), every)
     if any(classes):
-        yield _Grouping("doc_class", [(name, None) for name in classes], samples.doc_classes)
+        yield _Grouping("doc_class", [(name, None, None) for name in classes], samples.doc_classes, every)
     if any(types):
-        yield _Grouping("question_type", [(None, name) for name in types], samples.question_types)
+        yield _Grouping("question_type", [(None, name, None) for name in types], samples.question_types, every)
     if any(classes) and any(types):
         width = len(types)
         pairs, numbers = np.unique(samples.doc_classes * width + samples.question_types, return_inverse=True)
-        names = [(classes[pair // width], types[pair % width]) for pair in pairs.tolist()]
-        yield _Grouping("doc_class/question_type", names, numbers)
+        names = [(classes[pair // width], types[pair % width], None) for pair in pairs.tolist()]
+        yield _Grouping("doc_class/question_type", names, numbers, every)
+    lengths, numbers = np.unique(samples.lengths, return_inverse=True)
+    if (lengths >= 0).sum() > 1:
+        strata = [(None, None, LENGTHS[length] if length >= 0 else None) for length in lengths.tolist()]
+        yield _Grouping("reference_length", strata, numbers, main_metrics(every))
+
+
+def is_fraction(metric: Metric, scores: Floats) -> bool:
+    """Tell whether `scores` of a metric lie within [0, 1]; a metric of the user's may promise it and fail."""
+    return metric.unit == "fraction" and bool(((scores >= 0) & (scores <= 1)).all())
+
+
+def worst_score(metric: Metric) -> float:
+    """Return the worst score that an answer can have by a metric whose scores are fractions."""
+    return 1.0 if metric.direction == "lower" else 0.0
 
 
 def _compute(tally: Tally, metric: Metric, grouping: _Grouping, documents: Ints) -> _Statistics:
     column, count = tally.columns[metric.name], len(grouping.names)
     scores = np.concatenate(column.scores)
     kept = ~np.isnan(scores)
-    means = clustered_means(scores[kept], grouping.numbers[kept], documents[kept], count)
-    corpus = _corpus(tally, metric, column, grouping) if metric.aggregate else np.full(count, math.nan)
-    return _Statistics(means, corpus, _count_reasons(tally, column, grouping))
+    is_bounded = is_fraction(metric, scores[kept])
+    means = clustered_means(scores[kept], grouping.numbers[kept], documents[kept], count, is_fraction=is_bounded)
+    unknown = np.full(count, math.nan)
+    return _Statistics(
+        means,
+        _worst_case(tally, metric, scores, grouping) if is_bounded else unknown,
+        _corpus(tally, metric, column, grouping) if metric.aggregate else unknown,
+        _count_reasons(tally, column, grouping),
+    )
+
+
+def _worst_case(tally: Tally, metric: Metric, scores: Floats, grouping: _Grouping) -> Floats:
+    """Return means in which answers without a score count as the worst; those without a reference do not count."""
+    reasons = np.concatenate(tally.columns[metric.name].reasons).reshape(-1, tally.cell.repeats)
+    scored = (reasons == 0).sum(axis=1)
+    blameless = [number for reason, number in tally.reasons.items() if reason in NOT_THE_MODELS]
+    missing = ((reasons != 0) & ~np.isin(reasons, blameless)).sum(axis=1)
+    counted = scored + missing
+    kept = counted > 0
+    totals = np.where(scored > 0, np.nan_to_num(scores) * scored, 0) + missing * worst_score(metric)
+    groups, count = grouping.numbers[kept], len(grouping.names)
+    sums = np.bincount(groups, totals[kept] / counted[kept], minlength=count)
+    samples = np.bincount(groups, minlength=count)
+    means: Floats = np.divide(sums, samples, out=np.full(count, math.nan), where=samples > 0)
+    return means
 
 
 def _corpus(tally: Tally, metric: Metric, column: Column, grouping: _Grouping) -> Floats:
@@ -83,7 +125,7 @@ def _count_reasons(tally: Tally, column: Column, grouping: _Grouping) -> Ints:
 
 def _figure(tally: Tally, metric: Metric, grouping: _Grouping, statistics: _Statistics, number: int) -> Figure:
     model, params, prompt = tally.cell.name
-    doc_class, question_type = grouping.names[number]
+    doc_class, question_type, reference_length = grouping.names[number]
     means, counts = statistics.means, statistics.counts[number].tolist()
     return Figure(
         model=model,
@@ -92,9 +134,13 @@ def _figure(tally: Tally, metric: Metric, grouping: _Grouping, statistics: _Stat
         group=grouping.group,
         doc_class=doc_class,
         question_type=question_type,
+        reference_length=reference_length,
         metric=metric.name,
         mean=_or_none(means.mean[number]),
-        half_width=_or_none(means.half_width[number]),
+        standard_error=_or_none(means.error[number]),
+        low=_or_none(means.low[number]),
+        high=_or_none(means.high[number]),
+        worst_case=_or_none(statistics.worst_case[number]),
         corpus=_or_none(statistics.corpus[number]),
         n_scored=counts[0],
         n_total=sum(counts),

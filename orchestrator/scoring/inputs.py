@@ -9,8 +9,8 @@ import numpy as np
 from orchestrator.metrics.metric import Floats, Measure, Measures, Metric, References, gather
 from orchestrator.metrics.pairs import Pairs
 from orchestrator.results.expected import Expected
-from orchestrator.scoring.intervals import Ints
 from orchestrator.scoring.tally import Measured
+from orchestrator.statistics import Ints
 
 Made = TypeVar("Made")
 

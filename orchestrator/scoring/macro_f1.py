@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from orchestrator.scoring.intervals import Floats, Ints
+from orchestrator.statistics import Floats, Ints
 
 
 def macro_f1(labels: Ints, groups: Ints, count: int) -> Floats:

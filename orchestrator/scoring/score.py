@@ -18,8 +18,9 @@ from orchestrator.results.schema import SCORES
 from orchestrator.scoring.answers import Answers, open_answers
 from orchestrator.scoring.figures import make_figures
 from orchestrator.scoring.inputs import Extractor, Inputs, is_extracted
+from orchestrator.scoring.run_comparisons import RunComparisons
 from orchestrator.scoring.summary import Figure, MetricNote, Summary, write_summary
-from orchestrator.scoring.tally import Measured, Tally
+from orchestrator.scoring.tally import Measured, Tally, document_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,11 @@ def score_run(
     plan = read_plan(run)
     this = _Pass(run, chosen, extractor, notify)
     figures: list[Figure] = []
+    comparisons = RunComparisons(plan.name, chosen)
     stale: dict[str, int] = {}
     for model in dict.fromkeys(cell.model for cell in plan.cells):
         cells = [cell for cell in plan.cells if cell.model == model]
-        of_model, stale[model] = _score_model(this, cells)
+        of_model, stale[model] = _score_model(this, cells, comparisons)
         figures += of_model
     summary = Summary(
         run=plan.name,
@@ -63,6 +65,7 @@ def score_run(
         metrics=tuple(metric.name for metric in chosen),
         metric_notes={metric.name: _note(metric, extractor) for metric in chosen},
         figures=tuple(figures),
+        compared=comparisons.make(figures),
         stale={model: n for model, n in stale.items() if n},
         deaf=tuple(dict.fromkeys(cell.model for cell in plan.cells if cell.ignores_prompt)),
     )
@@ -81,7 +84,7 @@ def _note(metric: Metric, extractor: Extractor | None) -> MetricNote:
     )
 
 
-def _score_model(this: _Pass, cells: Sequence[Cell]) -> tuple[list[Figure], int]:
+def _score_model(this: _Pass, cells: Sequence[Cell], comparisons: RunComparisons) -> tuple[list[Figure], int]:
     """Write the scores of the model that `cells` share; return its figures and its number of stale rows."""
     model = cells[0].model
     figures: list[Figure] = []
@@ -92,6 +95,7 @@ def _score_model(this: _Pass, cells: Sequence[Cell]) -> tuple[list[Figure], int]
             tally = Tally(cell, this.metrics)
             yield from _score_cell(this, answers, tally)
             figures.extend(make_figures(tally))
+            comparisons.keep(tally)
 
     columns = {"status", *(metric.reads for metric in this.metrics)}
     columns |= {"info"} if any("info" in metric.about for metric in this.metrics) else set()
@@ -123,6 +127,7 @@ def _shared_columns(cell: Cell, expected: Sequence[Expected]) -> dict[str, pa.Ar
     return {
         **{name: pa.repeat(value, len(expected)) for name, value in constant.items()},
         **{name: pa.array([getattr(row, name) for row in expected], SCORES.field(name).type) for name in own},
+        "document": pa.array([document_of(row) for row in expected], pa.string()),
     }
 
 

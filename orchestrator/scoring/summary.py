@@ -7,26 +7,31 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from orchestrator.errors import BakeoffError
 from orchestrator.files import write_atomically
 from orchestrator.identity import canonical
 from orchestrator.parsing import Frozen, read_json
 from orchestrator.results.plan import read_plan
+from orchestrator.scoring.comparison import Comparison
 
 SUMMARY_NAME = "summary.json"
 CSV_NAME = "summary.csv"
 
-Group = Literal["all", "doc_class", "question_type", "doc_class/question_type"]
+SCHEMA_VERSION = 2  # 1: `half_width` in place of `low` and `high`, and no comparisons
+
+Group = Literal["all", "doc_class", "question_type", "doc_class/question_type", "reference_length"]
 
 
 class Figure(Frozen):
     """One metric over one group of a cell's answers.
 
-    `mean` is over the samples that have a score, repeats averaged within each first; mean ± `half_width` is
-    its 95 % interval, clustered by document. `corpus` is the metric's second figure. `n_scored` and `n_total`
-    count answers, `reasons` says why the others have no score. A figure that cannot be made is None.
+    `mean` is over the samples that have a score, repeats averaged within each first; `low` to `high` is its 95 %
+    interval, clustered by document as its `standard_error` is. `worst_case` is the mean where answers without a score
+    count as the worst, those without a reference left out; fractions alone have one. `corpus` is the metric's second
+    figure. `n_scored` and `n_total` count answers, `reasons` says why the others have no score. `reference_length` is
+    in characters. A figure that cannot be made is None.
     """
 
     model: str
@@ -35,9 +40,13 @@ class Figure(Frozen):
     group: Group
     doc_class: str | None
     question_type: str | None
+    reference_length: str | None
     metric: str
     mean: float | None
-    half_width: float | None
+    standard_error: float | None
+    low: float | None
+    high: float | None
+    worst_case: float | None
     corpus: float | None
     n_scored: int
     n_total: int
@@ -57,6 +66,31 @@ class MetricNote(Frozen):
     version: int
 
 
+class Compared(Frozen):
+    """The cells of a run compared with each other by `metrics`, the main ones of those that were computed.
+
+    In each comparison the cell of the better mean comes first. `which` tells what was compared, `claims` over how many
+    comparisons Holm's correction is. `detectable` is by metric the smallest difference that a comparison of two
+    cells over this dataset typically finds; None where nothing tells.
+    """
+
+    metrics: tuple[str, ...] = ()
+    which: Literal["all pairs", "each with the best"] = "all pairs"
+    claims: int = 0
+    detectable: dict[str, float | None] = {}
+    comparisons: tuple[Comparison, ...] = ()
+
+
+class OlderSummaryError(BakeoffError):
+    """A summary that an older bakeoff wrote and that scoring replaces."""
+
+
+class _Version(BaseModel):
+    """What every `summary.json` has, of whatever version."""
+
+    schema_version: int = 1
+
+
 class Summary(Frozen):
     """What a run's scores come to; `stale` counts by model the predictions that no cell asks for.
 
@@ -64,23 +98,32 @@ class Summary(Frozen):
     run went on since; it is found when a summary is read, and never written.
     """
 
-    schema_version: int = 1
+    schema_version: int = SCHEMA_VERSION
     run: str
     dataset: str
     created: datetime
     metrics: tuple[str, ...]
     metric_notes: dict[str, MetricNote] = {}
     figures: tuple[Figure, ...]
+    compared: Compared = Compared()
     stale: dict[str, int]
     deaf: tuple[str, ...] = ()
     is_outdated: bool = Field(default=False, exclude=True)
 
 
 def read_summary(run: Path) -> Summary:
-    """Read the summary of the run directory `run`; raise BakeoffError where it was never scored."""
+    """Read the summary of the run directory `run`.
+
+    Raises BakeoffError where it was never scored or by a newer bakeoff, OlderSummaryError where by an older one.
+    """
     path = run / SUMMARY_NAME
     if not path.is_file():
         raise BakeoffError(f"{run}: has no {SUMMARY_NAME}; run `bakeoff score {run.name}` first")
+    version = read_json(path, _Version).schema_version
+    if version < SCHEMA_VERSION:
+        raise OlderSummaryError(f"{path}: was written by an older bakeoff; run `bakeoff score {run.name}` again")
+    if version > SCHEMA_VERSION:
+        raise BakeoffError(f"{path}: was written by a newer bakeoff (schema {version}); upgrade to read it")
     summary = read_json(path, Summary)
     return summary.model_copy(update={"is_outdated": read_plan(run).updated > summary.created})
 

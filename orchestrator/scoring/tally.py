@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 from orchestrator.metrics import Measures, Metric
 from orchestrator.results.expected import Expected
 from orchestrator.results.plan import Cell
-from orchestrator.scoring.intervals import Floats, Ints
+from orchestrator.statistics import Floats, Ints
 
 Name = TypeVar("Name", bound=Hashable)
+
+_LONGEST = np.array([0, 2, 5, 10, 20, 50, 200])
+LENGTHS = ("0", "1-2", "3-5", "6-10", "11-20", "21-50", "51-200", "201+")
+"""Characters of a sample's first reference, by which figures are divided: an error weighs most in a short one."""
 
 
 class Measured(NamedTuple):
@@ -39,11 +43,15 @@ class Column:
 
 
 class Samples(NamedTuple):
-    """Per sample: the numbers of its doc_class, question_type and document, in order of appearance."""
+    """Per sample: the numbers of its doc_class, question_type and document, in order of appearance.
+
+    `lengths` are the numbers of its reference's length among `LENGTHS`, -1 for a sample without a reference.
+    """
 
     doc_classes: Ints
     question_types: Ints
     documents: Ints
+    lengths: Ints
 
 
 class Tally:
@@ -66,8 +74,8 @@ class Tally:
         firsts = expected[:: self.cell.repeats]
         doc_classes = _number([row.doc_class for row in firsts], self.doc_classes)
         question_types = _number([row.question_type for row in firsts], self.question_types)
-        documents = _number([_document(row) for row in firsts], self.documents)
-        self.samples.append(Samples(doc_classes, question_types, documents))
+        documents = _number([document_of(row) for row in firsts], self.documents)
+        self.samples.append(Samples(doc_classes, question_types, documents, _length_numbers(firsts)))
 
     def add(self, metric: Metric, measured: Measured) -> None:
         """Take one metric of the same batch."""
@@ -107,7 +115,12 @@ def _number(names: Sequence[Name], numbers: dict[Name, int]) -> Ints:
     return np.fromiter((numbers[name] for name in names), np.int64, len(names))
 
 
-def _document(row: Expected) -> str:
+def _length_numbers(rows: Sequence[Expected]) -> Ints:
+    lengths = np.array([len(row.references[0]) if row.references else -1 for row in rows], np.int64)
+    return np.where(lengths < 0, -1, np.searchsorted(_LONGEST, lengths))
+
+
+def document_of(row: Expected) -> str:
     """Return what samples of one document share: its name, else the first image's digest, else the sample's own id."""
     if row.document is not None:
         return f"document {row.document}"

@@ -12,7 +12,7 @@ from orchestrator.statistics.arrays import Floats
 
 FLIPS = 9_999
 EXACT_DOCUMENTS = 16  # 65,536 ways to sign them
-NORMAL_DOCUMENTS = 50_000
+NORMAL_DOCUMENTS = 10_000
 _ENOUGH = 500  # exceedances after which more flips would not tell more
 _TOLERANCE = 1e-9  # sums equal but for rounding count as equal
 
@@ -38,7 +38,7 @@ def sign_flip(sums: Floats, flips: int = FLIPS, seed: int = 0) -> SignFlip:
     A document is flipped as a whole, so that what its answers share is no evidence; sums, and not means, so that the
     statistic is the difference that is shown. All 2^D signs are tried for D <= 16 documents that differ; else random
     ones with the +1 correction (Phipson and Smyth 2010), which stop early where the 500th exceedance came (Besag and
-    Clifford 1991, p = 500 / tried). Beyond 50,000 documents the limit of the same distribution is taken, the normal
+    Clifford 1991, p = 500 / tried). Beyond 10,000 documents the limit of the same distribution is taken, the normal
     one of variance Σ sums². The same input gives the same p.
     """
     sums = sums[sums != 0]

@@ -1,0 +1,53 @@
+"""Which cells differ from the best, metric by metric."""
+
+from collections.abc import Iterator, Sequence
+
+from orchestrator.reporting.notes import params_text
+from orchestrator.reporting.numbers import interval_text, signed_text, unit_of
+from orchestrator.reporting.tabular import Table
+from orchestrator.scoring import CellName, Comparison, Summary
+
+ROWS_MAX = 12  # a metric
+_HEADER = ("metric", "model", "params", "prompt", "difference", "better/equal/worse", "p", "verdict")
+_LABELS = 4
+
+
+def comparison_table(summary: Summary) -> Table | None:
+    """Return each cell's difference from the best by each main metric; None where there is nothing to compare."""
+    rows = [row for metric in summary.compared.metrics for row in _rows(summary, metric)]
+    if not rows:
+        return None
+    shown = [place for place, name in enumerate(_HEADER) if name != "params" or any(row[place] for row in rows)]
+    header, *cells = (tuple(row[place] for place in shown) for row in (_HEADER, *rows))
+    return Table("Against the best of each metric", header, tuple(cells), _LABELS - len(_HEADER) + len(shown))
+
+
+def _rows(summary: Summary, metric: str) -> Iterator[tuple[str, ...]]:
+    of_metric = [each for each in summary.compared.comparisons if each.metric == metric]
+    if not of_metric:
+        return
+    best = of_metric[0].first  # comparisons come in the order of means
+    others = [each for each in of_metric if each.first == best]
+    unit = unit_of(summary, metric)
+    yield (metric, *_labels(best), _of_best(summary, metric, best), "", "", "best")
+    for each in others[:ROWS_MAX]:
+        yield (metric, *_labels(each.second), signed_text(each.difference, each.low, each.high, unit), *_found(each))
+    if len(others) > ROWS_MAX:
+        yield (metric, f"({len(others) - ROWS_MAX} more are in summary.json)", "", "", "", "", "", "")
+
+
+def _found(each: Comparison) -> Sequence[str]:
+    p = "<0.001" if each.p_holm < 0.001 else f"{each.p_holm:.3f}"  # noqa: PLR2004 - three digits are shown
+    return f"{each.n_better}/{each.n_equal}/{each.n_worse}", p, each.verdict
+
+
+def _labels(cell: CellName) -> tuple[str, str, str]:
+    return cell.model, params_text(cell.params), cell.prompt
+
+
+def _of_best(summary: Summary, metric: str, best: CellName) -> str:
+    name = (best.model, best.params, best.prompt)
+    for figure in summary.figures:
+        if (figure.model, figure.params, figure.prompt, figure.metric, figure.group) == (*name, metric, "all"):
+            return interval_text(figure.mean, figure.low, figure.high, unit_of(summary, metric))
+    return ""

@@ -1,0 +1,30 @@
+"""Figures as text."""
+
+from orchestrator.scoring import Summary
+
+NOTHING = "-"
+
+
+def number_text(value: float | None, unit: str) -> str:
+    """Return `value` with as many digits as its unit deserves."""
+    if value is None:
+        return NOTHING
+    return f"{value:.1f}" if unit in {"characters", "tokens"} else f"{value:.3f}"
+
+
+def interval_text(value: float | None, low: float | None, high: float | None, unit: str) -> str:
+    """Return `value` with its interval, such as `0.250 [0.101, 0.412]`, or alone where it has none."""
+    text = number_text(value, unit)
+    return text if low is None or high is None else f"{text} [{number_text(low, unit)}, {number_text(high, unit)}]"
+
+
+def signed_text(value: float, low: float | None, high: float | None, unit: str) -> str:
+    """Return a difference with its interval, such as `+0.250 [+0.101, +0.412]`."""
+    numbers = [value] if low is None or high is None else [value, low, high]
+    first, *rest = (f"{number:+{'.1f' if unit in {'characters', 'tokens'} else '.3f'}}" for number in numbers)
+    return first if not rest else f"{first} [{', '.join(rest)}]"
+
+
+def unit_of(summary: Summary, metric: str) -> str:
+    """Return the unit of a metric of `summary`."""
+    return summary.metric_notes[metric].unit if metric in summary.metric_notes else "fraction"
