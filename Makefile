@@ -20,16 +20,24 @@ UV_FIND_LINKS := $(subst $(eval ) ,$(comma),$(strip $(PIP_LINKS)))
 endif
 export UV_FIND_LINKS
 
+# A value reaches the command as it was typed, quotes and dollars included; what is listed is cut at spaces alone.
+quoted = '$(subst ','\'',$(1))'
+each = $(foreach item,$(2),$(1) $(call quoted,$(item)))
+
+misspelt = $(strip $(foreach name,MODELS DATASETS PROMPTS PARAMS LIMITS RUNS,$(if $(filter command,$(origin $(name))),$(name))))
+$(if $(misspelt),$(error there is no $(firstword $(misspelt))=; write $(patsubst %S,%,$(firstword $(misspelt)))=))
+
 .PHONY: bench smoke test test-all faults lint format new-runner doctor clean help
 
 help:  ## Show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 bench: $(READY)  ## Ask MODEL(s) about DATASET with PROMPT(s), score, report (LIMIT=n samples, PARAM=k=v)
-	@status=0; $(BIN)/bakeoff run $(foreach m,$(MODEL),--model $(m)) $(foreach p,$(PROMPT),--prompt $(p)) \
-	    $(foreach p,$(PARAM),--param $(p)) --dataset "$(DATASET)" --run "$(RUN)" $(if $(LIMIT),--limit $(LIMIT)) || status=$$?; \
+	@status=0; $(BIN)/bakeoff run $(call each,--model,$(MODEL)) $(call each,--prompt,$(PROMPT)) \
+	    $(call each,--param,$(PARAM)) --dataset $(call quoted,$(DATASET)) --run $(call quoted,$(RUN)) \
+	    $(if $(LIMIT),--limit $(call quoted,$(LIMIT))) || status=$$?; \
 	  if [ $$status -ne 0 ] && [ $$status -ne 3 ]; then exit $$status; fi; \
-	  $(BIN)/bakeoff score "$(RUN)" && $(BIN)/bakeoff report "$(RUN)" && exit $$status
+	  $(BIN)/bakeoff score $(call quoted,$(RUN)) && $(BIN)/bakeoff report $(call quoted,$(RUN)) && exit $$status
 
 smoke: $(READY)  ## The whole way with the echo runner, in seconds: run, score, report
 	$(BIN)/bakeoff run --model echo --dataset tiny-docs --run smoke
@@ -55,8 +63,8 @@ format: $(LINT)  ## Put the code into the one format
 	$(BIN)/ruff check --fix
 
 new-runner: $(READY)  ## Begin the runner NAME
-	@test -n "$(NAME)" || { echo "say what it is called: make new-runner NAME=my_model" >&2; exit 2; }
-	$(BIN)/bakeoff runner new $(NAME)
+	@test -n $(call quoted,$(NAME)) || { echo "say what it is called: make new-runner NAME=my_model" >&2; exit 2; }
+	$(BIN)/bakeoff runner new $(call quoted,$(NAME))
 
 doctor: $(READY)  ## Look for what is missing on this machine
 	$(BIN)/bakeoff doctor
@@ -66,6 +74,7 @@ clean:  ## Delete what was built; results stay
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bakeoff needs Python 3.11 or newer; set PYTHON=")'
+	@echo "installing bakeoff into $(VENV), once" >&2
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
