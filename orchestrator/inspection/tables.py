@@ -14,9 +14,9 @@ from orchestrator.inspection.overview import RunLine
 from orchestrator.inspection.show import SAMPLES_SHOWN, RunState
 from orchestrator.inspection.sound_rows import is_newer
 from orchestrator.inspection.stale import REASONS
-from orchestrator.reporting.notes import params_text
 from orchestrator.reporting.tabular import Table
 from orchestrator.results.plan import Cell
+from orchestrator.scoring.cell_name import params_text
 
 _NARROW = 80
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from orchestrator.reporting.notes import params_text
 from orchestrator.reporting.numbers import interval_text, signed_text, unit_of
 from orchestrator.reporting.tabular import Table
 from orchestrator.scoring import CellName, Comparison, Summary
+from orchestrator.scoring.cell_name import params_text
 
 ROWS_MAX = 12  # a metric
 _HEADER = ("metric", "model", "params", "prompt", "difference", "better/equal/worse", "p", "verdict")

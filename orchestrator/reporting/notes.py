@@ -1,10 +1,10 @@
 """The sentences below a report: what is missing and why, and what the columns mean."""
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from orchestrator.scoring import Compared, Figure, Summary
+from orchestrator.scoring.cell_name import params_text
 
 _MEANINGS = {
     "cer_span": "cer_span: cer of the part of the answer most like the reference. Low beside a high cer, the "
@@ -30,11 +30,6 @@ def make_notes(summary: Summary) -> tuple[str, ...]:
 def cell_name(figure: Figure) -> str:
     """Return the name of a figure's cell on one line, such as `rapidocr / question`."""
     return " / ".join(part for part in (figure.model, params_text(figure.params), figure.prompt) if part)
-
-
-def params_text(params: str) -> str:
-    """Return canonical JSON of parameters as `name=value name=value`."""
-    return " ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in json.loads(params).items())
 
 
 def _tell_outdated(summary: Summary) -> Iterator[str]:

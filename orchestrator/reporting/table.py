@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from orchestrator.reporting.comparisons import comparison_table
-from orchestrator.reporting.notes import make_notes, params_text
+from orchestrator.reporting.notes import make_notes
 from orchestrator.reporting.numbers import interval_text, number_text, unit_of
 from orchestrator.reporting.tabular import Table
 from orchestrator.scoring import Figure, Summary
+from orchestrator.scoring.cell_name import params_text
 from orchestrator.scoring.tally import LENGTHS
 
 __all__ = ["Table", "summary_tables"]

@@ -11,13 +11,13 @@ import pyarrow.compute as pc
 
 from orchestrator.errors import BakeoffError, UsageError, nearest
 from orchestrator.metrics import METRICS, select_metrics
-from orchestrator.reporting.notes import params_text
 from orchestrator.reporting.tabular import Table
 from orchestrator.results.layout import SAMPLES_NAME, scores_path
 from orchestrator.results.parquet import ParquetReader
 from orchestrator.results.plan import read_plan
 from orchestrator.results.schema import SAMPLES, SCORES
 from orchestrator.results.view import read_predictions
+from orchestrator.scoring.cell_name import params_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from orchestrator.parsing import Frozen
+from orchestrator.scoring.cell_name import CellName
 from orchestrator.statistics import Floats, Ints, Paired, compare_pairs, flips_for, holm
 from orchestrator.statistics.pairs import Test
 
@@ -16,15 +17,6 @@ Verdict = Literal["better", "worse", "no difference seen"]
 Direction = Literal["higher", "lower"]
 
 NONE_SEEN: Verdict = "no difference seen"
-
-
-class CellName(Frozen):
-    """A cell of a run; `params` are its overrides as canonical JSON."""
-
-    run: str
-    model: str
-    params: str
-    prompt: str
 
 
 class Comparison(Frozen):

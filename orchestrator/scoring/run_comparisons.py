@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from orchestrator.metrics import Metric
-from orchestrator.scoring.comparison import CellName, Comparison, Pair, compare
+from orchestrator.scoring.cell_name import CellName
+from orchestrator.scoring.comparison import Comparison, Pair, compare
 from orchestrator.scoring.main_metrics import main_metrics
 from orchestrator.scoring.summary import Compared, Figure
 from orchestrator.scoring.tally import Tally
