@@ -3,47 +3,36 @@
 import base64
 import hashlib
 import http.server
+import io
 import itertools
 import json
 import shutil
 import socket
 import ssl
 import subprocess
-import tempfile
 import threading
+import time
 from contextlib import contextmanager
-from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops, ImageDraw
 
 from orchestrator import api
-from orchestrator.config import Model, get_runner, open_workspace
-from orchestrator.env import ensure_env
+from orchestrator.config import open_workspace
 from orchestrator.protocol import Failure
-from orchestrator.running.worker_spec import make_spec
-from orchestrator.session import Session
+from tests.endpoints import ask, ask_all, make_repository, said_to, worker
 from tests.servers.chat import chat_server
-from tests.test_engines import ROOT
 from tests.workers import load, receive
 
 pytestmark = pytest.mark.slow  # for the package registry; the tests themselves take seconds
+AZURE = {"azure_endpoint": "https://x.openai.azure.com", "deployment": "g", "api_version": "1"}
 KEY = "canary-5up3r-s3cr3t/+key"
 
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory):
-    """Return a workspace with the repository's runners, and the environments built so far."""
-    root = tmp_path_factory.mktemp("workspace")
-    (ROOT / "envs").mkdir(exist_ok=True)
-    for name in ("runners", "prompts", "envs"):
-        (root / name).symlink_to(ROOT / name)
-    (root / "datasets").mkdir()
-    (root / "bakeoff.toml").touch()
-    workspace = open_workspace(root)
-    ensure_env(workspace, get_runner(workspace, "openai"), print)
-    return workspace
+    return make_repository(tmp_path_factory.mktemp("workspace"))
 
 
 @pytest.fixture(scope="module")
@@ -57,39 +46,6 @@ def own_server():
     """Start a server for one test: what it says of its limits or of a key stays in the account's memory."""
     with chat_server() as running:
         yield running
-
-
-@contextmanager
-def worker(workspace, url, **params):
-    """Run a worker of the runner with `params` over its defaults."""
-    runner = get_runner(workspace, "openai")
-    given = {"base_url": url, "model": "m", "api_key_env": "", "backoff_s": 0.01, **params}
-    model = Model("m", runner, {**runner.manifest.defaults, **given})
-    spec = make_spec(workspace, model, ensure_env(workspace, runner, print), workspace.root / "run")
-    memory = tempfile.mkdtemp(dir=workspace.root)  # of accounts; the port of this server may have been another's
-    with Session(replace(spec, environment={**spec.environment, "TMPDIR": memory})) as session:
-        yield session
-
-
-def ask_all(session, prompts, images=(), **more):
-    """Ask `prompts` all at once; return what came for each."""
-    paths = [{"path": str(path), "sha256": ""} for path in images]
-    for number, prompt in enumerate(prompts):
-        session.send({"type": "request", "id": str(number), "prompt": prompt, "images": paths, **more})
-    events = {event.id: event for event in receive(session, len(prompts))}
-    return [events[str(number)] for number in range(len(prompts))]
-
-
-def ask(workspace, url, prompt="hello", images=(), system=None, **params):
-    """Ask one question of a worker of its own."""
-    with worker(workspace, url, **params) as session:
-        load(session)
-        return ask_all(session, [prompt], images, system=system)[0]
-
-
-def said_to(server, prompt):
-    """Return the requests with `prompt`."""
-    return [r for r in server.requests() if json.dumps(prompt)[1:-1] in json.dumps(r["body"])]
 
 
 ANSWERED_LATER = (
@@ -111,19 +67,28 @@ ANSWERED_AT_ONCE = {
 }
 REFUSED = {
     "400": ("bad_params", 1, "status 400"),
-    "404": ("bad_params", 1, "model_not_found"),
     "413": ("bad_input", 1, "status 413"),
     "422": ("bad_params", 1, "status 422"),
     "400-image": ("bad_input", 1, "image too large"),
     "400-context": ("bad_input", 1, "maximum context length"),
     "400-filter": ("refused", 1, "content policy"),
     "503-noretry": ("transient", 1, "status 503"),
-    "redirect": ("bad_params", 1, "which is not followed"),
-    "error-200:404": ("bad_params", 1, "upstream provider"),
     "503*": ("transient", 6, "given up after 6 attempts"),
     "close*": ("transient", 6, "the connection broke"),
     "html*": ("transient", 3, "bad_response: the answer is no JSON; it begins: <html>"),
     "nobody*": ("transient", 3, "bad_response: the answer is empty"),
+}
+CUT_OFF = {
+    "quota": "add credit",
+    "401": "check the key",
+    "402": "add credit",
+    "403": "check the key",
+    "407": "check the key",
+    "400-key": "API key not valid",
+    "404": "model_not_found",
+    "405": "check base_url",
+    "redirect": "which is not followed",
+    "error-200:404": "the upstream provider failed",
 }
 FAULTS = (*ANSWERED_LATER, *ANSWERED_AT_ONCE, *REFUSED)
 
@@ -165,11 +130,6 @@ def test_a_lasting_fault_is_one_sentence_after_as_many_attempts_as_it_is_worth(t
     assert failure.message.startswith("127.0.0.1:")
 
 
-def test_nobody_is_asked_where_a_redirect_leads(table, server):
-    assert table["redirect"][1] == 1
-    assert {request["server"] for request in server.requests()} == {"main"}
-
-
 def test_what_may_have_been_billed_twice_is_said(table):
     billed = {name for name in ANSWERED_LATER if table[name][0].info.get("maybe_billed")}
     assert {"hang", "silence", "reset-half", "malformed"} <= billed
@@ -208,18 +168,35 @@ def test_a_pause_of_ten_minutes_is_an_error_for_all_at_once(repository, own_serv
     with worker(repository, own_server.url, concurrency_max=1) as session:
         load(session)
         answers = ask_all(session, ["fault=429-long:600*", *(f"question {n}" for n in range(20))])
-    assert {answer.kind for answer in answers} == {"rate_limited"}
+    assert {(answer.kind, answer.final) for answer in answers} == {("rate_limited", True)}
     assert all("no request is wanted for" in answer.message for answer in answers)
     assert len(own_server.requests()) == 1
 
 
-@pytest.mark.parametrize("name", ["quota*", "401*", "403*", "402*"])
-def test_what_no_retry_mends_stops_the_worker(repository, own_server, name):
-    with worker(repository, own_server.url, concurrency_max=1) as session:
+@pytest.mark.parametrize("name", CUT_OFF)
+def test_what_no_retry_mends_is_the_end_for_all_that_waits(repository, own_server, name):
+    with worker(repository, own_server.url, concurrency_max=1, rpm=2) as session:
         load(session)
-        answers = ask_all(session, [f"fault={name}", *(f"question {n}" for n in range(20))])
-    assert {(answer.kind, answer.message) for answer in answers} == {("bad_params", answers[0].message)}
+        began = time.monotonic()
+        answers = ask_all(session, [f"fault={name}*", *(f"question {n}" for n in range(20))])
+        elapsed = time.monotonic() - began
+    assert {(answer.kind, answer.final, answer.message) for answer in answers} == {
+        ("bad_params", True, answers[0].message)
+    }
+    assert CUT_OFF[name] in answers[0].message
+    assert elapsed < 5  # the account has a turn every 31 s
+    assert {request["server"] for request in own_server.requests()} == {"main"}  # and not where a redirect leads
     assert len(own_server.requests()) == 1
+
+
+def test_who_waits_to_try_again_does_not_where_the_end_comes_meanwhile(repository, own_server):
+    with worker(repository, own_server.url, backoff_s=300, concurrency_max=2) as session:
+        load(session)
+        began = time.monotonic()
+        first, *others = ask_all(session, ["fault=slow:0.3,401*", "fault=503*", "fault=slow:1,401*", "fault=401*"])
+    assert first.text.startswith("fault=slow")
+    assert {answer.final for answer in others[:1] + others[2:]} == {True}
+    assert time.monotonic() - began < 5
 
 
 def test_a_missing_key_is_told_before_anything_is_asked(repository, own_server):
@@ -244,6 +221,19 @@ def test_a_missing_key_is_told_before_anything_is_asked(repository, own_server):
         ({"timeouts": {"reed": 3}}, "timeouts: there is no 'reed'"),
         ({"temperature": "hot"}, "temperature = 'hot': expected float"),
         ({"max_tokens": 3}, "did you mean 'max_new_tokens'?"),
+        ({"base_url": "http://127.0.0.1:99999/v1"}, "base_url = 'http://127.0.0.1:99999/v1': expected an address"),
+        ({"base_url": "http://127.0.0.1:abc/v1"}, "base_url = 'http://127.0.0.1:abc/v1': expected an address"),
+        ({"base_url": "http://[::1/v1"}, "base_url = 'http://[::1/v1': expected an address"),
+        ({"base_url": "http://a host/v1"}, "base_url = 'http://a host/v1': expected an address"),
+        ({**AZURE, "azure_endpoint": f"{AZURE['azure_endpoint']}/openai/deployments/g"}, "paste what stands before"),
+        ({**AZURE, "azure_endpoint": f"{AZURE['azure_endpoint']}?api-version=1"}, "paste what stands before /openai"),
+        ({"headers": {"Cookie": "session=1"}}, "headers: 'Cookie' would land in every result"),
+        ({"headers": {"X Y:": "a"}}, "under a plain name"),
+        ({"api_key_env": "PATH", "api_key_header": "x y"}, "api_key_header = 'x y': expected a header's name"),
+        ({"api_key_env": "PATH", "api_key_header": "Content-Type"}, "expected a header's name"),
+        ({"price_input": -1.0, "price_output": 1.0}, "price_input = -1.0: expected 0 or more"),
+        ({"price_input": 1.0}, "price_input and price_output: say both, or neither"),
+        ({"timeouts": {"read": True}}, "timeouts: read = True: expected a number of seconds"),
     ],
 )
 def test_a_parameter_that_cannot_be_used_is_told_when_loading(repository, params, words):
@@ -251,6 +241,25 @@ def test_a_parameter_that_cannot_be_used_is_told_when_loading(repository, params
         (gone,) = receive(session)
     assert gone.error.kind == "bad_params"
     assert words in gone.error.message
+
+
+def test_spaces_around_an_address_are_none_of_it(repository, own_server):
+    assert ask(repository, f" {own_server.url}\t").text == "hello"
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
+def test_certificates_that_are_not_there_are_told_when_loading(repository, tmp_path, monkeypatch, variable):
+    (tmp_path / "empty.pem").touch()
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    for path, words in ((tmp_path / "none", "which is not there"), (tmp_path / "empty.pem", "which holds no cert")):
+        monkeypatch.setenv(variable, str(path))
+        with worker(repository, "https://127.0.0.1:9/v1") as session:
+            (gone,) = receive(session)
+        assert gone.error.kind == "bad_params"
+        assert f"{variable} names '{path}', {words}" in gone.error.message
+    monkeypatch.setenv(variable, str(tmp_path))  # a folder may hold them, too
+    with worker(repository, "https://127.0.0.1:9/v1") as session:
+        load(session)
 
 
 def test_who_does_not_listen_and_whom_nobody_knows_are_transient(repository):
@@ -272,7 +281,7 @@ def test_a_certificate_that_nobody_vouches_for_is_never_tried_twice(repository, 
     subprocess.run((*make, *names), check=True, capture_output=True)
     with tls_server(cert, key) as (port, connections):
         failure = ask(repository, f"https://localhost:{port}/v1")
-        assert (failure.kind, len(connections)) == ("bad_params", 1)
+        assert (failure.kind, failure.final, len(connections)) == ("bad_params", True, 1)
         assert "its certificate is not trusted (self" in failure.message
         assert "SSL_CERT_FILE" in failure.message
         monkeypatch.setenv("SSL_CERT_FILE", str(cert))
@@ -372,6 +381,41 @@ def test_only_who_asks_for_it_has_images_shrunk_and_that_is_said(repository, own
     assert own_server.requests()[1]["images"] == [hashlib.sha256(paths[0].read_bytes()).hexdigest()]
 
 
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+def test_a_scan_in_black_and_white_is_shrunk_to_shades_of_grey(repository, tmp_path, monkeypatch, suffix):
+    page = Image.new("1", (1200, 300), 1)
+    ImageDraw.Draw(page).text((10, 10), "The quick brown fox\njumps over the lazy dog", fill=0, font_size=90)
+    page.save(tmp_path / f"page.{suffix}")
+    page.convert("L").save(tmp_path / "grey.png")
+    sent = [read_sent(repository, tmp_path / name, 300) for name in (f"page.{suffix}", "grey.png")]
+    assert ImageChops.difference(*sent).getextrema()[1] <= 1
+    assert len(sent[0].getcolors()) > 50
+
+
+def read_sent(repository, path, max_side):
+    """Return the image that an endpoint gets of `path`, in shades of grey."""
+    got = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            got.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"choices":[{"message":{"content":"x"}}]}')
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        ask(repository, f"http://127.0.0.1:{server.server_port}/v1", "look", [path], max_side=max_side)
+        thread.join()
+    data = got[0]["messages"][-1]["content"][0]["image_url"]["url"].partition(",")[2]
+    with Image.open(io.BytesIO(base64.b64decode(data))) as image:
+        return image.convert("L")
+
+
 def test_the_body_is_what_the_parameters_say(repository, own_server, images):
     more = {"response_format": {"type": "json_object"}, "reasoning_effort": "low"}
     given = {"max_tokens_field": "max_completion_tokens", "max_new_tokens": 7, "temperature": "", "seed": 3}
@@ -438,9 +482,11 @@ def test_a_text_of_five_megabytes_comes_whole(repository, own_server):
 def test_sixty_four_are_under_way_at_the_same_time_and_connections_are_kept(repository):
     with chat_server(latency_ms=50) as server, worker(repository, server.url) as session:
         load(session)
-        answers = ask_all(session, [f"question {n}" for n in range(256)])
+        answers = ask_all(session, [f"question {n}" for n in range(512)])
         connections = {request["connection"] for request in server.requests()}
-    assert [answer.text for answer in answers] == [f"question {n}" for n in range(256)]
+        (figures,) = server.state()["quotas"].values()
+    assert [answer.text for answer in answers] == [f"question {n}" for n in range(512)]
+    assert figures["concurrent_peak"] == 64
     assert len(connections) <= 64
 
 
@@ -463,19 +509,19 @@ def test_half_a_key_is_not_left_where_a_message_is_cut(repository, own_server, m
 def test_no_file_of_a_run_holds_the_key_whatever_the_endpoint_says(repository, own_server, tmp_path, monkeypatch):
     monkeypatch.setenv("CANARY_KEY", KEY)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    words = ("echo:400", "echo:500*", "echo-text", "503", "close*", "redirect", "echo:404", "plain")
+    words = ("echo:400", "echo:500*", "echo-text", "503", "close*", "echo:422", "plain")
     rows = "".join(f"fault={word},x\n" for word in words)
     (repository.root / "datasets" / "canary.csv").write_text("question,answer\n" + rows)
     (repository.root / "bakeoff.toml").write_text(
-        f'[models.canary]\nrunner = "openai"\nmodel = "m"\nbase_url = "{own_server.url}?token=in-the-address"\n'
+        f'[models.canary]\nrunner = "openai"\nmodel = "m"\nbase_url = "{own_server.url}"\n'
         'api_key_env = "CANARY_KEY"\nbackoff_s = 0.01\n'
     )
     outcome = api.run(models="canary", dataset="canary", workspace=open_workspace(repository.root))
-    assert len({request["authorization"] for request in own_server.requests()}) == 1
+    sent = {request["authorization"] for request in own_server.requests()}
+    assert sent == {hashlib.sha256(f"Bearer {KEY}".encode()).hexdigest()}
     found = pq.read_table(outcome.folder / "predictions" / "canary.parquet").to_pylist()
     assert {row["status"] for row in found} == {"ok", "error"}
     written = b"".join(path.read_bytes() for path in outcome.folder.rglob("*") if path.is_file())
     everything = written + "".join(f"{row}" for row in found).encode()
     for form in (KEY.encode(), base64.b64encode(KEY.encode()).rstrip(b"="), KEY.replace("/", "%2F").encode()):
         assert form not in everything
-    assert not any("in-the-address" in (row["error_message"] or "") for row in found)

@@ -51,7 +51,25 @@ def classify(http_status, message="", code=None, headers=None, **more):
         (401, "Incorrect API key", "stop", "bad_params"),
         (403, "Country, region, or territory not supported", "stop", "bad_params"),
         (402, "Insufficient Balance", "stop", "bad_params"),
-        (404, "The model does not exist", "fail", "bad_params"),
+        (404, "The model does not exist", "stop", "bad_params"),
+        (404, "No endpoints found that support image input", "fail", "bad_params"),
+        (405, "", "stop", "bad_params"),
+        (400, "API key not valid. Please pass a valid API key.", "stop", "bad_params"),
+        (400, "unknown field image_detail", "fail", "bad_params"),
+        (400, "Invalid value for 'image_url.detail': cannot be 'x'", "fail", "bad_params"),
+        (400, "image_parse_error", "fail", "bad_input"),
+        (
+            429,
+            "Request too large for gpt-4o: Limit 30000, Requested 45000.",
+            "fail",
+            "bad_input",
+        ),
+        (
+            429,
+            "Rate limit reached: Limit 30000, Used 29000, Requested 2000.",
+            "limited",
+            "rate_limited",
+        ),
         (413, "", "fail", "bad_input"),
         (422, "field required", "fail", "bad_params"),
         (408, "", "retry", "transient"),
@@ -60,7 +78,7 @@ def classify(http_status, message="", code=None, headers=None, **more):
         (500, "", "retry", "transient"),
         (503, "", "retry", "transient"),
         (529, "Overloaded", "overloaded", "transient"),
-        (301, "", "fail", "bad_params"),
+        (301, "", "stop", "bad_params"),
     ],
 )
 def test_a_status_and_its_words_say_what_to_do(status, message, act, kind):
@@ -121,6 +139,7 @@ def test_an_endpoint_may_forbid_a_retry_or_ask_for_one():
     assert classify(503, headers={"x-should-retry": "false"}).act == "fail"
     assert classify(400, headers={"x-should-retry": "true"}).act == "retry"
     assert classify(401, headers={"x-should-retry": "true"}).act == "stop"
+    assert classify(503, headers={"retry-after": "600"}).kind == "transient"
 
 
 @pytest.mark.parametrize(

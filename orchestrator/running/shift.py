@@ -108,9 +108,9 @@ class Shift:
 
         What its worker never sent, and all after being cut off, is as if it had not been asked.
         """
+        self.work.withdraw(self.dropped, self.failure or "the run was stopped before it was sent")
         if self.cut_off:
             return self.work.withdraw(self.hand_back(tuple(self.in_flight)), self.cut_off.message)
-        self.work.withdraw(self.dropped, "the run was stopped before it was sent")
         rows = [status_row(task, "cancelled", "stopped before it was answered") for task in self._begun()]
         return self.work.record(rows)
 

@@ -28,12 +28,21 @@ _CONTEXT = re.compile(
 _FILTER = re.compile(
     r"content_?filter|content_policy|content management policy|moderation|safety system", re.IGNORECASE
 )
+_TOO_LARGE = re.compile(r"request too large", _ANY_CASE)
+_BAD_KEY = re.compile(
+    r"api.?key.{0,20}(not valid|not found|invalid|expired)|(invalid|expired|bad).{0,5}api.?key", _ANY_CASE
+)
 _TEXT_ONLY = re.compile(r"not support|unknown variant|image input|multimodal", _ANY_CASE)
+_PARAMETER = re.compile(
+    r"(unknown|unrecognized|unexpected) (field|parameter|argument|name)|image_(url\W{0,3})?detail", _ANY_CASE
+)
 _BAD_IMAGE = re.compile(
     r"image.*(too (large|small|big)|exceed|could not|cannot|unsupported|invalid|process|decode|parse)"
-    r"|(unsupported|invalid|could not \w+|failed to \w+|cannot \w+|empty).{0,30}image|image_",
+    r"|(unsupported|invalid|could not \w+|failed to \w+|cannot \w+|empty).{0,30}image"
+    r"|image_(parse|too|size|format|decode|content|file)",
     _ANY_CASE | re.DOTALL,
 )
+_OF_REQUEST = re.compile(r"image|picture|media", _ANY_CASE)  # a 404 that says nothing of the model
 _STATUS_OF_CODE = (
     ("insufficient_quota|insufficient_balance", 402),
     ("rate_?limit|resource_?exhausted|too_many", 429),
@@ -47,12 +56,12 @@ _STATUS_OF_CODE = (
 
 
 class ApiError(Exception):
-    """Why a request has no answer: one sentence, and the kind of failure."""
+    """Why a request has no answer: one sentence, and the kind of failure; `final`: no other one would have any."""
 
-    def __init__(self, kind, sentence):
+    def __init__(self, kind, sentence, *, final=False):
         """Name one of the kinds that the worker knows."""
         super().__init__(sentence)
-        self.kind = kind
+        self.kind, self.final = kind, final
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ class Fault:
     """What happened to one attempt.
 
     `act`: `retry`, `limited` (429: the account waits), `overloaded` (retry, with fewer at a time), `malformed` (retry
-    twice), `fail` (this request), `stop` (every further request of this worker fails alike).
+    twice), `fail` (this request), `stop` (every other request would fail alike, until a person mends it).
     """
 
     act: str
@@ -95,11 +104,13 @@ def classify(status, headers, data, now=None):
 
 
 def _by_status(status, sentence, told):
+    if status == 429 and _TOO_LARGE.search(told):  # than a minute's tokens: no waiting helps
+        return Fault("fail", "bad_input", sentence)
     if status == 402 or (status in (400, 403, 429) and _SPENT.search(told)):
         return Fault("stop", "bad_params", f"{sentence} (add credit or raise the limit, then run again)")
     if status in (400, 403) and _FILTER.search(told):
         return Fault("fail", "refused", sentence)
-    if status in (401, 403, 407):
+    if status in (401, 403, 407) or (status == 400 and _BAD_KEY.search(told)):  # Gemini says 400
         return Fault("stop", "bad_params", f"{sentence} (check the key, and what it may be used for)")
     if status == 429:
         return Fault("limited", "rate_limited", sentence)
@@ -108,14 +119,17 @@ def _by_status(status, sentence, told):
     if status in (408, 409, 425) or status >= 500:
         return Fault("retry", "transient", sentence)
     if 300 <= status < 400:
-        return Fault("fail", "bad_params", f"status {status}: it redirects, which is not followed; correct base_url")
+        return Fault("stop", "bad_params", f"status {status}: it redirects, which is not followed; correct base_url")
+    if status == 405 or (status == 404 and not _OF_REQUEST.search(told)):
+        return Fault("stop", "bad_params", f"{sentence} (check base_url, and the model's name)")
     return Fault("fail", _kind_of_refusal(status, told), sentence)
 
 
 def _kind_of_refusal(status, told):
     if status == 413 or _CONTEXT.search(told):
         return "bad_input"
-    return "bad_input" if _BAD_IMAGE.search(told) and not _TEXT_ONLY.search(told) else "bad_params"
+    is_image = _BAD_IMAGE.search(told) and not _TEXT_ONLY.search(told) and not _PARAMETER.search(told)
+    return "bad_input" if is_image else "bad_params"
 
 
 def classify_object(error, headers, now=None):

@@ -19,14 +19,15 @@ from aimd import Aimd
 class Slot:
     """The right to send one request; what became of it is told here. It gives back its place when the context ends."""
 
-    __slots__ = ("_account", "_is_clean", "_sent", "_sent_wall", "_tokens", "_turn")
+    __slots__ = ("_account", "_is_clean", "_sent", "_sent_wall", "_tokens", "_turn", "ticket")
 
-    def __init__(self, account, tokens, *, retry):
+    def __init__(self, account, tokens, *, retry, ticket=None):
         self._account, self._tokens, self._is_clean = account, max(0, tokens), not retry
+        self.ticket = account.draw_ticket() if ticket is None else ticket
         self._turn, self._sent, self._sent_wall = None, 0.0, 0.0
 
     async def __aenter__(self):
-        self._turn = await self._account.enter(self._tokens)
+        self._turn = await self._account.enter(self._tokens, self.ticket)
         self._sent, self._sent_wall = self._account.now()
         return self
 
@@ -84,17 +85,24 @@ class Account:
         self._look()
         return max(0.0, self._paused_until - self._monotonic())
 
-    def slot(self, tokens, *, retry=False):
-        """Return a context that begins when a request of so many tokens may be sent; `retry`: it failed before."""
-        return Slot(self, tokens, retry=retry)
+    def slot(self, tokens, *, retry=False, ticket=None):
+        """Return a context that begins when a request of so many tokens may be sent.
+
+        `retry`: it failed before; then `ticket` is that of its slot, with which it need not stand behind all others.
+        """
+        return Slot(self, tokens, retry=retry, ticket=ticket)
+
+    def draw_ticket(self):
+        """Return the next place of the queue."""
+        return next(self._tickets)
 
     def now(self):
         """Return the time by the monotonic and by the wall clock."""
         return self._monotonic(), self._wall()
 
-    async def enter(self, tokens):
+    async def enter(self, tokens, ticket):
         """Wait for a place, for the end of a pause and for the buckets; return the turn."""
-        ticket, loop = next(self._tickets), asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         while True:
             waiter = _Waiter(ticket, tokens, loop.create_future())
             heapq.heappush(self._queue, waiter)

@@ -73,12 +73,19 @@ def _shrink(path, data, mime, max_side):
     try:
         with Image.open(io.BytesIO(data)) as image:
             original, exif = image.size, image.info.get("exif", b"")
-            small = image.convert("RGBA" if image.has_transparency_data else "RGB") if image.mode == "P" else image
+            small = _as_shades(image)
             small.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
             shrunk = _encode(small, SUFFICES[mime], exif)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadInputError(f"{path}: cannot be read as an image: {error}") from error
     return Picture(shrunk, mime, small.size, {"original": list(original)})
+
+
+def _as_shades(image):
+    """Return the image in a mode whose pixels can be averaged: of black, white or a palette Pillow drops most."""
+    if image.mode == "P":
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    return image.convert("L") if image.mode == "1" else image
 
 
 def _encode(image, name, exif=b""):

@@ -3,13 +3,14 @@
 import asyncio
 import os
 import ssl
+from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import certifi
 from faults import Fault, malformed
-from params import require
+from params import BadParamsError, require
 
 ANSWER_BYTES = 64 << 20
 
@@ -39,8 +40,7 @@ async def open_sessions(settings):
     """Yield a session that is closed when the event loop ends, as asyncio does with generators."""
     times = settings.timeouts
     timeout = aiohttp.ClientTimeout(total=times["total"], sock_connect=times["connect"], sock_read=times["read"])
-    trusted = trust() if settings.url.startswith("https:") else True  # aiohttp's own, for a proxy
-    connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=30, ssl=trusted)
+    connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=30, ssl=settings.trusted)
     jar = aiohttp.DummyCookieJar()
     async with aiohttp.ClientSession(
         connector=connector, timeout=timeout, headers=settings.headers, cookie_jar=jar
@@ -60,10 +60,20 @@ def find_proxy(parts):
 
 
 def trust():
-    """Return whose certificates are trusted: the system's, or certifi's where the interpreter knows of none."""
-    own = os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE")
+    """Return whose certificates are trusted: the system's, or certifi's where the interpreter knows of none.
+
+    `SSL_CERT_FILE` or `REQUESTS_CA_BUNDLE` may name others: a file, or a folder as OpenSSL's `rehash` leaves it. Raises
+    BadParamsError where it names neither.
+    """
+    for variable in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+        if own := os.environ.get(variable):
+            require(Path(own).exists(), f"{variable} names '{own}', which is not there; correct or unset it")
+            try:
+                return ssl.create_default_context(**{"capath" if Path(own).is_dir() else "cafile": own})
+            except (OSError, ssl.SSLError) as error:
+                raise BadParamsError(f"{variable} names '{own}', which holds no certificates: {error}") from error
     paths = ssl.get_default_verify_paths()
-    return ssl.create_default_context(cafile=own or (None if paths.cafile or paths.capath else certifi.where()))
+    return ssl.create_default_context(cafile=None if paths.cafile or paths.capath else certifi.where())
 
 
 async def read_capped(response):
@@ -83,7 +93,7 @@ def fault_of(error):
     """Return the Fault of an exception of aiohttp's; its own words may hold the address, and are not used."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         advice = "set SSL_CERT_FILE to a file with the certificate that signed it"
-        return Fault("fail", "bad_params", f"its certificate is not trusted ({_reason(error)}); {advice}")
+        return Fault("stop", "bad_params", f"its certificate is not trusted ({_reason(error)}); {advice}")
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return Fault("retry", "transient", "there is no address of that name, or no name server; check base_url")
     if isinstance(error, aiohttp.ClientHttpProxyError):

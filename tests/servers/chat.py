@@ -118,6 +118,7 @@ class ChatServer:
         if self.options.key is not None and key.removeprefix("Bearer ") != self.options.key:
             return request.connection.write(response(401, faults.error_body("Incorrect API key", "invalid_api_key")))
         quota = self._quota(key)
+        entry["under_way"] = quota.now
         wait_s = quota.admit(chat.tokens())
         if wait_s is not None:
             entry["fault"] = "limit"
@@ -271,7 +272,7 @@ class Running:
     def requests(self) -> list[dict[str, Any]]:
         """Return what came, in order: time (monotonic), server, path, model, authorization (hash), body, fault.
 
-        `images` has the SHA-256 of each image, `body` the rest.
+        `images` has the SHA-256 of each image, `body` the rest; `under_way` were so many others of that key.
         """
         return self._ask("_requests")
 

@@ -5,6 +5,7 @@ STATUS-s:N        the same with Retry-After: N (seconds, 1) · -ms:N with retry-
                   HTTP date in N seconds (2) · -past a date gone by · -long:N seconds (600) · -bad no time at all
 STATUS-noretry    the same with x-should-retry: false · -retry with true
 quota             429 insufficient_quota · 400-image "image too large" · 400-context · 400-filter (Azure's)
+                  400-key (Gemini's)
 echo:STATUS       an error (400) whose text repeats the Authorization header · echo-text a text that does
 error-200:CODE    200 with an error object (429)
 html malformed nobody badutf8 nochoices        200 with no answer in it
@@ -34,6 +35,7 @@ _MESSAGES = {
     ),
     "400-image": (400, "invalid_image", "Invalid image: image too large, at most 20 MB are allowed."),
     "400-context": (400, "context_length_exceeded", "This model's maximum context length is 8192 tokens."),
+    "400-key": (400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key."),
     "400-filter": (400, "content_filter", "The response was filtered due to the prompt triggering the content policy."),
 }
 _CODES = {401: "invalid_api_key", 402: "insufficient_balance", 404: "model_not_found", 429: "rate_limit_exceeded"}
