@@ -1,10 +1,15 @@
 """The command `list`: what there is to choose from, one a line."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from orchestrator import console
 from orchestrator.cli.common import current_workspace
 from orchestrator.config import Workspace, list_models
+
+if TYPE_CHECKING:
+    from orchestrator.metrics import Metric
 
 _KINDS = ("models", "runners", "datasets", "prompts", "metrics", "runs")
 
@@ -69,11 +74,21 @@ def _prompts(workspace: Workspace) -> list[tuple[str, str]]:
 
 def _metrics(workspace: Workspace) -> list[tuple[str, str]]:
     from orchestrator import api  # noqa: PLC0415 - only for this kind
+    from orchestrator.metrics.normalise import STEPS  # noqa: PLC0415 - only for this kind
 
     metrics, defects = api.list_metrics(workspace)
     for name, defect in defects.items():
         console.status(f"metric {name} cannot be used: {defect}")
-    return [(m.name, f"{m.description} ({m.unit}, {m.direction} is better)") for m in metrics.values()]
+    steps = ", ".join(STEPS)
+    console.status(
+        f"those marked default are computed where none is named; NAME@STEP+STEP compares under more of: {steps}"
+    )
+    return [(metric.name, _about(metric)) for metric in metrics.values()]
+
+
+def _about(metric: "Metric") -> str:
+    default = "; default" if metric.is_default else ""
+    return f"{metric.description} ({metric.unit}, {metric.direction} is better, version {metric.version}{default})"
 
 
 def _runs(workspace: Workspace) -> list[tuple[str, str]]:
