@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from orchestrator.api import (
         check_runner,
         clean_run,
+        compare,
         examine,
         find_workspace,
         init_workspace,
@@ -27,6 +28,7 @@ __all__ = [
     "__version__",
     "check_runner",
     "clean_run",
+    "compare",
     "examine",
     "find_workspace",
     "init_workspace",

@@ -21,7 +21,8 @@ from orchestrator.metrics import METRICS, Metric
 from orchestrator.metrics.extract import make_extractor
 from orchestrator.prompt_files import load_prompt, load_prompts
 from orchestrator.reporting.failures import failure_table
-from orchestrator.reporting.table import Table, summary_tables
+from orchestrator.reporting.table import summary_tables
+from orchestrator.reporting.tabular import Table
 from orchestrator.reporting.worst import worst as worst_answers
 from orchestrator.reporting.worst import worst_table
 from orchestrator.results.layout import PLAN_NAME
@@ -30,12 +31,14 @@ from orchestrator.running.events import Notify
 from orchestrator.running.experiment import RunOutcome, carry_out
 from orchestrator.running.first_look import Answer, ask_once
 from orchestrator.running.planning import Order
+from orchestrator.scoring.compare import Missing, RunComparison, compare_runs
 from orchestrator.scoring.score import score_run
 from orchestrator.scoring.summary import Summary, read_summary
 
 __all__ = [
     "check_runner",
     "clean_run",
+    "compare",
     "examine",
     "export",
     "find_workspace",
@@ -201,6 +204,24 @@ def report(
         for model in models:
             tables.append(worst_table(model, metric, worst_answers(folder, model, metric, worst)))
     return tables
+
+
+def compare(
+    first: Path | str,
+    second: Path | str | None = None,
+    *,
+    cells: tuple[str, str] | None = None,
+    metrics: Sequence[str] | None = None,
+    missing: Missing = "left out",
+    workspace: Place = None,
+) -> RunComparison:
+    """Compare cells of two runs, or of one, sample by sample: the second is better, worse, or no difference is seen.
+
+    Cells of one name are compared, of one run all pairs, or the two named by `cells`, such as `rapidocr / question`.
+    See `orchestrator.scoring.compare`.
+    """
+    folders = [run_path(run, lambda: _open(workspace)) for run in (first, first if second is None else second)]
+    return compare_runs(folders[0], folders[1], cells, metrics, missing=missing)
 
 
 def export(run: Path | str, to: Form, output: Path | str | None = None, *, workspace: Place = None) -> Export:

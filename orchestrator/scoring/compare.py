@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from orchestrator.errors import BakeoffError, UsageError, nearest
+from orchestrator.parsing import Frozen
 from orchestrator.scoring.cell_name import CellName
 from orchestrator.scoring.cell_scores import CellScores, read_cell_scores
 from orchestrator.scoring.comparison import Comparison, Pair, compare
@@ -15,6 +16,15 @@ from orchestrator.scoring.same_samples import check_same_samples
 from orchestrator.scoring.summary import MetricNote, Summary, read_summary
 
 Missing = Literal["left out", "worst"]
+
+
+class RunComparison(Frozen):
+    """Cells of two runs compared, or of one; `unmatched` are those that have no counterpart in the other run."""
+
+    first: str
+    second: str
+    comparisons: tuple[Comparison, ...]
+    unmatched: tuple[CellName, ...] = ()
 
 
 def compare_cells(
@@ -80,21 +90,45 @@ def find_cell(run: Path, name: str) -> CellName:
     raise UsageError(f"{run.name}: has no cell '{name}'{nearest(name, known)}; it has {', '.join(known)}")
 
 
-def match_cells(first: Path, second: Path) -> list[tuple[CellName, CellName]]:
-    """Return the cells of two runs that go together: those of one name, or the only one of each.
+def compare_runs(
+    first: Path,
+    second: Path,
+    cells: tuple[str, str] | None = None,
+    metrics: Sequence[str] | None = None,
+    *,
+    missing: Missing = "left out",
+) -> RunComparison:
+    """Compare `cells`, one of each run by name, or every two that go together; see `compare_pairs_of_cells`.
 
-    Raises UsageError where no two do. Of one and the same run it is every pair of cells.
+    Those go together that have one name, or are the only one of their run; of one and the same run, all pairs.
     """
+    pairs = [(find_cell(first, cells[0]), find_cell(second, cells[1]))] if cells else _match(first, second)
+    found = compare_pairs_of_cells([((first, one), (second, other)) for one, other in pairs], metrics, missing=missing)
+    matched = {name for pair in pairs for name in pair}
+    every = dict.fromkeys([*list_cells(first), *list_cells(second)])
+    return RunComparison(
+        first=read_summary(first).run,
+        second=read_summary(second).run,
+        comparisons=found,
+        unmatched=() if cells else tuple(name for name in every if name not in matched),
+    )
+
+
+def _match(first: Path, second: Path) -> list[tuple[CellName, CellName]]:
+    """Return the cells of two runs that go together; raise UsageError where no two do."""
     ours, theirs = list_cells(first), list_cells(second)
     if first == second:
-        return list(itertools.combinations(ours, 2))
+        pairs = list(itertools.combinations(ours, 2))
+        if not pairs:
+            raise UsageError(f"{first.name}: has one cell, and nothing to compare it with")
+        return pairs
     if len(ours) == len(theirs) == 1:
         return [(ours[0], theirs[0])]
     pairs = [(one, other) for one in ours for other in theirs if one.text == other.text]
     if not pairs:
         raise UsageError(
-            f"no cell of {first.name} has the name of one of {second.name}; name two: "
-            f"{', '.join(cell.text for cell in ours)} and {', '.join(cell.text for cell in theirs)}"
+            f"no cell of {first.name} has the name of one of {second.name}; name two, of "
+            f"{', '.join(cell.text for cell in ours)} and of {', '.join(cell.text for cell in theirs)}"
         )
     return pairs
 
