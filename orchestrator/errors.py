@@ -40,9 +40,18 @@ class TryLaterError(BakeoffError):
     exit_code = 75
 
 
+_LONGER_MAX = 6
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return `; did you mean 'x'?` for the closest of `known`, or the short list of them, or nothing."""
+    """Return `; did you mean 'x'?` for those of `known` that begin with `name`, or else the closest.
+
+    Where there is none it is the short list of them, or nothing.
+    """
     names = sorted(known)
+    longer = [f"'{n}'" for n in names if name and n.lower().startswith(name.lower())]
+    if 1 < len(longer) <= _LONGER_MAX:
+        return f"; did you mean {', '.join(longer[:-1])} or {longer[-1]}?"
     close = difflib.get_close_matches(name.lower(), [n.lower() for n in names], n=1, cutoff=0.6)
     if close:
         match = next(n for n in names if n.lower() == close[0])

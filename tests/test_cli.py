@@ -95,6 +95,24 @@ def test_an_unknown_dataset_is_named_with_the_nearest(workspace, bakeoff):
     assert "did you mean 'tiny-docs'?" in err
 
 
+def test_a_path_that_leads_nowhere_is_said_to(workspace, bakeoff):
+    code, _, err = bakeoff("run", "--model", "echo", "--dataset", "/nope/x")
+    assert (code, err) == (2, "error: there is no folder and no file /nope/x\n")
+
+
+def test_the_beginning_of_several_names_brings_all_of_them(workspace, bakeoff):
+    code, _, err = bakeoff("run", "--model", "qwen2-vl", "--dataset", "tiny-docs")
+    assert code == 2
+    assert "did you mean 'qwen2-vl-2b', 'qwen2-vl-72b' or 'qwen2-vl-7b'?" in err
+
+
+def test_a_misspelt_parameter_is_one_sentence_with_the_nearest(workspace, bakeoff):
+    few = ("run", "--model", "echo", "--dataset", "tiny-docs", "--limit", "1")
+    _, _, err = bakeoff(*few, "--param", "prefxi=>")
+    told = [line for line in err.splitlines() if "prefxi" in line]
+    assert told == ["echo: 'prefxi', which is passed on, is none of its parameters; did you mean 'prefix'?"]
+
+
 def test_an_unknown_command_and_option_are_usage_errors(workspace, bakeoff):
     assert bakeoff("rnu")[0] == 2
     assert bakeoff("run", "--modle", "echo")[0] == 2
@@ -139,6 +157,14 @@ def test_missing_and_unreadable_images_are_rows_and_the_rest_is_answered(workspa
     report = bakeoff("report", "d")[1]
     assert "3 bad_input" in report
     assert "missing.png: there is no such image" in report
+
+
+def test_what_was_given_up_before_is_told_with_what_asks_it_again(workspace, bakeoff):
+    make_dataset(workspace, "d", "image_path,question,answer\ngood.png,A?,a\nmissing.png,B?,b\n")
+    command = ("run", "--model", "echo", "--dataset", "d")
+    assert "--retry-failed" not in bakeoff(*command)[2]
+    assert "1 bad_input; 1 given up before (--retry-failed asks them again)\n" in bakeoff(*command)[2]
+    assert "--retry-failed" not in bakeoff(*command, "--retry-failed")[2]
 
 
 def test_a_mended_image_is_asked_on_the_next_run(workspace, bakeoff):

@@ -22,7 +22,7 @@ def test_a_whole_number_will_do_for_a_float():
     [
         (
             {**GIVEN, "langs": "eng"},
-            "there is no parameter 'langs' (known: lang, psm, score, turn); did you mean 'lang'?",
+            "there is no parameter 'langs'; did you mean 'lang'? It knows lang, psm, score, turn",
         ),
         ({**GIVEN, "psm": "7"}, "psm = '7': expected int, got str"),
         ({**GIVEN, "psm": True}, "psm = True: expected int, got bool"),

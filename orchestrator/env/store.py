@@ -125,4 +125,5 @@ def _build_once(workspace: Workspace, runner: Runner, notify: Callable[[str], No
 def _announcement(runner: Runner, folder: Path, wanted: str) -> str:
     if folder.exists():
         return f"{runner.name}: building its environment again: {find_defect(folder, wanted)}"
-    return f"{runner.name}: building its environment, once (a large one may take minutes)"
+    how_long = " (a large one may take minutes)" if has_requirements(runner) else ", which is empty"
+    return f"{runner.name}: building its environment, once{how_long}"

@@ -95,7 +95,7 @@ def _doubts(order: Order) -> Iterator[str]:
         for name in order.overrides:
             if model.params and name not in model.params:
                 known = nearest(name, model.params)
-                yield f"{model.name}: '{name}' is none of its parameters{known}; it is passed on all the same"
+                yield f"{model.name}: '{name}', which is passed on, is none of its parameters{known}"
 
 
 @contextmanager

@@ -17,8 +17,8 @@ def read_params(params, types):
     for name in params:
         if name not in types:
             close = difflib.get_close_matches(name, types, n=1)
-            hint = f"; did you mean '{close[0]}'?" if close else ""
-            raise BadParamsError(f"there is no parameter '{name}' (known: {', '.join(types)}){hint}")
+            hint = f"did you mean '{close[0]}'? It knows " if close else "it knows "
+            raise BadParamsError(f"there is no parameter '{name}'; {hint}{', '.join(types)}")
     return {name: _read(name, params, wanted) for name, wanted in types.items()}
 
 
