@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator import config, doctor, inspection, scaffold
+from orchestrator import config, doctor, inspection, scaffold, tending
 from orchestrator.config import Model, Workspace, find_workspace, get_model, get_runner, open_workspace
 from orchestrator.datasets import open_dataset
 from orchestrator.errors import UsageError, nearest
@@ -36,12 +36,14 @@ from orchestrator.scoring.score import score_run
 from orchestrator.scoring.summary import Summary, read_summary
 
 __all__ = [
+    "check_dataset",
     "check_runner",
     "clean_run",
     "compare",
     "examine",
     "export",
     "find_workspace",
+    "fix_paths",
     "import_dataset",
     "import_predictions",
     "init_workspace",
@@ -53,8 +55,11 @@ __all__ = [
     "report",
     "run",
     "run_path",
+    "sample_dataset",
     "score",
+    "show_dataset",
     "show_run",
+    "split_dataset",
     "try_model",
     "verify_run",
 ]
@@ -128,6 +133,50 @@ def import_predictions(
     opened = _open(workspace)
     found = open_dataset(opened, str(dataset))
     return take_predictions(opened, Path(source).expanduser(), found, model, run=run, notify=notify or _ignore)
+
+
+def check_dataset(
+    name: str | Path, *, decode: bool = True, workspace: Place = None, notify: Callable[[str], None] | None = None
+) -> tending.Check:
+    """Look at every sample of a dataset before a model does; see `orchestrator.tending.check`."""
+    opened = _open(workspace)
+    dataset = open_dataset(opened, str(name))
+    return tending.check_dataset(dataset, opened.image_folders, decode=decode, notify=notify or _ignore)
+
+
+def fix_paths(name: str | Path, root: Path | str, *, dry_run: bool = False, workspace: Place = None) -> tending.Mended:
+    """Rewrite a dataset's image paths that lead nowhere to files below `root`; see `orchestrator.tending.paths`."""
+    return tending.fix_paths(open_dataset(_open(workspace), str(name)), Path(root), dry_run=dry_run)
+
+
+def split_dataset(
+    name: str | Path, shares: Mapping[str, float], *, seed: int = 0, workspace: Place = None
+) -> list[tending.Part]:
+    """Divide a dataset by document into parts of these shares; see `orchestrator.tending.split`."""
+    return tending.split_dataset(open_dataset(_open(workspace), str(name)), shares, seed=seed)
+
+
+def sample_dataset(
+    name: str | Path,
+    count: int,
+    part: str = "sample",
+    *,
+    seed: int = 0,
+    per: str | None = None,
+    workspace: Place = None,
+) -> tending.Part:
+    """Draw `count` samples of a dataset (with `per` so many of each doc_class or question_type) as a part of it."""
+    return tending.sample_dataset(open_dataset(_open(workspace), str(name)), count, part, seed=seed, per=per)
+
+
+def show_dataset(
+    name: str | Path, output: Path | str | None = None, *, limit: int = 60, start: int = 0, workspace: Place = None
+) -> tuple[Path, int]:
+    """Write a page with samples of a dataset (default: `<name>.html` here); return its path and their number."""
+    opened = _open(workspace)
+    dataset = open_dataset(opened, str(name))
+    path = Path(output) if output else Path(f"{dataset.name}.html")
+    return path, tending.write_sheet(dataset, path, opened.image_folders, limit=limit, start=start)
 
 
 def try_model(

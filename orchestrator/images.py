@@ -15,6 +15,7 @@ from orchestrator.image_headers import FORMATS, DamagedError, find_format, read_
 MAX_BYTES = 50_000_000
 MAX_PIXELS = 64_000_000
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
+MISSING = "there is no such image"
 _FLUSH_EVERY = 256
 _RECENT = 4096
 _SETTLED_NS = 2 * 10**9
@@ -63,7 +64,7 @@ def probe(path: Path) -> Probe:
 def describe_unreadable(path: Path, error: OSError | ValueError) -> str:
     """Return the sentence that names `path` and says why it cannot be read."""
     if isinstance(error, FileNotFoundError):
-        return f"{path}: there is no such image"
+        return f"{path}: {MISSING}"
     return f"{path}: the image cannot be read: {getattr(error, 'strerror', None) or error}"
 
 

@@ -28,6 +28,7 @@ LEVELS = {
     "reporting": 4,
     "exporting": 4,
     "importing": 3,
+    "tending": 3,
     "inspection": 4,
     "api": 4,
     "doctor": 4,

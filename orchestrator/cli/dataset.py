@@ -1,6 +1,7 @@
 """The commands that make datasets and look at them."""
 
 import inspect
+from pathlib import Path
 from typing import Any
 
 import click
@@ -8,8 +9,10 @@ from pydantic.fields import FieldInfo
 
 from orchestrator import console
 from orchestrator.cli.common import current_workspace, shown_path
+from orchestrator.errors import UsageError
 
 _PROBLEMS_TOLD = 5
+_EXAMPLES = 3
 
 
 @click.group()
@@ -87,3 +90,123 @@ def _option(name: str, field: FieldInfo) -> click.Option:
     is_many = getattr(field.annotation, "__origin__", None) is tuple
     shown = None if is_many or field.default in (None, "") else str(field.default)
     return click.Option([flag], multiple=is_many, metavar="TEXT", help=field.description, show_default=shown or False)
+
+
+@dataset.command()
+@click.argument("name")
+@click.option("--headers-only", is_flag=True, help="Do not decode the images: quicker, and some damage stays unseen.")
+@click.option("--all", "everything", is_flag=True, help="Show every complaint, not only the first of each kind.")
+def check(name: str, *, headers_only: bool, everything: bool) -> int:
+    """Look at every sample of a dataset, NAME or path: what is missing, broken, twice, or likely not meant.
+
+    The exit code is 1 where a sample cannot be asked as it should, 0 where there are warnings only.
+
+    \b
+    Example:
+      bakeoff dataset check receipts
+    """
+    from orchestrator import api  # noqa: PLC0415 - brings pyarrow in, which --help does without
+    from orchestrator.tending.check import ERRORS, WARNINGS  # noqa: PLC0415 - as above
+
+    found = api.check_dataset(name, decode=not headers_only, workspace=current_workspace(), notify=console.status)
+    for kind in (kind for kind in (*ERRORS, *WARNINGS) if found.counts[kind]):
+        mark, complaints = "!!" if kind in ERRORS else " !", found.complaints[kind]
+        console.say(f"{mark}  {kind}: {found.counts[kind]}")
+        for complaint in complaints if everything else complaints[:_EXAMPLES]:
+            console.say(f"      {complaint.sample}: {complaint.sentence}")
+        if everything and found.counts[kind] > len(complaints):
+            console.say(f"      and {found.counts[kind] - len(complaints)} more")
+    warned = found.counts.total() - found.errors
+    console.say(f"{found.samples} samples, {found.images} images: {found.errors} errors, {warned} warnings")
+    return 1 if found.errors else 0
+
+
+@dataset.command("fix-paths")
+@click.argument("name")
+@click.option("--root", required=True, type=click.Path(path_type=Path), help="Where the images are now.")
+@click.option("--dry-run", is_flag=True, help="Only tell what would change.")
+def fix_paths(name: str, root: Path, *, dry_run: bool) -> int:
+    """Rewrite the image paths of a dataset that lead nowhere; the old table stays as FILE.bak.
+
+    \b
+    Example:
+      bakeoff dataset fix-paths receipts --root /data/scans
+    """
+    from orchestrator import api  # noqa: PLC0415 - see check
+
+    done = api.fix_paths(name, root, dry_run=dry_run, workspace=current_workspace())
+    would = "would be mended" if dry_run else "mended"
+    console.status(f"{shown_path(done.table)}: {done.mended} paths {would}, {done.kept} were right")
+    for sentence in done.lost[:_PROBLEMS_TOLD]:
+        console.status(f"not found: {sentence}")
+    if len(done.lost) > _PROBLEMS_TOLD:
+        console.status(f"not found: {len(done.lost) - _PROBLEMS_TOLD} more")
+    return 1 if done.lost else 0
+
+
+@dataset.command()
+@click.argument("name")
+@click.argument("parts", nargs=-1, required=True, metavar="PART=SHARE…")
+@click.option("--seed", default=0, show_default=True, help="Another seed, another division.")
+def split(name: str, parts: tuple[str, ...], seed: int) -> None:
+    """Divide a dataset by document into PARTs, which can be asked apart: --dataset NAME/PART.
+
+    A document is in one part alone, and stays there when others are added.
+
+    \b
+    Example:
+      bakeoff dataset split receipts search=25 select=50 confirm=25
+    """
+    from orchestrator import api  # noqa: PLC0415 - see check
+
+    made = api.split_dataset(name, _shares(parts), seed=seed, workspace=current_workspace())
+    for part in made:
+        console.say(f"{part.name}: {part.documents} documents, {part.samples} samples, {shown_path(part.path)}")
+
+
+@dataset.command()
+@click.argument("name")
+@click.option("--n", "count", default=100, show_default=True, help="How many.")
+@click.option("--per", type=click.Choice(["doc_class", "question_type"]), help="So many of each.")
+@click.option("--as", "part", default="sample", show_default=True, help="What the part is called.")
+@click.option("--seed", default=0, show_default=True, help="Another seed, other samples.")
+def sample(name: str, count: int, per: str | None, part: str, seed: int) -> None:
+    """Draw some samples of a dataset, the same ones every time: --dataset NAME/sample.
+
+    \b
+    Example:
+      bakeoff dataset sample receipts --n 20 --per question_type
+    """
+    from orchestrator import api  # noqa: PLC0415 - see check
+
+    made = api.sample_dataset(name, count, part, seed=seed, per=per, workspace=current_workspace())
+    console.say(f"{made.name}: {made.documents} documents, {made.samples} samples, {shown_path(made.path)}")
+
+
+@dataset.command()
+@click.argument("name")
+@click.option("--limit", default=60, show_default=True, help="How many samples.")
+@click.option("--start", default=1, show_default=True, type=click.IntRange(min=1), help="The first one, from 1.")
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Default: NAME.html here.")
+def show(name: str, limit: int, start: int, output: Path | None) -> None:
+    """Make a contact sheet: images, boxes, questions and answers as one HTML page to look at.
+
+    \b
+    Example:
+      bakeoff dataset show receipts --limit 24
+    """
+    from orchestrator import api  # noqa: PLC0415 - see check
+
+    path, count = api.show_dataset(name, output, limit=limit, start=start - 1, workspace=current_workspace())
+    console.status(f"{count} samples; open {shown_path(path.absolute())} in a browser")
+
+
+def _shares(parts: tuple[str, ...]) -> dict[str, float]:
+    shares: dict[str, float] = {}
+    for part in parts:
+        name, _, share = part.partition("=")
+        try:
+            shares[name] = float(share)
+        except ValueError:
+            raise UsageError(f"{part}: write a part and its share, as search=25") from None
+    return shares

@@ -9,7 +9,7 @@ from typing import Protocol
 from orchestrator.config import CONFIG_NAME, Workspace, resource_path
 from orchestrator.datasets import annotation, text
 from orchestrator.datasets.sample import Box, Sample
-from orchestrator.datasets.table import SUFFIXES
+from orchestrator.datasets.table import SPLIT_SUFFIX, SUFFIXES
 from orchestrator.errors import BakeoffError, UsageError, nearest
 
 __all__ = ["KINDS", "Box", "Dataset", "Kind", "Sample", "list_datasets", "open_dataset"]
@@ -60,7 +60,9 @@ def open_dataset(workspace: Workspace, given: str) -> Dataset:
     Raises UsageError where there is no such thing, or no such folder as its images may lie in; BakeoffError for a
     defect found so far.
     """
-    path = resource_path(workspace, "datasets", given)
+    path = resource_path(workspace, "datasets", given) or resource_path(workspace, "datasets", given + SPLIT_SUFFIX)
+    if path is None and ("/" in given or given.startswith(("~", "."))):
+        raise UsageError(f"there is no folder and no file {given if given[0] == '~' else Path(given).absolute()}")
     if path is None:
         names = list_datasets(workspace)
         raise UsageError(f"there is no dataset '{given}'{nearest(given, names)} (`bakeoff list datasets` shows all)")
@@ -68,7 +70,7 @@ def open_dataset(workspace: Workspace, given: str) -> Dataset:
         raise UsageError(f"{path}: the name of a file or folder on this way is not UTF-8 text; rename it")
     if path.name.lower() == annotation.FILE_NAME and path.is_file():
         path = path.parent
-    dataset = Dataset(path.name if path.is_dir() else path.stem, path, _kind(path))
+    dataset = Dataset(_name(path), path, _kind(path))
     next(iter(dataset))
     if dataset.kind != "text":
         _check_image_folders(workspace)
@@ -80,6 +82,15 @@ def list_datasets(workspace: Workspace) -> tuple[str, ...]:
     folder = workspace.root / "datasets"
     entries = sorted(folder.iterdir()) if folder.is_dir() else []
     return tuple(p.name for p in entries if p.name[0] not in "._" and (p.is_dir() or p.suffix.lower() in SUFFIXES))
+
+
+def _name(path: Path) -> str:
+    """Return what runs over a dataset are called: its folder or file, a part of one after both."""
+    if path.is_dir():
+        return path.name
+    if path.name.lower().endswith(SPLIT_SUFFIX):
+        return f"{path.parent.name}-{path.name[: -len(SPLIT_SUFFIX)]}"
+    return path.stem
 
 
 def _check_image_folders(workspace: Workspace) -> None:

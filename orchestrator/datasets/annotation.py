@@ -95,7 +95,7 @@ def _names_images(columns: tuple[str, ...]) -> bool:
 @functools.lru_cache(maxsize=256)
 def _images(cell: str, folder: str) -> tuple[tuple[Path, ...], str | None]:
     """Return the absolute paths of the images in `cell`, and what a row is called after the first."""
-    names = _names(cell.strip())
+    names = split_paths(cell.strip())
     if not all(names):
         raise ValueError("image_path is empty; write the image's path, or [] for a question without one")
     if any(map(_HALVES.search, names)):
@@ -105,7 +105,8 @@ def _images(cell: str, folder: str) -> tuple[tuple[Path, ...], str | None]:
     return tuple(Path(os.path.normpath(name)) for name in joined), _stem(names[0]) if names else None
 
 
-def _names(cell: str) -> list[str]:
+def split_paths(cell: str) -> list[str]:
+    """Return the paths of a cell: one, or those of a JSON list; raise ValueError for what only looks like a list."""
     if not (cell.startswith("[") and cell.endswith("]")):
         return [cell]
     try:

@@ -11,6 +11,7 @@ from orchestrator.datasets.workbook import read_workbook
 from orchestrator.errors import BakeoffError
 
 SUFFIXES = (".csv", ".tsv", ".xlsx")
+SPLIT_SUFFIX = ".split.csv"  # a part of a dataset beside the whole
 _DELIMITERS = (",", ";", "\t")
 _CELL_LIMIT = 64 * 2**20
 _OPENS_LIST = re.compile(r"[\s“”„«\"']*\[[^\]]*")
@@ -77,10 +78,14 @@ def find_table(path: Path, preferred: str | None = None) -> Path | None:
     """Return the table that is `path`, or the one in the folder `path`: `preferred`, else the only one."""
     if path.is_file():
         return path if path.suffix.lower() in SUFFIXES else None
-    found = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file()) if path.is_dir() else []
+    found = sorted(filter(_is_whole, path.iterdir())) if path.is_dir() else []
     named = [p for p in found if p.name.lower() == preferred]
     candidates = named or found
     return candidates[0] if len(candidates) == 1 else None
+
+
+def _is_whole(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.lower().endswith(SPLIT_SUFFIX) and path.is_file()
 
 
 def place(columns: Sequence[str], spellings: Mapping[str, tuple[str, ...]]) -> dict[str, int]:
