@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestrator.errors import BakeoffError, UsageError
+from orchestrator.metrics import Measure, Metric
+from orchestrator.metrics.extract import make_extractor
 from orchestrator.results.layout import predictions_path
 from orchestrator.results.plan import merge_cells, read_plan, write_plan
 from orchestrator.results.schema import SAMPLES, SCORES
@@ -249,3 +251,89 @@ def test_what_is_said_while_scoring_names_model_and_prompt(tmp_path):
     said = []
     score_run(make_run(tmp_path, [Asked(["a"], ["a"])]), notify=said.append)
     assert said == ["scoring echo, prompt read"]
+
+
+def test_a_row_of_scores_has_what_a_corpus_figure_is_made_of(tmp_path):
+    run = make_run(tmp_path, [Asked(["abcd"], ["abxx"]), Asked(["abcd"], ["<error>"])])
+    score_run(run)
+    rows = scores(run, "cer")
+    assert [(rows[name]["errors"], rows[name]["weight"]) for name in ("s0", "s1")] == [(2.0, 4.0), (None, None)]
+    assert scores(run, "exact")["s0"]["errors"] is None
+
+
+def test_a_pooled_f1_is_of_all_words(tmp_path):
+    run = make_run(tmp_path, [Asked(["a b c d"], ["a b c d"]), Asked(["e"], ["x"])])
+    bow = figure(score_run(run, ["bow_f1"]), "bow_f1")
+    assert (bow.mean, bow.corpus) == (0.5, pytest.approx(2 * 4 / 10))
+
+
+def metric(function, **options):
+    return Metric(name="own", description="", unit="fraction", direction="higher", function=function, **options)
+
+
+def test_a_metric_says_itself_why_there_is_no_score(tmp_path):
+    run = make_run(tmp_path, [Asked(["a"], ["a"]), Asked(["a"], ["?"]), Asked(["a"], ["<refused>"])])
+    own = metric(lambda text, _: "unsure" if text == "?" else Measure(1.0))
+    found = figure(score_run(run, ["own", "cer"], own={"own": own}), "own")
+    assert (found.mean, found.n_scored, found.reasons) == (1.0, 1, {"unsure": 1, "refused": 1})
+    assert [row["reason"] for row in scores(run, "cer").values()] == [None, None, "refused"]
+
+
+def test_a_metric_sees_of_the_sample_what_it_asks_for(tmp_path):
+    run = make_run(tmp_path, [Asked(["a"], ["a"], "d1", "id", "name"), Asked(["a"], ["<error>"]), Asked(["b"], ["b"])])
+    samples = pq.read_table(run / "samples.parquet").to_pylist()
+    samples[0] |= {"answer_bbox": [1.0, 2.0, 3.0, 4.0], "metadata": '{"page": 2}'}
+    pq.write_table(pa.Table.from_pylist(samples, SAMPLES), run / "samples.parquet")
+    seen = []
+
+    def look(text, references, sample):
+        seen.append((text, references, sample))
+        return Measure(1.0)
+
+    score_run(run, ["own"], own={"own": metric(look, about=("question", "answer_bbox", "metadata"))})
+    (first, _, of_first), (last, references, of_last) = seen
+    assert (first, of_first["question"], of_first["answer_bbox"]) == ("a", "question 0", (1.0, 2.0, 3.0, 4.0))
+    assert (of_first["metadata"], of_first["images"][0].sha256, of_first["doc_class"]) == ({"page": 2}, "d1", "id")
+    assert (last, references, of_last["answer_bbox"], of_last["metadata"]) == ("b", ("b",), None, {})
+
+
+def test_a_metric_of_failures_scores_all_that_there_is(tmp_path):
+    run = make_run(tmp_path, [Asked(["a"], [a]) for a in ("a", "<refused>", "<error>", None)])
+    own = metric(lambda status, _: Measure(float(status == "error")), reads="status", scores_failures=True)
+    found = figure(score_run(run, ["own"], own={"own": own}), "own")
+    assert (found.mean, found.n_scored, found.reasons) == (pytest.approx(1 / 3), 3, {"missing": 1})
+
+
+def test_classes_make_a_macro_f1_in_each_group(tmp_path):
+    labels = [("cat", "cat"), ("cat", "dog"), ("dog", "dog"), ("dog", "no idea")]
+    asked = [Asked([right], [answer], doc_class=right) for right, answer in labels]
+    summary = score_run(make_run(tmp_path, asked), ["accuracy"])
+    # cat: one hit, one miss, 2 / 3; dog: one hit, one miss, one false alarm, 1 / 2.
+    assert figure(summary, "accuracy").corpus == pytest.approx((2 / 3 + 1 / 2) / 2)
+    assert figure(summary, "accuracy", "doc_class", doc_class="dog").corpus == pytest.approx(2 / 3)
+
+
+def test_an_extraction_comes_before_and_its_failures_are_counted(tmp_path):
+    asked = [Asked(["a"], [" <think>b</think>a"]), Asked(["a"], [" <think>b"]), Asked(["a"], ["<error>"])]
+    run = make_run(tmp_path, asked)
+    summary = score_run(run, ["exact", "output_length"], extractor=make_extractor(["think"]))
+    exact = figure(summary, "exact")
+    assert (exact.mean, exact.n_scored, exact.reasons) == (1.0, 1, {"parse_fail": 1, "error": 1})
+    assert figure(summary, "output_length").n_scored == 2
+    labels = [summary.metric_notes[name].extractor for name in ("exact", "output_length")]
+    assert labels == [make_extractor(["think"]).label, None]
+    assert scores(run, "exact")["s0"]["extractor"] == labels[0]
+    assert scores(run, "output_length")["s0"]["extractor"] is None
+
+
+def test_metrics_under_more_normalisers_stand_beside_their_own(tmp_path):
+    run = make_run(tmp_path, [Asked(["Семен"], ["семён"])])
+    summary = score_run(run, ["exact", "exact@ci+yo"])
+    assert (figure(summary, "exact").mean, figure(summary, "exact@ci+yo").mean) == (0.0, 1.0)
+    assert scores(run, "exact@ci+yo")["s0"]["normaliser"] == "norm_v1+ci_v1+yo_v1"
+
+
+def test_answers_in_several_batches_are_all_found(tmp_path):
+    asked = [Asked([f"t{n}"], [f"t{n}" if n % 3 else None]) for n in range(5000)]
+    exact = figure(score_run(make_run(tmp_path, asked), ["exact"]), "exact")
+    assert (exact.mean, exact.n_scored, exact.reasons) == (1.0, 3333, {"missing": 1667})
