@@ -43,6 +43,8 @@ class Kind(Protocol):
 
 # Modules of this package; each is imported when it is used, for some bring much in.
 KINDS = {
+    "arkindex": "arkindex",
+    "arkindex-sqlite": "arkindex_sqlite",
     "folder": "folder",
     "text-pairs": "text_pairs",
     "layout": "layout",
