@@ -12,6 +12,7 @@ from orchestrator.results.expected import iter_expected
 from orchestrator.results.layout import PROMPTS_NAME, SAMPLES_NAME, predictions_path
 from orchestrator.results.plan import Cell, RunPlan, now, write_plan
 from orchestrator.results.schema import PREDICTIONS, PROMPTS, SAMPLES
+from orchestrator.scoring.summary import Figure, Summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +110,8 @@ def _write_samples(run: Path, asked: Sequence[Asked]) -> None:
         for number, one in enumerate(asked)
     ]
     pq.write_table(pa.Table.from_pylist(rows, SAMPLES), run / SAMPLES_NAME)
+
+
+def by_metric(summary: Summary) -> dict[str, Figure]:
+    """Return the figures of a summary of one cell over all its answers."""
+    return {figure.metric: figure for figure in summary.figures if figure.group == "all"}

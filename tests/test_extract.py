@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from orchestrator.errors import UsageError
 from orchestrator.metrics.extract import STEPS, make_extractor
 from orchestrator.scoring import read_summary, score_run
-from tests.scored_run import Asked, make_run
+from tests.scored_run import Asked, by_metric, make_run
 
 
 def extract(text, *names):
@@ -32,6 +32,7 @@ def extract(text, *names):
         ("", ""),
         ("<think>a <think> b</think>12", "12"),
         ("<think>a</think>draft</think>12", "12"),
+        ("well, <think>a</think>draft</think>12", "12"),
     ],
 )
 def test_thinking_is_stripped_closed_or_not(text, answer):
@@ -141,7 +142,7 @@ def test_what_was_not_found_is_counted_and_what_was_declared_is_stored(tmp_path)
     summary = score_run(
         run, ["exact", "output_length", "json_valid"], extractor=make_extractor(["fence", "json:total"])
     )
-    figures = {figure.metric: figure for figure in summary.figures}
+    figures = by_metric(summary)
     assert (figures["exact"].mean, figures["exact"].n_scored) == (1.0, 2)
     assert figures["exact"].reasons == {"parse_fail": 1, "refused": 1}
     assert figures["output_length"].n_scored == 3

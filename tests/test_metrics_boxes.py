@@ -18,7 +18,7 @@ from orchestrator.results.layout import SAMPLES_NAME, predictions_path
 from orchestrator.results.plan import read_plan
 from orchestrator.results.schema import PREDICTIONS, SAMPLES
 from orchestrator.scoring import score_run
-from tests.scored_run import Asked, make_run
+from tests.scored_run import Asked, by_metric, make_run
 
 FIELD = (100.0, 100.0, 300.0, 130.0)
 SIDE = st.integers(0, 60)
@@ -163,9 +163,7 @@ def test_boxes_are_scored_from_a_run_and_each_lack_has_its_reason(tmp_path, page
     shown = json.dumps({"images": [{"width": 1000, "height": 280}]})
     samples = {"images": [image, image, image, image, []], "answer_bbox": [box, box, box, None, box]}
     fill(run, samples, {"info": [None, shown, None, None, None]})
-    figures = {
-        one.metric: one for one in score_run(run, ["iou", "iou@qwen2.5-vl", "centre_in_box", "coverage@gemini"]).figures
-    }
+    figures = by_metric(score_run(run, ["iou", "iou@qwen2.5-vl", "centre_in_box", "coverage@gemini"]))
     assert figures["iou"].mean == pytest.approx((1 + iou((50, 28, 150, 84), (100, 50, 300, 150)) + 1) / 3)
     assert figures["iou"].reasons == {"no_box": 1, "no_reference": 1}
     assert figures["iou@qwen2.5-vl"].reasons == {"no_box": 1, "no_reference": 1, "unknown_size": 1}

@@ -22,7 +22,7 @@ from orchestrator.metrics.json_text import read_json
 from orchestrator.metrics.metric import gather
 from orchestrator.metrics.numbers import CONVENTIONS, read_number
 from orchestrator.scoring import score_run
-from tests.scored_run import Asked, make_run
+from tests.scored_run import Asked, by_metric, make_run
 
 PARTS = ("a", "ab", "total", "TOTAL 1", "12.50", "00123", None, "", "Байкал", "baikal lake", "NFD é")
 
@@ -300,7 +300,7 @@ def test_classes_are_judged_as_sklearn_judges_them(tmp_path):
     run = make_run(
         tmp_path, [Asked([right], [answer.upper()]) for right, answer in zip(expected, answers, strict=True)]
     )
-    (figure,) = score_run(run, ["accuracy"]).figures
+    figure = by_metric(score_run(run, ["accuracy"]))["accuracy"]
     classes = sorted(set(expected))
     assert figure.mean == pytest.approx(accuracy_score(expected, answers))
     assert figure.corpus == pytest.approx(f1_score(expected, answers, average="macro", labels=classes))
@@ -312,7 +312,7 @@ def test_the_pooled_f1_of_fields_is_in_the_summary_and_invalid_json_beside_it(tm
         Asked(['{"a": "1"}'], ['{"a": "2"}']),
         Asked(['{"a": "1"}'], ["a is 1"]),
     ]
-    figures = {one.metric: one for one in score_run(make_run(tmp_path, asked), ["field_f1", "json_valid"]).figures}
+    figures = by_metric(score_run(make_run(tmp_path, asked), ["field_f1", "json_valid"]))
     assert (figures["field_f1"].mean, figures["field_f1"].corpus) == (0.5, pytest.approx(4 / 6))
     assert (figures["field_f1"].n_scored, figures["field_f1"].reasons) == (2, {"invalid_json": 1})
     assert figures["json_valid"].mean == pytest.approx(2 / 3)
@@ -322,7 +322,7 @@ def test_how_asking_ended_is_counted_over_all_that_was_asked(tmp_path):
     answers = ["fine", "fine", "<refused>", "<timeout>", None]
     run = make_run(tmp_path, [Asked(["fine"], [answer]) for answer in answers])
     names = ["refusal_rate", "error_rate", "truncation_rate", "output_tokens", "cost"]
-    figures = {one.metric: one for one in score_run(run, names).figures}
+    figures = by_metric(score_run(run, names))
     assert (figures["refusal_rate"].mean, figures["refusal_rate"].reasons) == (0.25, {"missing": 1})
     assert (figures["error_rate"].mean, figures["error_rate"].n_scored) == (0.25, 4)
     assert figures["truncation_rate"].reasons == {"unknown": 2, "refused": 1, "timeout": 1, "missing": 1}

@@ -7,7 +7,7 @@ import pytest
 from orchestrator import api
 from orchestrator.errors import UsageError
 from orchestrator.metrics.outside import Reply, measure_all
-from tests.scored_run import Asked, make_run
+from tests.scored_run import Asked, by_metric, make_run
 from tests.workers import OURS
 
 MANIFEST = f"""\
@@ -67,7 +67,7 @@ def write(root, code=JUDGE, manifest=MANIFEST):
 def score(root, *answers, notify=None, extra=()):
     run = make_run(root / "results", [Asked(["good"], [answer]) for answer in answers])
     summary = api.score(run, metrics=["judge", *extra], workspace=root, notify=notify)
-    return next(figure for figure in summary.figures if figure.metric == "judge")
+    return by_metric(summary)["judge"]
 
 
 def asked(root):

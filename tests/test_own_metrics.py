@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from orchestrator import api
 from orchestrator.errors import BakeoffError, UsageError
 from orchestrator.metrics import METRICS
 from orchestrator.metrics.own import load_own_metrics
-from tests.scored_run import Asked, make_run
+from tests.scored_run import Asked, by_metric, make_run
 
 DIGITS = '''\
 from orchestrator.metrics import metric
@@ -55,7 +56,7 @@ def load(root, code, name="mine"):
 
 def score(root, asked, *names):
     summary = api.score(make_run(root / "results", asked), metrics=names, workspace=root)
-    return {figure.metric: figure for figure in summary.figures}
+    return by_metric(summary)
 
 
 def test_a_decorated_function_is_a_metric_that_can_be_named(root):
@@ -101,6 +102,14 @@ def test_an_error_while_scoring_names_file_line_and_sample(root):
     assert str(caught.value) == (
         "metrics/mine.py, line 10, in digit_share: ZeroDivisionError: division by zero, of sample 's1'"
     )
+
+
+def test_an_error_within_a_library_names_the_line_that_called_it(root):
+    load(root, "import json\n" + DIGITS.replace("return", "json.loads(answer)\n    return"))
+    with pytest.raises(
+        BakeoffError, match=r"^metrics/mine.py, line 11, in digit_share: JSONDecodeError: .*sample 's0'"
+    ):
+        score(root, [Asked(["1"], ["no JSON"])], "digit_share")
 
 
 @pytest.mark.parametrize("value", ["'good'", "float('nan')", "[1]", "answer"])
@@ -174,3 +183,29 @@ def test_the_command_line_lists_and_uses_it(root):
     assert "digit_share" in (root / "results" / "run" / "summary.csv").read_text()
     failed = bakeoff("score", "run", "--metric", "cer", "--extract", "tink")
     assert (failed.returncode, "there is no extraction 'tink'" in failed.stderr) == (2, True)
+
+
+def write_examples(root):
+    text = (Path(__file__).parent.parent / "docs" / "own-metrics.md").read_text()
+    for name, content in re.findall(r"^`(metrics/[\w./]+)`\n\n```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(content)
+
+
+def test_the_functions_of_the_docs_score_as_written(root):
+    write_examples(root)
+    figures = score(
+        root, [Asked(["12.50"], ["1 2"]), Asked(["none"], [" " * 99 + "x " * 12])], "digit_share", "words_over"
+    )
+    assert (figures["digit_share"].mean, figures["digit_share"].reasons) == (0.5, {"no_score": 1})
+    assert figures["words_over"].mean == 1.0
+    metrics, defects = api.list_metrics(root)
+    assert (metrics["rouge_l"].direction, defects) == ("higher", {})
+
+
+@pytest.mark.slow
+def test_the_folder_of_the_docs_scores_as_written(root, built_envs):
+    (root / "envs").symlink_to(built_envs)
+    write_examples(root)
+    figures = score(root, [Asked(["the total is 12"], ["total is 12"]), Asked(["a"], ["b"])], "rouge_l")
+    assert (figures["rouge_l"].mean, figures["rouge_l"].reasons) == (pytest.approx((6 / 7) / 2), {})
