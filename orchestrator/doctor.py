@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.config import CONFIG_NAME, Workspace, list_models
+from orchestrator.config import CONFIG_NAME, Workspace, list_models, refuse_secrets
 from orchestrator.env import has_requirements
+from orchestrator.env.fingerprint import nvidia_driver, torch_backend
 from orchestrator.errors import BakeoffError, nearest
 from orchestrator.findings import Finding
 from orchestrator.manifest import Need, Runner
@@ -22,6 +23,7 @@ def examine(workspace: Workspace) -> Iterator[Finding]:
     """Yield findings on this machine, the workspace and every runner in it; builds nothing and asks no network."""
     yield _find_system()
     yield _find_disk(workspace)
+    yield _find_gpu(workspace)
     yield Finding("workspace", str(workspace.root))
     for name, defect in workspace.discovery.defects.items():
         yield Finding(f"runner {name}", "unusable", defect)
@@ -38,6 +40,11 @@ def examine(workspace: Workspace) -> Iterator[Finding]:
 
 def _find_keys(workspace: Workspace, name: str, table: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield a finding per variable that the model's own parameters `*_env` name."""
+    try:
+        refuse_secrets(table, f"model {name}")
+    except BakeoffError as error:  # whose key would be shown else
+        yield Finding(f"model {name}", "unusable", str(error))
+        return
     wanted = [value for key, value in table.items() if key.endswith("_env") and isinstance(value, str)]
     try:
         found = read_variables(workspace.root, wanted)
@@ -65,6 +72,16 @@ def _find_disk(workspace: Workspace) -> Finding:
         return Finding("disk", state, f"{workspace.root} cannot be written; choose another folder")
     problem = "environments with torch take several GB; free some space" if free < FREE_BYTES else None
     return Finding("disk", state, problem)
+
+
+def _find_gpu(workspace: Workspace) -> Finding:
+    """Say whether there is a driver, and which build of torch environments get; neither is a problem by itself."""
+    driver, backend = nvidia_driver(), torch_backend(workspace.settings)
+    gpu = f"NVIDIA driver {driver}" if driver else "no NVIDIA driver, so models run on the CPU"
+    if backend:
+        return Finding("gpu", f'{gpu}; torch_backend = "{backend}"')
+    hint = "" if driver or sys.platform != "linux" else ' ("cpu" in bakeoff.toml saves gigabytes of CUDA)'
+    return Finding("gpu", f"{gpu}; torch_backend is not set{hint}")
 
 
 def _find_runner(runner: Runner) -> Iterator[Finding]:

@@ -328,6 +328,16 @@ def test_doctor_says_what_is_missing(workspace, bakeoff):
     assert "install it" in out
 
 
+def test_doctor_tells_of_the_gpu_and_of_the_build_of_torch(workspace, bakeoff, monkeypatch):
+    monkeypatch.delenv("UV_TORCH_BACKEND", raising=False)
+    assert "; torch_backend is not set" in bakeoff("doctor")[1]
+    (workspace / "bakeoff.toml").write_text('[settings]\ntorch_backend = "cpu"\n')
+    (line,) = (line for line in bakeoff("doctor")[1].splitlines() if "gpu:" in line)
+    assert line.startswith("ok  gpu: ")
+    assert "NVIDIA driver" in line
+    assert line.endswith('; torch_backend = "cpu"')
+
+
 def test_doctor_tells_which_keys_are_not_set_and_shows_none(workspace, bakeoff, monkeypatch):
     models = "".join(f'[models.{name}]\nrunner = "echo"\napi_key_env = "{name.upper()}_KEY"\n' for name in ("a", "b"))
     (workspace / "bakeoff.toml").write_text(models)
@@ -339,6 +349,14 @@ def test_doctor_tells_which_keys_are_not_set_and_shows_none(workspace, bakeoff, 
     assert "model b: B_KEY is not set" in out
     assert "write B_KEY=… into" in out
     assert "sk-of-the-file" not in out + err
+
+
+def test_doctor_does_not_show_a_key_in_place_of_its_variables_name(workspace, bakeoff):
+    (workspace / "bakeoff.toml").write_text('[models.a]\nrunner = "echo"\napi_key_env = "sk-abcdefgh1234567890"\n')
+    code, out, err = bakeoff("doctor")
+    assert code == 1
+    assert "'api_key_env' is no variable's name: name the variable" in " ".join(out.split())
+    assert "sk-abc" not in out + err
 
 
 def test_params_are_json_where_they_can_be(workspace, bakeoff):

@@ -53,14 +53,17 @@ def torch_backend(settings: Settings) -> str | None:
     return settings.torch_backend or os.environ.get("UV_TORCH_BACKEND") or None
 
 
+def nvidia_driver() -> str | None:
+    """Return the version of the NVIDIA driver that Linux has loaded, None where there is none."""
+    return _DRIVER_VERSION.read_text(encoding="ascii").strip() if _DRIVER_VERSION.is_file() else None
+
+
 def _resolved_backend(settings: Settings) -> str | None:
     """Name the backend, and for `auto` the driver that uv chooses by."""
     backend = torch_backend(settings)
     if backend != "auto":
         return backend
-    driver = os.environ.get("UV_CUDA_DRIVER_VERSION")
-    if driver is None and _DRIVER_VERSION.is_file():
-        driver = _DRIVER_VERSION.read_text(encoding="ascii").strip()
+    driver = os.environ.get("UV_CUDA_DRIVER_VERSION", nvidia_driver())
     return f"auto, driver {driver}"
 
 
