@@ -35,6 +35,7 @@ SIDE = st.integers(0, 60)
         "<|box_start|>(100,200),(300,400)<|box_end|>",
         "<|object_ref_start|>the total<|object_ref_end|><|box_start|>(100,200),(300,400)<|box_end|><|im_end|>",
         "<box>[[100, 200, 300, 400]]</box>",
+        "<box>100 200 300 400</box>",
         '{"bbox_2d": [100, 200, 300, 400], "label": "total"}',
         '```json\n[{"bbox_2d": [100, 200, 300, 400], "label": "total"}]\n```',
         '[{"label": "total", "bbox_2d": [100, 200, 300, 400]}, {"bbox_2d": [1, 2, 3, 4]}]',
