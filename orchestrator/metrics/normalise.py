@@ -133,10 +133,10 @@ def extend(normaliser: Normaliser, names: Sequence[str]) -> Normaliser:
 
     Steps are applied in one order whatever the order of their names, so that one label is one behaviour.
     """
+    known = (*STEPS, _RAW)
     for name in names:
-        if name not in (*STEPS, _RAW):
-            choice = f"{nearest(name, STEPS)}; there are {', '.join(STEPS)}, and {_RAW} for none but those named"
-            raise UsageError(f"there is no normaliser '{name}'{choice}")
+        if name not in known:
+            raise UsageError(f"there is no normaliser '{name}'{nearest(name, known)}")
     before = () if _RAW in names else normaliser.steps
     there = {step.name for step in before} | set(names)
     foreign = tuple(step for step in before if step.name not in STEPS)
