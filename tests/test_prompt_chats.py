@@ -316,6 +316,16 @@ def test_another_example_image_asks_again(workspace, prompts):
     assert (stale.why, stale.rows) == ("prompt_text", 2)
 
 
+def test_an_example_that_changes_while_a_run_goes_on_is_not_shown(workspace, prompts):
+    write_pages(workspace.root)
+    (prompts / "chat.yaml").write_text(CHAT)
+    spoilt = prompts / "examples" / "a.png"
+    options = {"models": ["turns"], "dataset": "pages", "prompts": ["chat"], "workspace": workspace}
+    (model,) = api.run(**options, params={"spoils": str(spoilt)}).models
+    assert model.statuses == {"error": 2}
+    assert f"{spoilt}: was changed since the run began" in model.error
+
+
 def test_a_runner_that_knows_no_turns_refuses_before_anything_is_asked(workspace, prompts):
     (prompts / "chat.yaml").write_text(SHORT)
     words = r"model 'echo' cannot be asked prompt 'chat', a chat .* 'echo' does not say `messages = true` in its runner"

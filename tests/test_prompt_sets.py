@@ -15,6 +15,7 @@ from orchestrator.errors import BakeoffError, UsageError
 from orchestrator.prompt import Prompt, ask, describe, label
 from orchestrator.prompt_files import load_prompt, load_prompts
 from orchestrator.prompt_files.pairs import read_set
+from orchestrator.results.expected import iter_expected
 from orchestrator.running.fitting import check_set
 
 HEAD = "doc type question type,optimal prompt,cer\n"
@@ -238,6 +239,8 @@ def test_a_sample_that_lost_its_row_later_is_a_defect_and_no_crash(workspace):
     api.run(models=["echo"], dataset="cards", prompts=["question"], workspace=workspace)
     state = api.show_run(outcome.folder)
     assert [(cell.cell.prompt, cell.ok) for cell in state.cells] == [("best", 1), ("question", 2)]
+    ((lost, kept),) = iter_expected(outcome.folder, state.cells[0].cell)
+    assert (lost.defect, kept.defect) == ("prompt set 'best' has no row for 'passport number'", None)
 
 
 def test_a_folder_is_all_prompts_in_it(workspace, tmp_path):
