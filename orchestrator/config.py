@@ -14,13 +14,14 @@ from orchestrator.errors import UsageError, nearest
 from orchestrator.manifest import Discovery, Runner, discover, is_runner_name, read_runner
 from orchestrator.names import find_bad_name
 from orchestrator.parsing import Frozen, read_toml
-from orchestrator.redaction import redact_patterns
+from orchestrator.redaction import looks_like_key, redact_patterns
 
 CONFIG_NAME = "bakeoff.toml"
 _PACKAGE = Path(__file__).resolve().parent
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[-. ]")
 _SECRET = re.compile(
-    r"(.*_)?((api|access|secret|private|subscription)_?keys?|secrets?|passwords?|passwd|passphrase|auth|authorization)"
+    r"(.*_)?((api|access|secret|private|subscription)_?keys?|secrets?|passwords?|passwd|passphrase|auth|authorization"
+    r"|cookies?)"
 )
 # Of tokens those alone that by their name open a door: prefix_token = "Question: " is a word for the model.
 _SECRET_TOKEN = re.compile(
@@ -28,6 +29,9 @@ _SECRET_TOKEN = re.compile(
     r"|hf|hub|huggingface|openai|github|gitlab)_?token|token"
 )
 _SECRET_URL = re.compile(r"://[^\s/@:]*:[^\s/@]+@")
+_QUERY = re.compile(r"[?&]([^=&#\s]+)=[^&#\s]")  # of an address
+_SECRET_QUERY = re.compile(r"(.*_)?(key|sig|signature|sas)")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET_CHARACTERS = 8
 BUILTIN = _PACKAGE / "builtin" if (_PACKAGE / "builtin").is_dir() else _PACKAGE.parent
 
@@ -174,16 +178,30 @@ def get_model(workspace: Workspace, name: str) -> Model:
 def refuse_secrets(params: Mapping[str, Any], where: str) -> None:
     """Raise UsageError, beginning with `where`, for a parameter that by its name and length is a secret.
 
-    Parameters are written to `run.json`, to every row and into reports; nested ones too, and passwords in addresses.
+    Parameters are written to `run.json`, to every row and into reports; nested ones too, and keys in addresses. One
+    whose name ends in `_env` has to name a variable.
     """
     for path, name, value in _leaves(params):
+        if _plain(name).endswith("_env"):
+            _refuse_pasted(path, value, where)
+            continue
         if not _is_secret(name, value):
             continue
         # Variables are passed on by parameters at the top alone; what is nested or an address mostly means a key.
-        remedy = "api_key" if "." in path or _SECRET_URL.search(value) else _plain(path)
+        remedy = "api_key" if "." in path or "://" in value else _plain(path)
         raise UsageError(
             f"{where}: '{path}' would land in every result; put the secret into an environment variable or the "
             f'workspace\'s .env, and name the variable with `{remedy}_env = "…"`'
+        )
+
+
+def _refuse_pasted(path: str, value: str, where: str) -> None:
+    """Raise UsageError, without showing it, where the key itself stands in place of its variable's name."""
+    is_name = "." in path or not value or _VARIABLE.fullmatch(value)
+    if not is_name or looks_like_key(value):
+        raise UsageError(
+            f"{where}: '{path}' is no variable's name: name the variable, such as `{path} = \"MY_API_KEY\"`, not the "
+            "key; that goes into the variable, or into the workspace's .env as `MY_API_KEY=…`"
         )
 
 
@@ -206,15 +224,21 @@ def _plain(name: str) -> str:
 
 def _is_secret(name: str, value: str) -> bool:
     plain = _plain(name)
-    if plain.endswith("_env"):  # a variable's name
-        return False
     if _SECRET_URL.search(value) or redact_patterns(value) != value:
+        return True
+    if "://" in value and any(map(_is_secret_field, _QUERY.findall(value))):
         return True
     if len(value) < _SECRET_CHARACTERS or (plain.endswith("auth") and _is_word(value)):
         return False
     if _SECRET_TOKEN.fullmatch(plain):
         return value[0] not in "<["  # a word of the model's vocabulary, such as id_token = "<|id|>"
     return _SECRET.fullmatch(plain) is not None
+
+
+def _is_secret_field(name: str) -> bool:
+    """Tell whether a field of an address holds a secret, which is one however short."""
+    plain = _plain(name)
+    return any(pattern.fullmatch(plain) for pattern in (_SECRET, _SECRET_TOKEN, _SECRET_QUERY))
 
 
 def _is_word(value: str) -> bool:

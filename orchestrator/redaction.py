@@ -14,6 +14,7 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _SECRET_END = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|AUTH)S?$")
 _SECRET_WORDS = frozenset({"PAT", "PASS", "PWD", "DSN"})
 _INNOCENT_WORDS = frozenset({"MONKEY", "DONKEY", "TURKEY", "HOCKEY", "JOCKEY", "WHISKEY"})
+_RUN, _KEY_DIGITS = re.compile(r"[A-Za-z0-9]{16,}"), 2
 _USER_INFO = re.compile(r"\s*[a-zA-Z][\w+.-]*://([^/?#\s]*?):([^/?#\s]+)@")
 _NEEDLESS_ESCAPE = re.compile(rb"\\(?:/|u(?:00[02-7]|[0-9a-fA-F]{0,3}[A-F]))")
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|-?\d[\d.eE+-]*+')  # a string or a number of JSON
@@ -47,6 +48,13 @@ def find_credentials(name: str, value: str) -> dict[str, str]:
     if password != user:  # else it is a word such as `postgres`
         secrets[f"{name} password"] = unquote(password)
     return secrets
+
+
+def looks_like_key(text: str) -> bool:
+    """Tell whether `text` is a key rather than a name: by its beginning, or by letters and digits mixed at length."""
+    return redact_patterns(text) != text or any(
+        sum(map(str.isdigit, run)) >= _KEY_DIGITS and not run.isdigit() for run in _RUN.findall(text)
+    )
 
 
 def redact_patterns(text: str) -> str:

@@ -202,7 +202,7 @@ def test_parameters_nested_deeply_are_no_traceback():
             "id_token": "<|the-id|>",
         },
         {"key": "12345678", "api_key_env": "OPENAI_API_KEY", "secretary": "12345678", "monkey": "12345678"},
-        {"token_env": "HF_TOKEN_OF_MINE", "url_env": "postgres://a:b@c", "headers": {"auth_env": "12345678"}},
+        {"token_env": "HF_TOKEN_OF_MINE", "url_env": "MY_URL", "headers": {"auth_env": "12345678"}},
         {"token": "", "password": None, "auth": "managed_identity", "use_auth_token": True},
         {"base_url": "http://[::1]:8000/v1/@me:you", "mail": "me@example.org", "image": "registry:5000/a@sha256:0"},
     ],
@@ -252,3 +252,45 @@ def test_a_resource_is_a_name_in_the_workspace_or_a_path(root, tmp_path, monkeyp
     assert resource_path(workspace, "prompts", "other.txt") == outside
     assert resource_path(workspace, "prompts", str(outside)) == outside
     assert resource_path(workspace, "prompts", "nothing") is None
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        *("sk-abcdefgh12345678901234567890", "0123456789abcdef0123456789abcdef", "AIzaSyD4canary12345678901234567"),
+        *("gsk_Zx81k2Pq0aB7c3d9E5f6", "hf_abcdefgh1234567890", "my key", "${OPENAI_API_KEY}", "OPENAI-API-KEY"),
+    ],
+)
+def test_a_key_in_place_of_its_variables_name_is_refused_and_not_shown(root, pasted):
+    (root / "bakeoff.toml").write_text(f'[models.my]\nrunner = "mine"\napi_key_env = "{pasted}"\n')
+    told = "'api_key_env' is no variable's name: name the variable, such as `api_key_env = \"MY_API_KEY\"`, not the key"
+    for act in (
+        lambda: get_model(open_workspace(root), "my"),
+        lambda: refuse_secrets({"api_key_env": pasted}, "--param"),
+    ):
+        with pytest.raises(UsageError, match=re.escape(told)) as error:
+            act()
+        assert pasted not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["", "OPENAI_API_KEY", "AZURE_OPENAI_API_KEY_2", "_k", "MY_COMPANY_KEY_FOR_EUROPE_17"])
+def test_a_variables_name_is_taken(name):
+    refuse_secrets({"api_key_env": name}, "--param")
+
+
+@pytest.mark.parametrize(
+    "query", ["key=AIzaSyD", "api-version=1&api-key=x", "token=t", "X-Amz-Signature=1", "sig=a%2B"]
+)
+def test_an_address_with_a_key_in_it_is_refused(query):
+    with pytest.raises(UsageError, match=r"'base_url' would land in every result; .*`api_key_env = ") as told:
+        refuse_secrets({"base_url": f"https://host/v1?{query}"}, "--param")
+    assert query not in str(told.value)
+
+
+def test_an_address_may_have_other_fields():
+    refuse_secrets({"base_url": "https://host/v1?api-version=2024-10-21&key=&q=monkey#token=x"}, "--param")
+
+
+def test_a_cookie_is_a_secret():
+    with pytest.raises(UsageError, match=r"'headers\.Cookie' would land in every result"):
+        refuse_secrets({"headers": {"Cookie": "session=abcdef0123456789"}}, "--param")

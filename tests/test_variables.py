@@ -35,6 +35,28 @@ def test_a_line_that_sets_nothing_is_told_by_its_number(tmp_path):
         read_variables(tmp_path, ["A_KEY"])
 
 
+def test_an_empty_variable_hides_none_of_the_file(tmp_path, monkeypatch):
+    (tmp_path / ".env").write_text("A_KEY=from file\n")
+    monkeypatch.setenv("A_KEY", "")
+    monkeypatch.setenv("B_KEY", "")
+    assert read_variables(tmp_path, ["A_KEY", "B_KEY"]) == {"A_KEY": "from file", "B_KEY": ""}
+
+
+@pytest.mark.parametrize("line", ["sk-abcdefgh12345", "0123456789abcdef0123456789abcdef", "Zx81k2Pq0aB7c3d9E5"])
+def test_a_key_without_a_name_is_told_and_not_shown(tmp_path, line):
+    (tmp_path / ".env").write_text(f"A_KEY=x\n{line}\n")
+    with pytest.raises(
+        BakeoffError, match=r"\.env: line 2 has no name for its value; write NAME=value, such as"
+    ) as told:
+        read_variables(tmp_path, ["A_KEY"])
+    assert line not in str(told.value)
+
+
+def test_a_name_alone_sets_nothing(tmp_path):
+    (tmp_path / ".env").write_text("A_KEY=x\nB_KEY\n")
+    assert read_variables(tmp_path, ["A_KEY", "B_KEY"]) == {"A_KEY": "x"}
+
+
 def test_a_variable_that_a_models_parameter_names_is_passed_on_and_is_a_secret(workspace):
     (workspace.root / ".env").write_text("MY_ACCESS=0123456789\nOTHER_KEY=not asked for\n")
     spec = spec_of(workspace, "echo", {"api_key_env": "MY_ACCESS"})
