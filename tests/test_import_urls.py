@@ -88,10 +88,16 @@ def test_an_answer_is_a_text_a_list_of_tags_or_an_object_of_fields(server, works
     )
     path.write_text(path.read_text(encoding="utf-8").replace('"tags": 1}', '"tags": 12.50}'))
     bring(workspace, path, server)
-    references = [sample.references for sample in open_dataset(workspace, "scans")]
+    samples = list(open_dataset(workspace, "scans"))
+    references = [sample.references for sample in samples]
     assert references == [
         *(("text",), ('["b", "ё"]',), ('{"total": 12.5, "date": null}',)),
         *(("12",), ("true",), ("",), ("12.50",)),
+    ]
+    assert [sample.question for sample in samples[:3]] == [
+        "Transcribe all the text.",
+        "Which tags fit this image? Answer with a JSON list of texts.",
+        "What does the document say? Answer with a JSON object with the keys total, date.",
     ]
     assert server.paths() == ["/a.png"]
 
@@ -133,7 +139,7 @@ def test_a_bad_row_is_named_with_its_reason_and_the_others_are_there(server, wor
         f"gone: {server.url}/gone.png": "the server says 404: there is no such file",
         f"page: {server.url}/page": "is not an image; it looks like HTML or XML, perhaps an error page saved in "
         "the image's place",
-        "private: http://10.0.0.1/x.png": "10.0.0.1, which is not a public address; allow it with --allow-host "
+        "private: http://10.0.0.1/x.png": "10.0.0.1 is not a public address; allow it with --allow-host "
         "10.0.0.1 if you trust it",
         "credentials: http://a.test/x.png": "the URL holds a user's name or password; take them out",
         "line 6": "the id 'good' was used before, on line 1; ids are unique",
@@ -166,7 +172,7 @@ def test_a_bad_row_is_named_with_its_reason_and_the_others_are_there(server, wor
             "list.csv",
             "url\nhttp://10.0.0.1/\n",
             {},
-            "nothing could be imported; line 2: http://10.0.0.1/: 10.0.0.1, wh",
+            "nothing could be imported; line 2: http://10.0.0.1/: 10.0.0.1 is",
         ),
         ("list.csv", "url\nhttp://10.0.0.1/\n", {"allow_host": ["http://x"]}, "is not a host"),
     ],

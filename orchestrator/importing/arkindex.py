@@ -3,7 +3,7 @@
 \b
 Example:
   bakeoff dataset import arkindex 8f8f196f-49bc-444e-9cfe-c705c3cd01ae registers --element-type text_line
-\b
+
 ARKINDEX_API_URL and ARKINDEX_TOKEN are taken from the environment or the workspace's .env.
 """
 

@@ -3,7 +3,7 @@
 \b
 Example:
   bakeoff dataset import arkindex-sqlite project.sqlite registers --element-type text_line --element 8f8f196f-49bc-…
-\b
+
 No server is asked for annotations; images are downloaded from where the export says they are.
 """
 

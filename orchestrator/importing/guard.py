@@ -162,5 +162,7 @@ def _quoted(text: str) -> str:
 
 
 def _told(host: str, address: str) -> str:
-    where = f"{host} is {address}" if host != address else host
-    return f"{where}, which is not a public address; allow it with --allow-host {bracketed(host)} if you trust it"
+    where = f"{host} is {address}, which is" if host != address else f"{host} is"
+    if ipaddress.ip_address(address.partition("%")[0]).is_link_local:
+        return f"{where} where clouds keep the secrets of a machine; nobody's image is there"
+    return f"{where} not a public address; allow it with --allow-host {bracketed(host)} if you trust it"

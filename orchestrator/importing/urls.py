@@ -3,7 +3,7 @@
 \b
 Example:
   bakeoff dataset import urls scans.jsonl scans
-\b
+
 An answer is a text, a list of tags or an object of fields. A second import downloads only what is missing. Private
 addresses are refused unless --allow-host names them.
 """
@@ -36,7 +36,9 @@ class Options(Frozen):
     id: str | None = Field(None, description="The column with the unique id. [default: id, sample_id …]")
     answer: str | None = Field(None, description="The column with the ground truth. [default: answer, tags, fields …]")
     question: str | None = Field(None, description="The column with the question. [default: question]")
-    ask: str = Field("Transcribe all the text.", description="What is asked where there is no column of questions.")
+    ask: str | None = Field(
+        None, description="What is asked where there is no column of questions. [default: by the kind of answer]"
+    )
     refresh: bool = Field(default=False, description="Ask of images had already whether they changed.")
     allow_host: tuple[str, ...] = Field((), description="A host, or host:port, that may have a private address.")
 
@@ -133,7 +135,16 @@ def _read_urls(value: Any) -> tuple[str, ...]:
     return urls if len(urls) == len(listed) else ()
 
 
-def _make_record(job: Job, paths: Sequence[Path], columns: _Columns, ask: str) -> Record:
+def _ask_for(answer: Any) -> str:
+    """Return what an answer of this kind answers, and how it should be written."""
+    if isinstance(answer, dict):
+        return f"What does the document say? Answer with a JSON object with the keys {', '.join(answer)}."
+    if isinstance(answer, list):
+        return "Which tags fit this image? Answer with a JSON list of texts."
+    return "Transcribe all the text."
+
+
+def _make_record(job: Job, paths: Sequence[Path], columns: _Columns, ask: str | None) -> Record:
     """Return the question; what no field of ours is becomes metadata, URLs without what may be secret in them."""
     values = job.line.values
     taken = {columns.url, *columns.by_field.values()}
@@ -141,7 +152,7 @@ def _make_record(job: Job, paths: Sequence[Path], columns: _Columns, ask: str) -
     rest = {name: value for name, value in values.items() if name not in taken}
     metadata = {name: written(value) if isinstance(value, Number) else value for name, value in rest.items()}
     return Record(
-        question=columns.text(job.line, "question") or ask,
+        question=columns.text(job.line, "question") or ask or _ask_for(values.get(columns.by_field.get("answer", ""))),
         answer=columns.text(job.line, "answer"),
         images=tuple(Picture(picture_name(url, path), path) for url, path in zip(job.urls, paths, strict=True)),
         id=job.id,
