@@ -16,7 +16,7 @@ from orchestrator.intake import make_redactor, read_message
 from orchestrator.process import Child, spawn
 from orchestrator.protocol import Bye, Failure, Hello, LineSplitter, Loaded, Log, Message, Response, Started
 from orchestrator.redaction import Redactor
-from orchestrator.stderr_log import StderrLog
+from orchestrator.stderr_log import LAST_LINES, StderrLog
 from orchestrator.worker_life import Begun, Cause, Event, Gone, Ready, TimedOut, WorkerSpec, describe_exit
 
 CHUNK_BYTES = 1 << 20
@@ -100,6 +100,11 @@ class Session:
     def loading(self) -> str | None:
         """What it said last of its loading, or on stderr, perhaps nothing; None where it is not loading."""
         return (self._news or self._log.last_line()) if self._state in {"hello", "loading"} else None
+
+    @property
+    def last_words(self) -> list[str]:
+        """The last lines of its stderr."""
+        return self._log.last_lines(LAST_LINES)
 
     @property
     def free(self) -> int:

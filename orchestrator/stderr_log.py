@@ -1,5 +1,6 @@
 """Keep what a worker writes to stderr: a capped file for people, the last lines for messages."""
 
+import re
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,6 +14,9 @@ from orchestrator.redaction import RedactedStream, Redactor
 
 CAP_BYTES = 16 << 20
 TAIL_CHUNKS_BYTES = 16 << 10
+LAST_LINES = 20
+_NODE = re.compile(r"Node\.js v[\d.]+").fullmatch
+_NODE_ERROR = re.compile(r"(?:Uncaught )?[\w.]*Error\b").match
 
 
 @dataclass(slots=True)
@@ -60,9 +64,19 @@ class StderrLog:
         self._keep(self._stream.finish())
 
     def last_line(self) -> str:
-        """Return the last line with something on it, at most 300 characters, or nothing."""
-        lines = deque((line for line in self._tail.decode("utf-8", "replace").splitlines() if line.strip()), 1)
-        return lines[0].strip()[:300] if lines else ""
+        """Return the last line with something on it, at most 300 characters, or nothing.
+
+        Node ends with its version, which says nothing: there it is the line with the error.
+        """
+        lines = self.last_lines(LAST_LINES)
+        if lines and _NODE(lines[-1].strip()):
+            lines = [line for line in lines if _NODE_ERROR(line)] or lines
+        return lines[-1].strip()[:300] if lines else ""
+
+    def last_lines(self, count: int) -> list[str]:
+        """Return the last lines with something on them, at most `count`."""
+        lines = self._tail.decode("utf-8", "replace").splitlines()
+        return list(deque((line for line in lines if line.strip()), count))
 
     def _keep(self, chunk: bytes) -> None:
         if chunk:

@@ -300,6 +300,18 @@ def test_a_new_runner_passes_its_check_and_runs(workspace, bakeoff):
     assert bakeoff("runner", "new", "mine")[0] == 2
 
 
+def test_a_check_of_a_program_that_dies_shows_the_end_of_its_log(workspace, bakeoff):
+    folder = workspace / "runners" / "gone"
+    folder.mkdir()
+    script = "import sys; print('first: no such file\\nError 7', file=sys.stderr); sys.exit(7)"
+    (folder / "requirements.txt").touch()
+    (folder / "runner.toml").write_text(f"command = {json.dumps(['python', '-c', script])}\n")
+    code, out, _ = bakeoff("runner", "check", "gone")
+    assert code == 3
+    assert "it exited with status 7" in out
+    assert "      | first: no such file\n      | Error 7\n" in out
+
+
 def test_a_first_look_prints_the_answer_alone_on_stdout(workspace, bakeoff):
     image = next((workspace / "datasets/tiny-docs/images").iterdir())
     code, out, _ = bakeoff("try", "echo", image, "What is this?")

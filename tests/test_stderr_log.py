@@ -33,3 +33,15 @@ def test_a_log_whose_name_a_folder_has_is_one_sentence(tmp_path):
     (tmp_path / "m.log").mkdir()
     with pytest.raises(BakeoffError, match=r"m\.log: Is a directory"), StderrLog(tmp_path / "m.log", Redactor({})):
         pass
+
+
+def test_the_last_words_of_node_are_its_error(tmp_path):
+    with StderrLog(tmp_path / "m.log", Redactor({})) as log:
+        log.write(
+            b"node:internal/modules/cjs/loader:1143\n  throw err;\n  ^\n\nError: Cannot find module '/x/wrong.js'\n"
+        )
+        log.write(b"    at node:internal/main:28:49 {\n  code: 'MODULE_NOT_FOUND'\n}\n\nNode.js v20.20.2\n")
+        assert log.last_line() == "Error: Cannot find module '/x/wrong.js'"
+        assert log.last_lines(2) == ["}", "Node.js v20.20.2"]
+        log.write(b"and on\n")
+        assert log.last_line() == "and on"

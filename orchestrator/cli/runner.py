@@ -1,5 +1,7 @@
 """The commands about runners: `runner new` and `runner check`."""
 
+import textwrap
+
 import click
 
 from orchestrator import console
@@ -50,5 +52,5 @@ def check(name: str) -> int:
         console.say(f"{'!!' if finding.problem else 'ok'}  {finding.what}: {finding.state}")
         if finding.problem:
             is_well = False
-            console.say(f"      {finding.problem}")
+            console.say(textwrap.indent(finding.problem, "      "))
     return 0 if is_well else ModelFailedError.exit_code

@@ -18,6 +18,7 @@ from orchestrator.session import GRACE_S, Session
 from orchestrator.worker_life import Gone
 
 REQUESTS = 3
+LINE_CHARS = 200
 
 
 def check_runner(workspace: Workspace, model: Model, notify: Callable[[str], None]) -> Iterator[Finding]:
@@ -38,7 +39,7 @@ def check_runner(workspace: Workspace, model: Model, notify: Callable[[str], Non
 def _examine(session: Session, image: Path, watched: Loading) -> Iterator[Finding]:
     loading = _wait_for(session, 1, watched)[-1]
     if isinstance(loading, Gone):
-        yield Finding("load", "failed", f"{loading.reason}{_place(loading.error)}")
+        yield Finding("load", "failed", _tell_end(session, loading))
         return
     yield Finding("load", f"{loading.load_s:.1f} s, up to {loading.batch_max * loading.concurrency} at a time")
     for number in range(REQUESTS):
@@ -58,9 +59,16 @@ def _examine(session: Session, image: Path, watched: Loading) -> Iterator[Findin
             case Failure():
                 yield Finding("answer", "failed", f"{event.kind}: {event.message}{_place(event)}")
             case Gone():
-                yield Finding("answer", "lost", event.reason)
+                yield Finding("answer", "lost", _tell_end(session, event))
     if not isinstance(events[-1], Gone):
         yield _find_end(session)
+
+
+def _tell_end(session: Session, gone: Gone) -> str:
+    """Return why the worker ended; where it did not say so itself, with the last lines of its log."""
+    if gone.error:
+        return f"{gone.reason}{_place(gone.error)}"
+    return "\n".join([gone.reason, *(f"| {line[:LINE_CHARS]}" for line in session.last_words)])
 
 
 def _place(failure: Failure | None) -> str:
