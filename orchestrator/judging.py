@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.config import Workspace
-from orchestrator.errors import UsageError
+from orchestrator.errors import UsageError, nearest
 from orchestrator.manifest import Runner, discover
 from orchestrator.metrics import METRICS, Metric
 from orchestrator.metrics.outside import Ask, Question, Reply, make_outside_metric
@@ -24,11 +24,15 @@ class WorkspaceMetrics:
     defects: dict[str, str]
 
     def refuse_unusable(self, names: Sequence[str]) -> None:
-        """Raise UsageError where one of `names` is unknown, and a file or folder of this name, or any, is defective."""
+        """Raise UsageError where one of `names` is unknown, and something in the folder cannot be used."""
         for name in names:
             plain = name.partition("@")[0]
-            if plain not in METRICS and plain not in self.metrics and self.defects:
-                raise UsageError(self.defects.get(plain) or next(iter(self.defects.values())))
+            if plain in METRICS or plain in self.metrics or not self.defects:
+                continue
+            if plain in self.defects:
+                raise UsageError(self.defects[plain])
+            known = nearest(plain, {**METRICS, **self.metrics})
+            raise UsageError(f"there is no metric '{plain}'{known}, unless here: {next(iter(self.defects.values()))}")
 
 
 @contextmanager

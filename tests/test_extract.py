@@ -115,9 +115,11 @@ def test_steps_follow_each_other_and_a_failure_ends_them():
     assert make_extractor(["think", "json:total"]).label == "think_v1+json:total_v1"
 
 
-@pytest.mark.parametrize("name", ["tink", "json", "json:", "thinks", ""])
-def test_an_unknown_step_is_told_with_those_there_are(name):
-    with pytest.raises(UsageError, match=f"there is no extraction '{name}'.*last-line"):
+@pytest.mark.parametrize(
+    ("name", "known"), [("tink", "mean 'think'"), ("json", "known: answer, boxed,"), ("", "known: ")]
+)
+def test_an_unknown_step_is_told_with_the_nearest_or_all(name, known):
+    with pytest.raises(UsageError, match=f"there is no extraction '{name}'; .*{known}"):
         make_extractor([name])
 
 

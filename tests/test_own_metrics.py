@@ -155,6 +155,8 @@ def test_a_defective_file_is_told_of_only_where_its_metric_is_asked_for(root):
     assert score(root, [Asked(["1"], ["1"])], "digit_share")["digit_share"].mean == 1.0
     with pytest.raises(UsageError, match=r"metrics/broken.py: holds no metric"):
         score(root, [Asked(["1"], ["1"])], "broken")
+    with pytest.raises(UsageError, match=r"no metric 'nosuch', unless here: metrics/broken.py: holds no metric"):
+        score(root, [Asked(["1"], ["1"])], "nosuch")
     (root / "metrics" / "broken.py").unlink()
     with pytest.raises(UsageError, match=r"no metric 'digit_shares'; did you mean 'digit_share'"):
         score(root, [Asked(["1"], ["1"])], "digit_shares")

@@ -46,8 +46,7 @@ def _step(name: str) -> Take:
     if name.startswith(JSON) and name != JSON:
         return partial(take_field, path=name.removeprefix(JSON))
     if name not in STEPS:
-        known = [*STEPS, "json:FIELD"]
-        raise UsageError(f"there is no extraction '{name}'{nearest(name, known)}; there are {', '.join(known)}")
+        raise UsageError(f"there is no extraction '{name}'{nearest(name, [*STEPS, 'json:FIELD'])}")
     return STEPS[name]
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
+from orchestrator.errors import UsageError, nearest
 from orchestrator.metrics.json_text import change_json, normalise_parts, read_json
 from orchestrator.metrics.metric import Measure, Metric
-from orchestrator.metrics.normalise import NORM_CI, extend
+from orchestrator.metrics.normalise import NORM_CI, STEPS, extend
 from orchestrator.metrics.readings import UNREADABLE_REFERENCE
 
 COMMA = "comma"
@@ -76,6 +77,10 @@ def _tags(name: str, description: str, judge: Judge) -> Callable[[str], Metric]:
         steps = option.split("+") if option else []
         has_commas = COMMA in steps
         more = [step for step in steps if step != COMMA]
+        for step in more:
+            if step not in STEPS and step != "raw":
+                known = nearest(step, [COMMA, "raw", *STEPS])
+                raise UsageError(f"'{name}@{option}': there is no option or normaliser '{step}'{known}")
         normaliser = extend(NORM_CI, more) if more else NORM_CI
         return Metric(
             name=f"{name}@{option}" if option else name,
