@@ -80,7 +80,7 @@ class Tally:
     def add(self, metric: Metric, measured: Measured) -> None:
         """Take one metric of the same batch."""
         column = self.columns[metric.name]
-        column.reasons.append(_number(measured.reasons, self.reasons).astype(np.int8))
+        column.reasons.append(_number(measured.reasons, self.reasons).astype(np.int16))
         scores, errors, weights, labels = measured.measures
         column.scores.append(_mean_known(self._table(scores)))
         if metric.aggregate == "macro_f1":
