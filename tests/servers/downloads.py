@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -22,8 +23,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(routes):
-    """Serve `routes`: a path (without query) to bytes, or to a function that is given the handler."""
+def serving(routes, certificate=None):
+    """Serve `routes`: a path (without query) to bytes, or to a function that is given the handler.
+
+    With `certificate`, a folder with cert.pem and key.pem, by https.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -44,6 +48,10 @@ def serving(routes):
 
     listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     listener.daemon_threads = True
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+        listener.socket = context.wrap_socket(listener.socket, server_side=True)
     listener.handle_error = lambda *_: None
     server = Server(listener.server_port)
     thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
