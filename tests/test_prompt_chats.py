@@ -112,6 +112,8 @@ def test_what_yaml_takes_for_something_else_stays_a_text(workspace, prompts, sai
             "put quotes around a text that begins with { or [ or holds ': ', as in \"{q",
         ),
         ("turns:\n  - user: {question} Now\n", "line 2: is not valid YAML: "),
+        (f"{SHORT}{SHORT}", "line 1: is not valid YAML: 'turns' is there twice"),
+        ("turns:\n  - user: Hi\n    user: Ho\n", "line 2: is not valid YAML: 'user' is there twice"),
         ("turns:\n  - user: Total: now\n", "line 2: is not valid YAML: "),
         ('turns:\n  - user: "{quesion}"\n', "turn 1: unknown field '{quesion}'; did you mean 'question'?"),
         ("turns:\n  - assistant: Hi\n", "turn 1: is the assistant's; turns alternate, and the user begins"),

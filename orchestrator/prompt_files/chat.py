@@ -57,8 +57,15 @@ def read_chat(path: Path, name: str, look: Look) -> Prompt:
 def _read_yaml(path: Path) -> object:
     import yaml  # noqa: PLC0415 - most prompts are plain text
 
+    class Loader(yaml.BaseLoader):  # it makes nothing but strings: 86.00 stays that
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            keys = [key.value for key, _ in node.value]
+            if twice := [key for number, key in enumerate(keys) if key in keys[:number]]:
+                raise yaml.MarkedYAMLError(problem=f"'{twice[0]}' is there twice", problem_mark=node.start_mark)
+            return super().construct_mapping(node, deep)
+
     try:
-        return yaml.load(read_file(path), yaml.BaseLoader)  # noqa: S506 - it makes nothing but strings: 86.00 stays that
+        return yaml.load(read_file(path), Loader)  # noqa: S506 - a safe one
     except yaml.YAMLError as error:
         mark, reason = getattr(error, "problem_mark", None), getattr(error, "problem", None) or "it cannot be read"
         line = f", line {mark.line + 1}" if mark else ""
