@@ -22,6 +22,7 @@ from orchestrator import api
 from orchestrator.config import open_workspace
 from orchestrator.protocol import Failure
 from tests.endpoints import ask, ask_all, make_repository, said_to, worker
+from tests.faults.api import ANSWERED_AT_ONCE, ANSWERED_LATER, CUT_OFF, REFUSED
 from tests.servers.chat import chat_server
 from tests.workers import load, receive
 
@@ -48,48 +49,6 @@ def own_server():
         yield running
 
 
-ANSWERED_LATER = (
-    *("408", "409", "500", "502", "503", "504", "529", "400-retry"),
-    *("close", "reset", "reset-half", "close-half", "short", "excess", "chunked-cut", "chunked-bad", "hang", "silence"),
-    *("html", "malformed", "nobody", "badutf8", "nochoices", "error-200:500", "503-s:0.2", "500-past"),
-)
-ANSWERED_AT_ONCE = {
-    "length": ("max_tokens", None),
-    "filter": ("content_filter", ""),
-    "refusal": ("content_filter", "I can't help with that."),
-    "safety": ("content_filter", ""),
-    "empty": ("stop", ""),
-    "null": ("stop", ""),
-    "parts": ("stop", None),
-    "chunked": ("stop", None),
-    "drip": ("stop", None),
-    "moved": ("stop", None),
-}
-REFUSED = {
-    "400": ("bad_params", 1, "status 400"),
-    "413": ("bad_input", 1, "status 413"),
-    "422": ("bad_params", 1, "status 422"),
-    "400-image": ("bad_input", 1, "image too large"),
-    "400-context": ("bad_input", 1, "maximum context length"),
-    "400-filter": ("refused", 1, "content policy"),
-    "503-noretry": ("transient", 1, "status 503"),
-    "503*": ("transient", 6, "given up after 6 attempts"),
-    "close*": ("transient", 6, "the connection broke"),
-    "html*": ("transient", 3, "bad_response: the answer is no JSON; it begins: <html>"),
-    "nobody*": ("transient", 3, "bad_response: the answer is empty"),
-}
-CUT_OFF = {
-    "quota": "add credit",
-    "401": "check the key",
-    "402": "add credit",
-    "403": "check the key",
-    "407": "check the key",
-    "400-key": "API key not valid",
-    "404": "model_not_found",
-    "405": "check base_url",
-    "redirect": "which is not followed",
-    "error-200:404": "the upstream provider failed",
-}
 FAULTS = (*ANSWERED_LATER, *ANSWERED_AT_ONCE, *REFUSED)
 
 
@@ -173,7 +132,7 @@ def test_a_pause_of_ten_minutes_is_an_error_for_all_at_once(repository, own_serv
     assert len(own_server.requests()) == 1
 
 
-@pytest.mark.parametrize("name", CUT_OFF)
+@pytest.mark.parametrize("name", [name for name in CUT_OFF if not name.startswith("429")])
 def test_what_no_retry_mends_is_the_end_for_all_that_waits(repository, own_server, name):
     with worker(repository, own_server.url, concurrency_max=1, rpm=2) as session:
         load(session)
@@ -271,6 +230,22 @@ def test_who_does_not_listen_and_whom_nobody_knows_are_transient(repository):
         assert failure.kind == "transient"
         assert failure.message.startswith(words)
         assert failure.message.endswith("given up after 6 attempts")
+
+
+def test_a_fault_of_the_address_says_what_to_look_at(repository, own_server):
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        host = f"127.0.0.1:{other.server_port}"
+        plain = ask(repository, f"https://{host}/v1").message
+        other.shutdown()
+    assert plain == f"{host}: it does not speak TLS; is base_url to begin with http://, not https://?"
+    refused = ask(repository, "http://127.0.0.1:9/v1", attempts_max=1).message
+    assert refused == "127.0.0.1:9: no connection: refused; is the server running? Else check base_url"
+    lost = ask(repository, own_server.url, "fault=404*").message
+    assert lost.endswith("(check base_url, which mostly ends in /v1, and the model's name)")
+    azure = {"azure_endpoint": own_server.url.removesuffix("/v1"), "deployment": "d", "api_version": "1"}
+    lost = ask(repository, "", "fault=404*", **azure).message
+    assert lost.endswith("(check azure_endpoint, deployment and api_version)")
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="openssl makes the certificate")

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from bodies import build_body
-from faults import LONGEST_WAIT_S, ApiError, find_wait, hide
+from faults import LONGEST_WAIT_S, ApiError, find_wait, hide, name_azure
 from limits import open_account
 from prices import find_count
 from replies import Reply, read_reply
@@ -167,6 +167,7 @@ class Client:
 
     def _clean(self, sentence):
         """Return `sentence` after the host's name, without the key in whatever form."""
+        sentence = name_azure(sentence) if self.settings.is_azure else sentence
         return f"{self.host}: {hide(sentence.encode(), self.settings.key).decode()}"
 
     def _guess_tokens(self, request):

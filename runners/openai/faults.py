@@ -12,6 +12,8 @@ from urllib.parse import quote
 
 LONGEST_WAIT_S = 120.0
 MALFORMED_RETRIES = 2
+ADDRESS = "base_url, which mostly ends in /v1, and the model's name"
+AZURE_ADDRESS = "azure_endpoint, deployment and api_version"
 MESSAGE_CHARS = 300
 EXCERPT_CHARS = 200
 KEY_CHARS = 6
@@ -121,7 +123,7 @@ def _by_status(status, sentence, told):
     if 300 <= status < 400:
         return Fault("stop", "bad_params", f"status {status}: it redirects, which is not followed; correct base_url")
     if status == 405 or (status == 404 and not _OF_REQUEST.search(told)):
-        return Fault("stop", "bad_params", f"{sentence} (check base_url, and the model's name)")
+        return Fault("stop", "bad_params", f"{sentence} (check {ADDRESS})")
     return Fault("fail", _kind_of_refusal(status, told), sentence)
 
 
@@ -180,6 +182,11 @@ def describe(error, data):
     message = message if isinstance(message, str) else json.dumps(message)
     code = next((error[name] for name in ("code", "status", "type") if isinstance(error.get(name), str)), "")
     return _plain(message)[:MESSAGE_CHARS], _plain(code)[:50]
+
+
+def name_azure(sentence):
+    """Return `sentence` with the names of Azure's parameters for those of all others."""
+    return sentence.replace(ADDRESS, AZURE_ADDRESS).replace("base_url", "azure_endpoint")
 
 
 def excerpt(data, length):

@@ -55,6 +55,7 @@ class Settings:
     tpm: float
     prices: tuple
     trusted: object
+    is_azure: bool
 
     def __repr__(self):
         """Keep the key out of what may be printed."""
@@ -79,6 +80,7 @@ def read_settings(params):
         timeouts=_timeouts(given["timeouts"]),
         trusted=trust() if url.startswith("https:") else True,  # aiohttp's own, for a proxy
         prices=tuple(given[name] for name in PRICES),
+        is_azure=bool(given["azure_endpoint"]),
         **{name: given[name] for name in AS_GIVEN},
     )
 

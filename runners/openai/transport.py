@@ -13,6 +13,7 @@ from faults import Fault, malformed
 from params import BadParamsError, require
 
 ANSWER_BYTES = 64 << 20
+PLAIN = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"}  # what OpenSSL calls an answer without TLS, by version
 
 
 class WriteTimeoutError(TimeoutError):
@@ -101,7 +102,7 @@ def fault_of(error):
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         return Fault("retry", "transient", f"no connection to the proxy: {_reason(error)}")
     if isinstance(error, aiohttp.ClientConnectorError):
-        return Fault("retry", "transient", f"no connection: {_reason(error)}")
+        return _fault_of_connecting(error)
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return Fault("retry", "transient", "no connection in time")
     if isinstance(error, WriteTimeoutError):
@@ -111,6 +112,14 @@ def fault_of(error):
     if isinstance(error, aiohttp.ClientResponseError):
         return malformed("the answer is no HTTP", b"")
     return Fault("retry", "transient", f"the connection broke ({type(error).__name__})", is_maybe_billed=True)
+
+
+def _fault_of_connecting(error):
+    if _reason(error) in PLAIN:
+        return Fault("stop", "bad_params", "it does not speak TLS; is base_url to begin with http://, not https://?")
+    if isinstance(error.os_error, ConnectionRefusedError):
+        return Fault("retry", "transient", "no connection: refused; is the server running? Else check base_url")
+    return Fault("retry", "transient", f"no connection: {_reason(error)}")
 
 
 def _reason(error):
