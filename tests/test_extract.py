@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import UsageError
@@ -123,6 +123,7 @@ def test_an_unknown_step_is_told_with_the_nearest_or_all(name, known):
         make_extractor([name])
 
 
+@settings(deadline=None)
 @given(st.text('<>/thinkanswer`{}\\boxed \n"12', max_size=60))
 def test_no_text_breaks_a_step(text):
     for name in (*STEPS, "json:a.0"):

@@ -5,7 +5,7 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -62,6 +62,7 @@ def test_a_hostile_answer_costs_no_time():
         assert find_box(text) is None
 
 
+@settings(deadline=None)
 @given(st.tuples(SIDE, SIDE, SIDE, SIDE), st.tuples(SIDE, SIDE, SIDE, SIDE))
 def test_overlaps_are_what_counting_pixels_gives(one, other):
     (box, inside), (right, wanted) = pixels(*one), pixels(*other)

@@ -9,7 +9,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 from anls_star import anls_score
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
@@ -89,6 +89,7 @@ def test_anls_star_of_long_texts_costs_no_second():
     assert time.perf_counter() - start < 2.0
 
 
+@settings(deadline=None)
 @given(st.integers(1, 6), st.integers(0, 4), st.randoms(use_true_random=False), st.booleans())
 def test_the_assignment_costs_what_scipys_does(rows, more, choose, is_coarse):
     costs = np.array(
@@ -187,6 +188,7 @@ def test_a_number_is_read_by_each_convention_that_allows_it(text, readings):
     assert read == {name: Decimal(value) for name, value in readings.items()}
 
 
+@settings(deadline=None)
 @given(st.decimals(-(10**9), 10**9, places=2))
 def test_a_number_is_equal_to_itself_however_it_is_written(number):
     points = f"{number:,}"
@@ -253,6 +255,7 @@ def test_an_unknown_convention_is_told_with_those_that_there_are(name):
 TAGS = st.lists(st.sampled_from(["red", "green", "blue", "grey"]), max_size=4)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(TAGS, TAGS), min_size=1, max_size=6))
 def test_tags_are_counted_as_sklearn_counts_them(pairs):
     names = ["red", "green", "blue", "grey"]
