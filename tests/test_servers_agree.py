@@ -7,6 +7,7 @@ where BAKEOFF_TEST_VLLM=1 says so.
 import json
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -98,9 +99,9 @@ def add_server(place, checkpoint, route, address, folder):
     return add_model(place, checkpoint, route, "openai", settings)
 
 
-def ask(place, checkpoint, models):
+def ask(place, checkpoint, models, **options):
     """Return what each model said, by sample: text, input tokens and output tokens; all in one run."""
-    outcome = api.run(models=models, dataset="squares", name=checkpoint, workspace=place.root)
+    outcome = api.run(models=models, dataset="squares", name=checkpoint, workspace=place.root, **options)
     assert [model.error for model in outcome.models] == [None] * len(models)
     api.score(outcome.folder)
     return {model: read_answers(outcome.folder / "predictions" / f"{model}.parquet") for model in models}
@@ -179,6 +180,23 @@ def test_vllm_gives_the_same_text_offline_and_as_a_server(place, checkpoints, tm
         assert {right[model] for model in models} == {(SAMPLES, SAMPLES, 1.0)}
 
 
+@needs_vllm
+def test_a_chat_with_an_example_is_the_same_text_in_transformers_and_vllm(place, checkpoints):
+    folder = checkpoints["random"]
+    here = add_model(place, "random", "chat-here", "qwen2_vl", f'checkpoint = "{folder}"\n')
+    offline = add_model(place, "random", "chat-offline", "vllm_cpu", f'checkpoint = "{folder}"\n{OFFLINE}')
+    (place.root / "chats").mkdir()
+    shutil.copy(place.root / "datasets" / "squares" / "images" / "0.png", place.root / "chats" / "0.png")
+    chat = place.root / "chats" / "chat.yaml"
+    chat.write_text(
+        'turns:\n  - user:\n      - image: 0.png\n      - Colour?\n  - assistant: A\n  - user: "{question}"\n'
+    )
+    said = ask(place, "chats", [here, offline], prompts=[str(chat)])
+    assert without_marks(said[offline]) == without_marks(said[here])
+    plain = ask(place, "plain", [here])[here]
+    assert min(said[here][sample][1] - tokens for sample, (_, tokens, _) in plain.items()) > 0
+
+
 def texts(said):
     return [answer["text"] for answer in said["answers"]]
 
@@ -203,14 +221,19 @@ def test_parameters_of_a_request_reach_vllm(vllm_said):
     assert texts(vllm_said["loud"]) != [""]
     assert vllm_said["sampled"] == vllm_said["sampled again"]
     assert vllm_said["sampled"] != vllm_said["loud"]
-    assert vllm_said["misspelt"]["kind"] == vllm_said["cold"]["kind"] == "bad_params"
+    assert vllm_said["sampled once more"] != vllm_said["sampled"]
+    for way in ("misspelt", "cold"):
+        assert vllm_said[way]["answers"][0]["kind"] == "bad_params"
 
 
 @needs_vllm
 def test_what_vllm_cannot_take_is_bad_input_and_leaves_nothing_behind(vllm_said):
     ways = ("a broken image", "a thin image", "four images", "too long", "a placeholder")
-    assert {way: vllm_said[way]["kind"] for way in ways} == dict.fromkeys(ways, "bad_input")
-    assert all("\n" not in vllm_said[way]["sentence"] for way in ways)
+    refused = {way: vllm_said[way]["answers"][-1] for way in ways}
+    assert {way: answer["kind"] for way, answer in refused.items()} == dict.fromkeys(ways, "bad_input")
+    assert all("\n" not in answer["sentence"] for answer in refused.values())
+    for way in ("a broken image", "too long"):  # the others of the batch lose nothing
+        assert texts({"answers": vllm_said[way]["answers"][:3]}) == list("ABC")
     assert vllm_said["after errors"] == vllm_said["together"]
 
 
