@@ -47,6 +47,13 @@ def test_an_overloaded_endpoint_has_fewer_at_a_time_and_one_with_other_trouble_h
     assert max(later) == most
 
 
+def test_there_is_no_growth_while_the_endpoint_has_trouble(repository):
+    prompts = [f"fault=503 {n}" if n % 10 == 9 else f"question {n}" for n in range(200)]
+    with chat_server(latency_ms=50) as server:
+        _, requests = converse(repository, server, prompts)
+    assert max(request["under_way"] + 1 for request in requests[:180]) <= 20
+
+
 def test_a_request_that_is_tried_again_keeps_its_place(repository):
     with chat_server(latency_ms=50) as server:
         answers, requests = converse(repository, server, ["fault=503*2", *QUESTIONS], concurrency_max=1)

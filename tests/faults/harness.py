@@ -55,6 +55,7 @@ CAMPAIGNS = {
     "mutants": Campaign("mutants", "run", 2, 100),
     "poison": Campaign("poison", "run", 1, 5),
     "soak": Campaign("soak", "run", 100, 10_000),
+    "api": Campaign("api", "run", 2, 50),
 }
 
 
