@@ -14,6 +14,7 @@ import pytest
 from uv import find_uv_bin
 
 from orchestrator import api
+from tests import asked
 from tests.tiny import hub
 from tests.tiny.squares import COLOURS
 from tests.torch_wheels import build_env, call_tiny, torch_workspace
@@ -107,27 +108,43 @@ def test_requests_with_differing_parameters_are_asked_apart_and_answered_in_orde
 @pytest.mark.parametrize("family", FAMILIES)
 def test_sampling_is_passed_through_and_a_seed_repeats_it(answers, family):
     said = answers(family)
-    assert said["sampled"]["tokens"] == said["sampled again"]["tokens"]
-    assert said["sampled"]["tokens"] != said["sampled otherwise"]["tokens"]
-    assert said["sampled"]["tokens"] != said["batched"]["tokens"]
-    assert said["penalised"]["tokens"] != said["batched"]["tokens"]
+    asked.tell_sampling_is_the_rows_own(said)
+    asked.tell_a_drawn_seed_is_told(said)
+
+
+def test_draws_have_the_probabilities_that_sampling_means(kitchen):
+    """Each count within five standard deviations of a binomial's; a token that is out is never drawn."""
+    for counts, probabilities in call_tiny(kitchen, "qwen3_vl", "draws.py", RUNNERS).values():
+        for count, part in zip(counts, probabilities, strict=True):
+            assert abs(count - 20_000 * part) <= 5 * (20_000 * part * (1 - part)) ** 0.5
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_order_of_images_and_the_system_prompt_reach_the_model(answers, family):
+    asked.tell_images_and_system_matter(answers(family))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_request_that_cannot_be_asked_costs_the_others_of_its_batch_nothing(answers, family):
+    asked.tell_others_lose_nothing(answers(family), 4096)
+
+
+@pytest.mark.parametrize("family", ["qwen2_vl", "qwen3_vl"])
+def test_a_checkpoint_that_lacks_something_is_one_sentence_before_it_is_asked(kitchen, tmp_path, family):
+    said = call_tiny(kitchen, family, "damaged.py", RUNNERS / family, tmp_path / "tiny", tmp_path)
+    asked.tell_lacks_are_told(said, {**asked.LACKS, "no template": "has no chat template", "odd bounds": "min_pixels"})
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_a_family_cannot_take_is_bad_input(answers, family):
     """A prompt that holds the token of an image, and an image too thin for a grid of patches."""
-    assert answers(family)["placeholder"]["kind"] == "bad_input"
-    assert answers(family)["thin"]["kind"] == "bad_input"
+    for way in ("placeholder", "thin"):
+        assert [answer["kind"] for answer in answers(family)[way]["answers"]] == ["bad_input"]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_out_of_memory_halves_the_batch_and_a_lost_device_is_told(answers, family):
-    """The errors are torch's own, raised by hand: there is no GPU to fill."""
-    said = answers(family)
-    assert said["starved"]["tokens"] == said["batched"]["tokens"]
-    assert [answer["info"]["batch_size"] for answer in said["starved"]["answers"]] == [2, 2, 2, 2]
-    assert said["starved at one"]["kind"] == "oom"
-    assert said["lost"]["kind"] == "device_lost"
+    asked.tell_memory_is_noted(answers(family))
 
 
 def rows_of(outcome, model):
@@ -176,7 +193,7 @@ def test_the_bounds_on_pixels_decide_what_is_sent(answers, family):
     own, shrunk = ([a["info"]["images"][0] for a in said[way]["answers"]] for way in ("batched", "shrunk"))
     assert max(image["tokens"] for image in own) > 6
     assert all(image["width"] * image["height"] <= 6 * cell**2 for image in shrunk)
-    assert said["unshrinkable"]["kind"] == "bad_params"
+    assert said["unshrinkable"]["answers"][0]["kind"] == "bad_params"
     (large,) = said["large"]["answers"]
     assert 50 < large["info"]["images"][0]["tokens"] <= 64  # the bound that the checkpoint names
 
@@ -223,6 +240,8 @@ def test_what_the_hub_refuses_is_one_sentence(kitchen, tmp_path, runner, status,
     assert said["kind"] == kind
     assert words in said["sentence"]
     assert "\n" not in said["sentence"]
+    is_known = code in ("GatedRepo", "RevisionNotFound")
+    assert (f"there is no folder {Path.cwd() / 'org' / 'tiny'}" in said["sentence"]) != is_known
     assert len([path for path in asked if "org/tiny" in path]) == 1
 
 

@@ -67,14 +67,6 @@ def test_a_parameter_that_makes_no_sense_is_one_sentence(changes, sentence):
     assert (str(caught.value), caught.value.kind) == (sentence, "bad_params")
 
 
-def test_temperature_zero_is_greedy_and_hands_no_sampling_on():
-    greedy = {**manifest("qwen2_vl")["defaults"], "max_new_tokens": 5}
-    assert vlm_params.sampling_options(greedy) == {"max_new_tokens": 5, "do_sample": False}
-    sampled = vlm_params.sampling_options({**greedy, "temperature": 0.7, "repetition_penalty": 1.1})
-    drawn = {"do_sample": True, "temperature": 0.7, "top_p": 1.0, "top_k": 0}
-    assert sampled == {"max_new_tokens": 5, "repetition_penalty": 1.1, **drawn}
-
-
 def test_only_what_has_equal_parameters_shares_a_batch():
     rows = [{"a": 1, "b": 2}, {"a": 2, "b": 2}, {"b": 2, "a": 1}]
     assert vlm_params.group_alike(rows, lambda row: row) == [[0, 2], [1]]
@@ -90,7 +82,7 @@ def test_a_batch_is_halved_until_it_fits_and_answers_stay_in_order(items, room):
 
     answers = memory.ask_in_parts(ask, list(range(items)), device(), memory.Portion())
     assert [answer for answer, _ in answers] == [-item for item in range(items)]
-    assert max(size for _, size in answers) <= room
+    assert bool(answers[0][1]) == (items > room)
 
 
 def test_what_once_did_not_fit_is_not_tried_again_at_once():
@@ -124,24 +116,56 @@ def test_memory_is_given_back_when_nothing_holds_the_failed_call_any_more():
     assert alive == [False]
 
 
-def test_one_request_that_does_not_fit_is_out_of_memory():
+@settings(max_examples=20)
+@given(items=st.lists(st.booleans(), min_size=1, max_size=20))
+def test_one_request_that_does_not_fit_is_out_of_memory_and_the_others_are_answered(items):
+    """Those after it are asked together, as many as before."""
+
     def ask(part):
-        raise Full
+        if any(part):
+            raise Full
+        return part
 
-    with pytest.raises(memory.OutOfMemory) as caught:
-        memory.ask_in_parts(ask, [1, 2, 3], device(), memory.Portion())
-    assert caught.value.kind == "oom"
+    portion = memory.Portion()
+    answers = memory.ask_in_parts(ask, items, device(), portion)
+    kinds = [getattr(answer, "kind", None) for answer, _ in answers]
+    assert kinds == ["oom" if is_large else None for is_large in items]
+    if items[-1]:
+        assert portion.most is None
 
 
-def test_a_lost_device_ends_the_worker_and_other_errors_pass():
-    for raised, expected in ((Gone("illegal access"), memory.DeviceLost), (KeyError("x"), KeyError)):
+def test_how_often_the_memory_ran_out_for_a_request_is_told(capsys):
+    def ask(part):
+        if len(part) > 2 or 5 in part:
+            raise Full
+        return [len(part)] * len(part)
 
-        def ask(part, raised=raised):
-            raise raised
+    answers = memory.ask_in_parts(ask, list(range(8)), device(), memory.Portion())
+    assert [times for _, times in answers] == [2, 2, 2, 2, 2, 3, 1, 1]
+    assert [size for size, _ in answers[:5] + answers[6:]] == [2, 2, 2, 2, 1, 2, 2]
+    assert "out of memory with 8 requests together: trying 4" in capsys.readouterr().out
 
-        with pytest.raises(expected) as caught:
-            memory.ask_in_parts(ask, [1, 2], device(), memory.Portion())
-    assert memory.DeviceLost.kind == "device_lost"
+
+def test_what_was_answered_before_the_device_was_lost_is_kept():
+    def ask(part):
+        if len(part) > 2:
+            raise Full
+        if 2 in part:
+            raise Gone("illegal access")
+        return part
+
+    answers = [answer for answer, _ in memory.ask_in_parts(ask, [1, 0, 2, 3, 4], device(), memory.Portion())]
+    assert answers[:2] == [1, 0]
+    assert [str(answer) for answer in answers[2:]] == ["the device is lost: Gone: illegal access"] * 3
+    assert {answer.kind for answer in answers[2:]} == {"device_lost"}
+
+
+def test_other_errors_pass():
+    def ask(part):
+        raise KeyError("x")
+
+    with pytest.raises(KeyError) as caught:
+        memory.ask_in_parts(ask, [1, 2], device(), memory.Portion())
     assert not hasattr(caught.value, "kind")
 
 

@@ -8,7 +8,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
-from pages import BadInputError
+from pages import BadInputError, UnreachableError
+from params import BadParamsError
 from turns import read_turns
 from vllm_params import engine_options, read_vllm_params, sampling_options
 from vlm_checkpoint import CheckpointError, find_checkpoint
@@ -38,19 +39,11 @@ class Loaded:
     sizes: OrderedDict = field(default_factory=OrderedDict)
 
 
-class _EveryType(tuple):
-    """All model types: vLLM itself says which it knows."""
-
-    __slots__ = ()
-
-    def __contains__(self, _):
-        return True
-
-
 def load(params):
     """Return the engine with the model loaded; raise CheckpointError before vLLM is imported where there is none."""
     values = read_vllm_params(params)
-    checkpoint = find_checkpoint(values["checkpoint"], values["revision"], _EveryType())
+    any_type = None  # vLLM itself says which it knows
+    checkpoint = find_checkpoint(values["checkpoint"], values["revision"], any_type)
     os.environ["VLLM_NO_USAGE_STATS"] = "1"
     import vllm  # noqa: PLC0415 - it takes many seconds
 
@@ -71,25 +64,29 @@ def _find_placeholders(llm):
 
 
 def generate_batch(state, requests):
-    """Return an answer for each request, in order."""
+    """Return an answer for each request, in order, or the exception that stands for it."""
     from vllm.v1.engine.exceptions import EngineDeadError  # noqa: PLC0415
 
     try:
         shown = _begin_all(state, requests)
-        outputs = state.llm.wait_for_completion(use_tqdm=False)
+        outputs = iter(state.llm.wait_for_completion(use_tqdm=False))
     except EngineDeadError as error:
         raise DeviceLost("vLLM's engine died; the log has its last words") from error
-    return [_read(output, state.info, images) for output, images in zip(outputs, shown, strict=True)]
+    return [images if isinstance(images, Exception) else _read(next(outputs), state.info, images) for images in shown]
 
 
 def _begin_all(state, requests):
-    """Hand the requests to the engine, and return what is known of the images of each; all of them, or none."""
+    """Hand the requests to the engine; return of each what is known of its images, or why it cannot be asked."""
     begun, shown = [], []
     try:
         for request in requests:
-            identity, images = _begin(state, request)
-            begun.append(identity)
-            shown.append(images)
+            try:
+                identity, images = _begin(state, request)
+            except (BadInputError, BadParamsError, UnreachableError) as error:
+                shown.append(error)
+            else:
+                begun.append(identity)
+                shown.append(images)
     except Exception:
         state.llm.llm_engine.abort_request(begun, internal=True)
         raise
@@ -102,7 +99,8 @@ def _begin(state, request):
     from vllm.sampling_params import RequestOutputKind  # noqa: PLC0415
 
     values = read_vllm_params(request["params"])
-    sampling = SamplingParams(**sampling_options(values), output_kind=RequestOutputKind.FINAL_ONLY)
+    drawn = sampling_options(values, request.get("repeat", 1))
+    sampling = SamplingParams(**drawn, output_kind=RequestOutputKind.FINAL_ONLY)
     conversation = _converse(request, state.placeholders)
     try:
         # What `LLM.enqueue_chat` does, in two steps: in between it is known what became of the images.
@@ -169,7 +167,7 @@ def _read_size(item, patch):
 def _read(output, info, images):
     (completion,) = output.outputs
     if completion.finish_reason in ("abort", "error"):
-        raise EngineError(f"vLLM gave the request up: {completion.finish_reason}")
+        return EngineError(f"vLLM gave the request up: {completion.finish_reason}")
     return {
         "text": completion.text,
         "stop_reason": _STOP_REASONS.get(completion.finish_reason, "unknown"),

@@ -70,10 +70,10 @@ def engine_options(values):
     return {**options, **values["engine_args"]}
 
 
-def sampling_options(values):
-    """Return the arguments of vllm.SamplingParams; temperature 0 is greedy."""
+def sampling_options(values, repeat):
+    """Return the arguments of vllm.SamplingParams; temperature 0 is greedy, and each repeat has the next seed."""
     options = {name: values[name] for name in ("temperature", "top_p", "top_k", "repetition_penalty")}
     options |= {"max_tokens": values["max_new_tokens"], "stop": values["stop"]}
     if values["seed"] >= 0:
-        options["seed"] = values["seed"]
+        options["seed"] = (values["seed"] + repeat - 1) % (1 << 63)
     return options

@@ -38,7 +38,7 @@ def find_checkpoint(checkpoint, revision, model_types):
     """Return the Checkpoint; download it where it is a name on the hub. Raises CheckpointError in one sentence.
 
     A path is a folder that exists, or what begins with `.`, `/` or `~`; relative ones are taken from the working
-    directory, which is the workspace. A local folder has no revision.
+    directory, which is the workspace. A local folder has no revision. `model_types` of None are all there are.
     """
     path = Path(checkpoint).expanduser()
     if path.is_dir():
@@ -54,11 +54,17 @@ def _read_folder(folder, name, model_types):
     except (OSError, ValueError, AttributeError) as error:
         reason = getattr(error, "strerror", None) or "it is no JSON object"
         raise CheckpointError(f"the checkpoint in {folder} has no readable config.json: {reason}") from error
-    if model_type not in model_types:
+    if model_types is not None and model_type not in model_types:
         raise CheckpointError(
             f"the checkpoint '{name}' is of type '{model_type}', and this runner loads {', '.join(model_types)}"
         )
     return Checkpoint(str(folder), name, model_type)
+
+
+def first_words(error):
+    """Return the first line of what a library says, without its advice on the hub, at most 200 characters of it."""
+    words = (str(error).strip() or type(error).__name__).partition("\n")[0].partition(" If you were trying")[0]
+    return words if len(words) <= 200 else f"{words[:199]}…"
 
 
 def _download(checkpoint, revision):
@@ -82,7 +88,8 @@ def _download(checkpoint, revision):
         hint = "name another with --param revision=main"
         raise CheckpointError(f"'{checkpoint}' has no revision '{revision}' on the hub: {hint}") from error
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
-        raise CheckpointError(f"the hub shows no checkpoint '{checkpoint}': {REMEDY}") from error
+        sentence = f"the hub shows no checkpoint '{checkpoint}'{_nor_folder(checkpoint)}: {REMEDY}"
+        raise CheckpointError(sentence) from error
     except (OSError, *_network_errors(errors)) as error:  # no network, a proxy, a stall, 5xx, a full disk
         return _take_from_cache(checkpoint, revision, _reason(error))
 
@@ -113,7 +120,13 @@ def _take_from_cache(checkpoint, revision, reason):
             checkpoint, revision=revision, local_files_only=True, ignore_patterns=[*_SKIPPED, "*.bin"]
         )
     except (OSError, ValueError) as error:
-        raise HubError(f"the checkpoint '{checkpoint}' cannot be fetched ({reason}): {REMEDY}") from error
+        sentence = f"the checkpoint '{checkpoint}' cannot be fetched ({reason}){_nor_folder(checkpoint)}: {REMEDY}"
+        raise HubError(sentence) from error
+
+
+def _nor_folder(checkpoint):
+    """Say that it is no folder here: one's name, mistyped, looks like one of the hub's."""
+    return f", and there is no folder {Path(checkpoint).absolute()}"
 
 
 def _reason(error):

@@ -45,6 +45,8 @@ def loading_options(device, dtype, attention):
     """Return the arguments of from_pretrained that say where and how the weights are kept."""
     version = tuple(int(part) for part in transformers.__version__.split(".")[:2])
     options = {"dtype" if version >= (4, 56) else "torch_dtype": dtype}
+    if version >= (4, 56):  # 4.44 leaves such weights without a place in memory; later ones report them
+        options["ignore_mismatched_sizes"] = True
     options["device_map"] = "auto" if device == "split" else {"": device}
     if attention is not None:
         options["attn_implementation"] = attention

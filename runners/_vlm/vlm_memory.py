@@ -48,37 +48,44 @@ class Portion:
 
 
 def ask_in_parts(ask, items, device, portion):
-    """Return pairs (answer, size of its part) for `items`, in order; `ask` takes a list and returns as many answers.
+    """Return (answer, how often its part was too large) for each of `items`, in order; `ask` takes and returns a list.
 
-    Raises OutOfMemory where one item alone is too much, DeviceLost where the device is gone.
+    One item alone that is too much has OutOfMemory for an answer, and the others are asked in parts as large as before;
+    what is left when the device is lost has DeviceLost.
     """
-    answers, was_full = [], False
+    answers, times_full, most = [], [0] * len(items), portion.most
     while len(answers) < len(items):
-        size = min(len(items) - len(answers), portion.most or len(items))
-        part = _attempt(ask, items[len(answers) : len(answers) + size], device)
+        start = len(answers)
+        size = min(len(items) - start, portion.most or len(items))
+        part = _attempt(ask, items[start : start + size], device)
+        if isinstance(part, DeviceLost):
+            part = [part] * (len(items) - start)
         if part is not None:
-            answers += [(answer, size) for answer in part]
+            answers += zip(part, times_full[start : start + len(part)], strict=True)
             continue
-        was_full = True
+        times_full[start : start + size] = [times + 1 for times in times_full[start : start + size]]
         gc.collect()  # the traceback is gone by now, and with it the tensors of the failed call
         device.free()
         if size == 1:
-            raise OutOfMemory(
-                "the device has too little memory for one request: shrink its images, or pick a smaller model"
-            )
-        portion.shrink(size)
-    if not was_full:
+            answers.append((OutOfMemory(_TOO_LARGE), times_full[start]))
+            portion.most = most  # it was this one, not how many there were
+        else:
+            print(f"out of memory with {size} requests together: trying {portion.shrink(size)}")  # noqa: T201 - the log
+    if not any(times_full):
         portion.grow()
     return answers
 
 
+_TOO_LARGE = "the device has too little memory for one request: shrink its images, or pick a smaller model"
+
+
 def _attempt(ask, items, device):
-    """Return the answers, or None where the memory is too little for so many."""
+    """Return the answers, DeviceLost, or None where the memory is too little for so many."""
     try:
         return ask(items)
     except Exception as error:
         if device.is_full(error):
             return None
         if device.is_lost(error):
-            raise DeviceLost(f"the device is lost: {type(error).__name__}: {error}") from error
+            return DeviceLost(f"the device is lost: {type(error).__name__}: {error}")
         raise

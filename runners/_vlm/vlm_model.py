@@ -4,11 +4,24 @@ import torch
 import transformers
 from pages import BadInputError
 from safetensors import SafetensorError
-from vlm_checkpoint import CheckpointError
+from vlm_checkpoint import CheckpointError, first_words
 from vlm_device import FULL, choose_attention, choose_device, choose_dtype, describe_device, loading_options
-from vlm_memory import OutOfMemory
+from vlm_memory import DeviceLost, OutOfMemory
 
-__all__ = ["describe_device", "describe_model", "find_placeholders", "generate", "open_model", "prepare"]
+
+def read_config(checkpoint, *, trust_remote_code=False):
+    """Return the model's configuration, as its release reads it."""
+    try:
+        return transformers.AutoConfig.from_pretrained(
+            checkpoint.folder, local_files_only=True, trust_remote_code=trust_remote_code
+        )
+    except Exception as error:  # what the file holds decides where the library stumbles
+        raise CheckpointError(f"the config.json of '{checkpoint.name}' cannot be used: {first_words(error)}") from error
+
+
+def find_room(config):
+    """Return how many tokens a request and its answer may have together, None where the configuration does not say."""
+    return getattr(getattr(config, "text_config", config), "max_position_embeddings", None)
 
 
 def open_model(checkpoint, class_name, values, tokenizer):
@@ -17,15 +30,24 @@ def open_model(checkpoint, class_name, values, tokenizer):
     dtype = choose_dtype(values["dtype"], device)
     options = loading_options(device, dtype, choose_attention(values["attention"], device, dtype))
     try:
-        model = getattr(transformers, class_name).from_pretrained(
-            checkpoint.folder, local_files_only=True, trust_remote_code=values["trust_remote_code"], **options
+        model, report = getattr(transformers, class_name).from_pretrained(
+            checkpoint.folder,
+            local_files_only=True,
+            trust_remote_code=values["trust_remote_code"],
+            output_loading_info=True,
+            **options,
         )
-    except (OSError, ImportError, ValueError, SafetensorError) as error:  # no weights, damaged ones, no such attention
-        reason = str(error).strip().partition("\n")[0]
-        raise CheckpointError(f"'{checkpoint.name}' cannot be loaded: {reason}") from error
     except FULL as error:
         remedy = "pick a smaller model, or spread it over several GPUs with --param device=split"
         raise OutOfMemory(f"the weights of '{checkpoint.name}' do not fit on {device}: {remedy}") from error
+    except (OSError, ImportError, ValueError, SafetensorError) as error:  # no weights, damaged ones, no such attention
+        raise CheckpointError(f"'{checkpoint.name}' cannot be loaded: {first_words(error)}") from error
+    except RuntimeError as error:  # weights of another shape, where they are not in the report
+        if describe_device().is_lost(error):
+            raise DeviceLost(f"the device is lost: {type(error).__name__}: {error}") from error
+        told = " ".join(str(error).split())
+        raise CheckpointError(f"'{checkpoint.name}' cannot be loaded: {first_words(told)}") from error
+    _refuse_gaps(checkpoint, report)
     own = model.generation_config
     # Its other values (temperature 0.01, a penalty of 1.05 ...) would be mixed with the request's, unseen.
     model.generation_config = transformers.GenerationConfig(
@@ -34,6 +56,18 @@ def open_model(checkpoint, class_name, values, tokenizer):
         pad_token_id=tokenizer.pad_token_id,
     )
     return model.eval()
+
+
+def _refuse_gaps(checkpoint, report):
+    """Raise CheckpointError where weights were not in the checkpoint, or not of their shape: they are random now."""
+    for key, words in (
+        ("missing_keys", "it has no weights for"),
+        ("mismatched_keys", "its weights are of another shape for"),
+    ):
+        names = sorted(name if isinstance(name, str) else name[0] for name in report[key])  # with their shapes
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise CheckpointError(f"'{checkpoint.name}' cannot be loaded: {words} {names[0]}{more}")
 
 
 def describe_model(model):
@@ -58,14 +92,15 @@ def prepare(processor, prompts, images, image_options):
         raise BadInputError(f"the images cannot be prepared for this model: {error}") from error
 
 
-def generate(model, processor, inputs, options, seed):
-    """Return text, stop_reason, input_tokens and output_tokens for each row of `inputs`; padding is not counted."""
+def generate(model, processor, inputs, options):
+    """Return text, stop_reason, input_tokens and output_tokens for each row of `inputs`; padding is not counted.
+
+    `options` are arguments of transformers' `generate`, which takes the largest logit in each step.
+    """
     asked = inputs["attention_mask"].sum(dim=1).tolist()
     with torch.inference_mode():
         moved = inputs.to(model.device, dtype=model.dtype)  # whole numbers keep theirs
-        if options["do_sample"]:
-            torch.manual_seed(seed)
-        sequences = model.generate(**moved, **options)
+        sequences = model.generate(**moved, do_sample=False, **options)
     rows = sequences[:, inputs["input_ids"].shape[1] :].tolist()
     ends = _end_tokens(model)
     return [

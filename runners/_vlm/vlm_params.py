@@ -32,13 +32,11 @@ def read_vlm_params(params, family_types):
     return values
 
 
-def sampling_options(values):
-    """Return the arguments of transformers' `generate` for one set of parameters; temperature 0 is greedy."""
-    options = {"max_new_tokens": values["max_new_tokens"], "do_sample": values["temperature"] > 0}
+def generation_options(values):
+    """Return the arguments of transformers' `generate` for one set of parameters, but for those of sampling."""
+    options = {"max_new_tokens": values["max_new_tokens"]}
     if values["repetition_penalty"] != 1:
         options["repetition_penalty"] = values["repetition_penalty"]
-    if options["do_sample"]:
-        options |= {name: values[name] for name in ("temperature", "top_p", "top_k")}
     return options
 
 

@@ -8,8 +8,15 @@ import inspect
 import json
 from pathlib import Path
 
+import jinja2
 import transformers
-from vlm_checkpoint import CheckpointError
+from pages import BadInputError
+from vlm_checkpoint import CheckpointError, first_words
+
+_FILES = {
+    "tokenizer": ("tokenizer.json", "vocab.json", "tokenizer.model"),
+    "image processor": ("preprocessor_config.json", "processor_config.json"),
+}
 
 
 def open_processor(checkpoint, class_name, *, trust_remote_code=False):
@@ -17,14 +24,31 @@ def open_processor(checkpoint, class_name, *, trust_remote_code=False):
     processor_class = getattr(transformers, class_name)
     takes_video = "video_processor" in inspect.signature(processor_class.__init__).parameters
     options = {"trust_remote_code": trust_remote_code, "local_files_only": True}
-    if takes_video:
-        processor = _open_for_images(processor_class, checkpoint.folder, options)
-    else:
-        processor = processor_class.from_pretrained(checkpoint.folder, **options)
+    require_files(checkpoint)
+    try:
+        if takes_video:
+            processor = _open_for_images(processor_class, checkpoint.folder, options)
+        else:
+            processor = processor_class.from_pretrained(checkpoint.folder, **options)
+    except Exception as error:  # what its files hold decides where libraries stumble; tokenizers' are bare Exceptions
+        raise CheckpointError(f"the processor of '{checkpoint.name}' cannot be opened: {first_words(error)}") from error
     processor.tokenizer.padding_side = "left"
     if processor.tokenizer.pad_token is None:
         processor.tokenizer.pad_token = processor.tokenizer.eos_token
     return processor
+
+
+def require_files(checkpoint):
+    """Raise CheckpointError where a file is not there, or is no JSON, for which libraries have long explanations."""
+    folder = Path(checkpoint.folder)
+    for part, names in _FILES.items():
+        if not any((folder / name).is_file() for name in names):
+            raise CheckpointError(f"'{checkpoint.name}' has no {part}: there is no {' or '.join(names)} in {folder}")
+        for name in names:
+            try:
+                _read_json(folder / name)
+            except ValueError as error:
+                raise CheckpointError(f"{folder / name} is damaged: it is no JSON object") from error
 
 
 def _open_for_images(processor_class, folder, options):
@@ -74,14 +98,30 @@ def read_template(folder):
 
 
 def _read_json(path):
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    """Return the object in a file, an empty one where there is no file or none of JSON; raise ValueError."""
+    told = json.loads(path.read_text(encoding="utf-8")) if path.suffix == ".json" and path.is_file() else {}
+    if not isinstance(told, dict):
+        raise ValueError(f"{path} is no JSON object")  # noqa: TRY004 - as of one that is no JSON
+    return told
 
 
 def write_prompts(processor, conversations):
     """Return the text of each conversation as the checkpoint's chat template writes it, ready to be answered."""
     if not processor.chat_template:
         raise CheckpointError("the checkpoint has no chat template, and so cannot be asked as a chat model")
-    return [
-        processor.apply_chat_template(conversation, add_generation_prompt=True, tokenize=False)
-        for conversation in conversations
-    ]
+    try:
+        return [
+            processor.apply_chat_template(conversation, add_generation_prompt=True, tokenize=False)
+            for conversation in conversations
+        ]
+    except jinja2.TemplateError as error:  # its own, which refuse a system prompt for one, and mistakes in it
+        raise BadInputError(f"the checkpoint's chat template refuses this: {first_words(error)}") from error
+
+
+def try_template(processor):
+    """Raise CheckpointError where the chat template cannot write a question about an image."""
+    content = [{"type": "image"}, {"type": "text", "text": "What is it?"}]
+    try:
+        write_prompts(processor, [[{"role": "user", "content": content}]])
+    except BadInputError as error:
+        raise CheckpointError(str(error)) from error

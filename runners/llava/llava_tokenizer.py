@@ -17,6 +17,7 @@ _READ = (".json", ".jinja", ".model", ".txt")  # what a processor is made of, un
 
 def open_processor(checkpoint, class_name, **options):
     """Return the processor as vlm_processor does, from a copy of its files where these cannot be read as they are."""
+    vlm_processor.require_files(checkpoint)
     tokenizer = _read_tokenizer(Path(checkpoint.folder))
     merges = tokenizer.get("model", {}).get("merges") or []
     if not any(isinstance(merge, list) for merge in merges):

@@ -1,7 +1,5 @@
 """LLaVA-1.5 and LLaVA-NeXT by a transformers of their day, on a CPU or a GPU."""
 
-import dataclasses
-
 import vlm
 from params import require
 
@@ -20,6 +18,18 @@ def open_processor(checkpoint, class_name, **options):
     return open_processor(checkpoint, class_name, **options)
 
 
+def adapt_processor(processor, config, checkpoint):
+    from llava_processor import expand_processor  # noqa: PLC0415
+
+    return expand_processor(processor, config, checkpoint)
+
+
+def adapt_model(model):
+    from llava_model import EmbeddedModel  # noqa: PLC0415
+
+    return EmbeddedModel(model)
+
+
 FAMILY = vlm.Family(
     classes={
         "llava": ("LlavaProcessor", "LlavaForConditionalGeneration"),
@@ -29,15 +39,11 @@ FAMILY = vlm.Family(
     param_types={"fit": str},
     image_options=image_options,
     open_processor=open_processor,
+    adapt_processor=adapt_processor,
+    adapt_model=adapt_model,
 )
 generate_batch = vlm.generate_batch
 
 
 def load(params):
-    loaded = vlm.load(params, FAMILY)
-
-    from llava_model import EmbeddedModel  # noqa: PLC0415
-    from llava_processor import expand_processor  # noqa: PLC0415
-
-    processor = expand_processor(loaded.processor, loaded.model.config, loaded.checkpoint)
-    return dataclasses.replace(loaded, processor=processor, model=EmbeddedModel(loaded.model))
+    return vlm.load(params, FAMILY)

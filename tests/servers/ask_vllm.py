@@ -63,6 +63,7 @@ def make_ways(folder, params):
         "one token": [with_params(loud, max_new_tokens=1)],
         "sampled": [with_params(loud, temperature=2.0, seed=7)],
         "sampled again": [with_params(loud, temperature=2.0, seed=7)],
+        "sampled once more": [{**with_params(loud, temperature=2.0, seed=7), "repeat": 2}],
         "sampled otherwise": [with_params(loud, temperature=2.0, top_k=200, seed=8)],
         "loud": [loud],
         "misspelt": [with_params(first, temprature=1.0)],
@@ -85,9 +86,14 @@ def with_params(request, **changes):
 
 def ask(module, state, requests):
     try:
-        return {"answers": module.generate_batch(state, requests)}
+        return {"answers": [tell(answer) for answer in module.generate_batch(state, requests)]}
     except Exception as error:
         return {"kind": getattr(error, "kind", None), "sentence": str(error)}
+
+
+def tell(answer):
+    """Return an answer as it is, or the kind and the sentence of the exception in its place."""
+    return {"kind": answer.kind, "sentence": str(answer)} if isinstance(answer, Exception) else answer
 
 
 def load_runner(folder):

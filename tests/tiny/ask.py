@@ -38,8 +38,18 @@ def main(runner_folder, checkpoint, folder):
     ways = make_ways(images, params)
     ways |= {name: [[make_request("What is it?", [image], params)]] for name, image in odd.items()}
     said = {name: ask(module, state, batches) for name, batches in ways.items()}
-    said["starved"] = ask(module, replace_model(state, starved, most=2), ways["batched"])
-    said["starved at one"] = ask(module, replace_model(state, starved, most=0), ways["batched"])
+    (drawn,) = ways["drawn"]
+    seeds = [answer["info"]["seed"] for answer in said["drawn"]["answers"]]
+    known = [with_params(request, seed=seed) for request, seed in zip(drawn, seeds, strict=True)]
+    said["drawn again"] = ask(module, state, alone(known))
+    good, thin = ways["batched"][0], ways["thin"][0][0]
+    missing = {**good[0], "images": [str(Path(folder) / "missing.png")]}
+    long = {**good[0], "prompt": "very " * state.room}
+    unknown = with_params(good[0], colour="blue")
+    said["set aside"] = ask(module, state, [[thin, *good[:2], long, missing, *good[2:], unknown]])
+    said["starved by one"] = ask(module, replace_model(state, starved_by_length, said["batched"]), ways["batched"])
+    said["starved"] = ask(module, replace_model(state, starved, 2), ways["batched"])
+    said["starved at one"] = ask(module, replace_model(state, starved, 0), ways["batched"])
     said["lost"] = ask(module, replace_model(state, lost), ways["batched"])
     state.processor.tokenizer.padding_side = "right"
     said["padded on the right"] = ask(module, state, ways["batched"])
@@ -54,6 +64,7 @@ def make_ways(images, params):
         make_request(QUESTIONS[0], images[:3], params),
         make_request(QUESTIONS[2], images[3:], params, system="Answer like a pirate."),
     ]
+    turned = [mixed[0], {**mixed[1], "images": list(reversed(images[:3]))}, {**mixed[2], "system": None}]
     differing = [with_params(r, max_new_tokens=n) for r, n in zip(requests, (3, 12, 3, 12), strict=True)]
     sampled = [with_params(r, temperature=1.0, top_p=0.9, seed=7) for r in requests]
     return {
@@ -61,11 +72,18 @@ def make_ways(images, params):
         "alone": alone(requests),
         "mixed": [mixed],
         "mixed alone": alone(mixed),
+        "mixed turned": [turned],
         "images swapped": [[{**r, "images": [i]} for r, i in zip(requests, reversed(images), strict=True)]],
         "differing": [differing],
         "sampled": [sampled],
-        "sampled again": [sampled],
-        "sampled otherwise": [[with_params(r, top_k=50, seed=8) for r in sampled]],
+        "sampled in another batch": alone(reversed(sampled)),
+        "sampled with another seed": [[with_params(r, seed=8) for r in sampled]],
+        "sampled once more": [[{**r, "repeat": 2} for r in sampled]],
+        "sampled from one": [[with_params(r, top_k=1) for r in sampled]],
+        "sampled from the top": [[with_params(r, top_p=1e-6) for r in sampled]],
+        "sampled coldly": [[with_params(r, top_p=1.0, temperature=1e-4) for r in sampled]],
+        "twins": [[sampled[0], *sampled]],
+        "drawn": [[with_params(r, seed=-1) for r in [sampled[0], *sampled]]],
         "penalised": [[with_params(r, repetition_penalty=5.0) for r in requests]],
         "shrunk": [[with_params(r, min_pixels=1, max_pixels=6 * 28 * 28) for r in requests]],
         "unshrinkable": [[with_params(requests[0], min_pixels=9000, max_pixels=8000)]],
@@ -82,10 +100,10 @@ def with_params(request, **changes):
 
 
 def ask(module, state, batches):
-    """Return the tokens and the answers, or the kind and the sentence of what was raised."""
+    """Return the tokens and the answers, or the kind and the sentence of what was raised for all."""
     heard = overhear(state.model)
     try:
-        answers = [answer for batch in batches for answer in module.generate_batch(state, batch)]
+        answers = [tell(answer) for batch in batches for answer in module.generate_batch(state, batch)]
     except Exception as error:
         return {"kind": getattr(error, "kind", None), "sentence": str(error)}
     finally:
@@ -93,9 +111,14 @@ def ask(module, state, batches):
     return {"tokens": heard, "answers": answers}
 
 
-def replace_model(state, broken, **options):
+def tell(answer):
+    """Return an answer as it is, or the kind and the sentence of the exception in its place."""
+    return {"kind": answer.kind, "sentence": str(answer)} if isinstance(answer, Exception) else answer
+
+
+def replace_model(state, broken, *options):
     """Return `state` with a model that fails as a GPU does; `generate` is otherwise the same."""
-    return dataclasses.replace(state, model=broken(state.model, **options), portion=type(state.portion)())
+    return dataclasses.replace(state, model=broken(state.model, *options), portion=type(state.portion)())
 
 
 def starved(model, most):
@@ -103,6 +126,18 @@ def starved(model, most):
 
     def generate(**inputs):
         if len(inputs["input_ids"]) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return model.generate(**inputs)
+
+    return stand_in(model, generate)
+
+
+def starved_by_length(model, said):
+    """Run out of memory with the longest request, alone or not."""
+    longest = max(answer["input_tokens"] for answer in said["answers"])
+
+    def generate(**inputs):
+        if inputs["input_ids"].shape[1] >= longest:
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return model.generate(**inputs)
 
