@@ -3,13 +3,17 @@
 Nothing here imports torch, so that a checkpoint that cannot be had is told before that is loaded.
 """
 
+import errno
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from vlm_cache import find_gap
+
 TIMEOUT_S = 10
 REMEDY = "set a local folder with --param checkpoint=FOLDER, log in with HF_TOKEN, or pick a smaller model"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _SKIPPED = ("*.pth", "*.pt", "*.gguf", "*.onnx", "*.msgpack", "*.h5", "original/*")
 
 
@@ -91,6 +95,10 @@ def _download(checkpoint, revision):
         sentence = f"the hub shows no checkpoint '{checkpoint}'{_nor_folder(checkpoint)}: {REMEDY}"
         raise CheckpointError(sentence) from error
     except (OSError, *_network_errors(errors)) as error:  # no network, a proxy, a stall, 5xx, a full disk
+        if getattr(error, "errno", None) in _FULL:
+            place = huggingface_hub.constants.HF_HUB_CACHE
+            sentence = f"the disk is full at {place}; free some space, or let HF_HOME name another disk"
+            raise HubError(f"the checkpoint '{checkpoint}' cannot be downloaded: {sentence}") from error
         return _take_from_cache(checkpoint, revision, _reason(error))
 
 
@@ -115,13 +123,17 @@ def _network_errors(errors):
 def _take_from_cache(checkpoint, revision, reason):
     import huggingface_hub  # noqa: PLC0415
 
+    remedy = f"{'unset HF_HUB_OFFLINE' if _is_offline() else 'run again with network'}, {REMEDY}"
     try:
-        return huggingface_hub.snapshot_download(
+        folder = huggingface_hub.snapshot_download(
             checkpoint, revision=revision, local_files_only=True, ignore_patterns=[*_SKIPPED, "*.bin"]
         )
     except (OSError, ValueError) as error:
-        sentence = f"the checkpoint '{checkpoint}' cannot be fetched ({reason}){_nor_folder(checkpoint)}: {REMEDY}"
+        sentence = f"the checkpoint '{checkpoint}' cannot be fetched ({reason}){_nor_folder(checkpoint)}: {remedy}"
         raise HubError(sentence) from error
+    if gap := find_gap(folder):
+        raise HubError(f"the checkpoint '{checkpoint}' is only partly downloaded, without {gap} ({reason}): {remedy}")
+    return folder
 
 
 def _nor_folder(checkpoint):
@@ -131,7 +143,7 @@ def _nor_folder(checkpoint):
 
 def _reason(error):
     """Return why a download failed, in a few words."""
-    if getattr(error, "strerror", None):  # the disk is full, a folder cannot be written
+    if getattr(error, "strerror", None):  # a folder cannot be written
         return error.strerror
     response = getattr(error, "response", None)
     if response is not None:
