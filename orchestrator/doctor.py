@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.config import CONFIG_NAME, Workspace, list_models, refuse_secrets
-from orchestrator.env import has_requirements
+from orchestrator.env import has_requirements, list_envs
 from orchestrator.env.fingerprint import nvidia_driver, torch_backend
+from orchestrator.env.torch_build import find_build, find_waste
 from orchestrator.errors import BakeoffError, nearest
 from orchestrator.findings import Finding
 from orchestrator.manifest import Need, Runner
@@ -29,6 +30,7 @@ def examine(workspace: Workspace) -> Iterator[Finding]:
         yield Finding(f"runner {name}", "unusable", defect)
     for runner in workspace.discovery.runners.values():
         yield from _find_runner(runner)
+    yield from _find_builds(workspace)
     for name, table in workspace.own_models.items():
         if name not in list_models(workspace):
             known = nearest(table["runner"], workspace.discovery.runners)
@@ -92,6 +94,17 @@ def _find_runner(runner: Runner) -> Iterator[Finding]:
     for need in runner.manifest.needs:
         found = _look_for(need)
         yield Finding(what, f"has {need.what}" if found else f"lacks {need.what}", None if found else need.remedy)
+
+
+def _find_builds(workspace: Workspace) -> Iterator[Finding]:
+    """Say which build of torch is in the environments that runners would use now."""
+    for env in list_envs(workspace):
+        build = find_build(env.folder) if env.is_current else None
+        if build:
+            wants_gpu = workspace.discovery.runners[env.runner].manifest.accelerator == "cuda"
+            waste = find_waste(env.folder, nvidia_driver()) if wants_gpu else None
+            asked = torch_backend(workspace.settings)
+            yield Finding(f"runner {env.runner}", f"torch is a build for {build}", None if asked == "cpu" else waste)
 
 
 def _look_for(need: Need) -> bool:

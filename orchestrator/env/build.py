@@ -17,10 +17,10 @@ from pathlib import Path
 from orchestrator.config import Workspace
 from orchestrator.env.check import find_defect
 from orchestrator.env.constraints import Constraints, normalise, read_constraints
-from orchestrator.env.fingerprint import has_requirements, source_digest, torch_backend
+from orchestrator.env.fingerprint import has_requirements, nvidia_driver, source_digest, torch_backend
 from orchestrator.env.interpreter import Interpreter, probe
 from orchestrator.env.state import State, list_contents, write_state
-from orchestrator.env.torch_build import find_build, find_mismatch
+from orchestrator.env.torch_build import find_build, find_mismatch, find_waste
 from orchestrator.env.uv import find_links, run_uv, uv_version
 from orchestrator.errors import BakeoffError
 from orchestrator.files import disk_errors
@@ -87,11 +87,13 @@ def _install(order: Order, folder: Path) -> State:
         environment = _uv_environment(places, backend)
         run_uv(order.workspace, runner, _install_arguments(runner, folder, lock), environment)
         packages = _list_packages(order, folder)
-        if mismatch := find_mismatch(folder, backend):
+        if mismatch := find_mismatch(folder, backend, nvidia_driver()):
             raise BakeoffError(f"{runner.name}: {mismatch}; a wheel folder or the uv cache may offer no other")
+        if backend is None and runner.manifest.accelerator == "cuda" and (waste := find_waste(folder, nvidia_driver())):
+            order.notify(f"{runner.name}: {waste}")
     return State(
         fingerprint=order.fingerprint,
-        source=source_digest(settings, runner),
+        source=source_digest(order.workspace, runner),
         runner=runner.name,
         interpreter=order.interpreter,
         locked=_is_locked(order, lock, packages),

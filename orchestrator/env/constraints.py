@@ -42,7 +42,7 @@ def read_constraints(lock: Path, places: list[str], backend: str | None) -> Cons
     pins: dict[str, set[str]] = {}
     for name, version, _ in blocks:
         pins.setdefault(name, set()).add(version)
-    elsewhere = _local_builds(places)
+    elsewhere = set(local_versions(places))
     if backend is not None or any("://" in place for place in places):
         elsewhere |= {name for name in pins if _TORCH.fullmatch(name)}
     dropped = {name for name in pins if backend is not None and _FOLLOWS_TORCH.fullmatch(name)}
@@ -75,8 +75,12 @@ def _without_hashes(block: str) -> str:
     return "\n".join(kept).rstrip().removesuffix("\\").rstrip() + "\n"
 
 
-def _local_builds(places: list[str]) -> set[str]:
-    """Return the names of which a folder holds a wheel with a local version, such as `2.13.0+cpu`."""
+def local_versions(places: list[str]) -> dict[str, set[str]]:
+    """Return the local versions, such as `2.13.0+cpu`, of which folders hold a wheel, by the package's name."""
     folders = [Path(place.removeprefix("file://")) for place in places]
     wheels = [_WHEEL.match(path.name) for folder in folders if folder.is_dir() for path in folder.glob("*.whl")]
-    return {normalise(wheel[1]) for wheel in wheels if wheel and "+" in unquote(wheel[2])}
+    found: dict[str, set[str]] = {}
+    for wheel in wheels:
+        if wheel and "+" in (version := unquote(wheel[2])):
+            found.setdefault(normalise(wheel[1]), set()).add(version)
+    return found

@@ -7,8 +7,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.config import Settings
+from orchestrator.config import Settings, Workspace
+from orchestrator.env.constraints import local_versions
 from orchestrator.env.interpreter import Interpreter
+from orchestrator.env.uv import find_links
 from orchestrator.manifest import Runner
 
 # Raised when an environment built by an older bakeoff must not be used; a newer uv alone rebuilds nothing.
@@ -17,22 +19,27 @@ STORE_FORMAT = 1
 _COMMENT = re.compile(r"(^|\s+)#.*$")
 _INCLUDE = re.compile(r"(?:-r|-c|--requirement|--constraint)[\s=]*(\S+)$")
 _NAMES_TORCH = re.compile(r"^torch\b(?![.-])", re.MULTILINE)
+_TORCH_PIN = re.compile(r"^torch==([^\s;\\+]+)", re.MULTILINE)
 _DRIVER_VERSION = Path("/sys/module/nvidia/version")
 
 
-def fingerprint(settings: Settings, runner: Runner, interpreter: Interpreter) -> str:
+def fingerprint(workspace: Workspace, runner: Runner, interpreter: Interpreter) -> str:
     """Return the SHA-256, in hex, under which an environment of this content is kept.
 
-    Folders of `find_links` are left out: they say where a wheel lies, not which one is meant.
+    Folders of `find_links` are left out, as they say where a wheel lies and not which one is meant; but for the builds
+    of torch in them, which uv takes for the plain one that the lock names.
     """
-    return _digest([source_digest(settings, runner), interpreter.identity])
+    return _digest([source_digest(workspace, runner), interpreter.identity])
 
 
-def source_digest(settings: Settings, runner: Runner) -> str:
+def source_digest(workspace: Workspace, runner: Runner) -> str:
     """Return the part of the fingerprint that is known before an interpreter was found."""
     content = _content(runner)
-    backend = _resolved_backend(settings) if _NAMES_TORCH.search(content) else None
-    return _digest([STORE_FORMAT, hashlib.sha256(content.encode()).hexdigest(), backend])
+    has_torch = _NAMES_TORCH.search(content) is not None
+    backend = _resolved_backend(workspace.settings) if has_torch else None
+    builds = _offered_builds(workspace, content) if has_torch and backend is None else []
+    parts = [STORE_FORMAT, hashlib.sha256(content.encode()).hexdigest(), backend]
+    return _digest([*parts, builds] if builds else parts)
 
 
 def lock_digest(runner: Runner) -> str:
@@ -65,6 +72,13 @@ def _resolved_backend(settings: Settings) -> str | None:
         return backend
     driver = os.environ.get("UV_CUDA_DRIVER_VERSION", nvidia_driver())
     return f"auto, driver {driver}"
+
+
+def _offered_builds(workspace: Workspace, content: str) -> list[str]:
+    """Return the builds, such as `2.13.0+cpu`, that folders of wheels have of a torch that `content` pins."""
+    pins = {pin[1] for pin in _TORCH_PIN.finditer(content)}
+    offered = local_versions(find_links(workspace.settings, workspace.root)).get("torch", set())
+    return sorted(version for version in offered if version.partition("+")[0] in pins)
 
 
 def _content(runner: Runner) -> str:

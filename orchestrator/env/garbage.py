@@ -76,8 +76,8 @@ def _is_current(workspace: Workspace, state: State) -> bool:
         return False
     interpreter = recall_interpreter(workspace, runner.manifest.python)
     if interpreter is None:
-        return state.source == source_digest(workspace.settings, runner)
-    return state.fingerprint == fingerprint(workspace.settings, runner, interpreter)
+        return state.source == source_digest(workspace, runner)
+    return state.fingerprint == fingerprint(workspace, runner, interpreter)
 
 
 def _remove(folder: Path, limit_s: float) -> bool:

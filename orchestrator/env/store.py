@@ -22,7 +22,10 @@ from orchestrator.manifest import Runner
 
 @dataclass(frozen=True, slots=True)
 class Env:
-    """A built environment; only `python` is ever called. `packages` maps names to versions."""
+    """A built environment; only `python` is ever called. `packages` maps names to versions.
+
+    `torch_build` is `cpu`, `cu128` and the like, None where there is no torch.
+    """
 
     fingerprint: str
     python: Path
@@ -30,6 +33,7 @@ class Env:
     locked: bool
     packages: dict[str, str]
     python_version: str
+    torch_build: str | None = None
 
 
 def ensure_env(workspace: Workspace, runner: Runner, notify: Callable[[str], None]) -> Env:
@@ -43,7 +47,7 @@ def ensure_env(workspace: Workspace, runner: Runner, notify: Callable[[str], Non
         return _no_env(runner)
     interpreter = recall_interpreter(workspace, runner.manifest.python)
     if interpreter is not None:
-        wanted = fingerprint(workspace.settings, runner, interpreter)
+        wanted = fingerprint(workspace, runner, interpreter)
         ready = _open(env_folder(workspace, runner, wanted), wanted)
         if ready is not None:
             return ready
@@ -99,6 +103,7 @@ def _open(folder: Path, wanted: str) -> Env | None:
         locked=state.locked,
         packages=state.packages,
         python_version=state.interpreter.version,
+        torch_build=state.torch_build,
     )
 
 
@@ -106,7 +111,7 @@ def _build_once(workspace: Workspace, runner: Runner, notify: Callable[[str], No
     """Build under the environment's lock, unless another process has done so while this one waited for it."""
     remove_leftovers(workspace.envs)
     interpreter = find_interpreter(workspace, runner, notify)
-    wanted = fingerprint(workspace.settings, runner, interpreter)
+    wanted = fingerprint(workspace, runner, interpreter)
     folder = env_folder(workspace, runner, wanted)
     with building(folder, lambda: notify(f"{runner.name}: another process is building its environment; waiting")):
         ready = _open(folder, wanted)

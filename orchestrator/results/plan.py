@@ -53,6 +53,7 @@ class EnvRecord(Frozen):
     python: str
     locked: bool
     packages: dict[str, str]
+    torch_build: str | None = None
 
 
 class _Version(BaseModel):

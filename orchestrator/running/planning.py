@@ -118,7 +118,13 @@ def record_failure(run: Path, model: str, failure: str | None) -> None:
 
 def record_env(run: Path, runner: str, env: Env) -> None:
     """Note in `run.json` what the environment of `runner` holds."""
-    record = EnvRecord(fingerprint=env.fingerprint, python=env.python_version, locked=env.locked, packages=env.packages)
+    record = EnvRecord(
+        fingerprint=env.fingerprint,
+        python=env.python_version,
+        locked=env.locked,
+        packages=env.packages,
+        torch_build=env.torch_build,
+    )
     plan = read_plan(run)
     if plan.envs.get(runner) != record:
         write_plan(run, plan.model_copy(update={"envs": {**plan.envs, runner: record}}))
