@@ -175,6 +175,14 @@ def get_model(workspace: Workspace, name: str) -> Model:
     raise UsageError(f"there is no model '{name}'{nearest(name, models)} (`bakeoff list models` shows all)")
 
 
+def refuse_gaps(model: Model, params: Mapping[str, Any]) -> None:
+    """Raise UsageError for a parameter that the model's runner requires and that nobody has set; empty is not set."""
+    for name in model.runner.manifest.required:
+        if params.get(name) in (None, ""):
+            remedy = f"say --param {name}=…, or give it to a model of your own in {CONFIG_NAME}"
+            raise UsageError(f"model '{model.name}' needs a {name}: {remedy}")
+
+
 def refuse_secrets(params: Mapping[str, Any], where: str) -> None:
     """Raise UsageError, beginning with `where`, for a parameter that by its name and length is a secret.
 

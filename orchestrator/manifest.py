@@ -39,8 +39,8 @@ class Manifest(Frozen):
     """The keys of `runner.toml`.
 
     A runner that `ignores_prompt`, such as an OCR engine, is asked once about an image. Parameters named in
-    `not_in_key` change how it is asked and not what: another value of them asks nothing again. `metric` is for folders
-    below a workspace's `metrics` alone.
+    `not_in_key` change how it is asked and not what: another value of them asks nothing again. Those in
+    `required` have to be told before anything is built. `metric` is for folders below a workspace's `metrics` alone.
     """
 
     description: str = ""
@@ -54,6 +54,7 @@ class Manifest(Frozen):
     messages: bool = False
     ignores_prompt: bool = False
     not_in_key: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
     needs: tuple[Need, ...] = ()
     item_timeout_s: float | None = Field(default=None, gt=0)
     load_timeout_s: float | None = Field(default=None, gt=0)

@@ -113,6 +113,16 @@ def test_a_misspelt_parameter_is_one_sentence_with_the_nearest(workspace, bakeof
     assert told == ["echo: 'prefxi', which is passed on, is none of its parameters; did you mean 'prefix'?"]
 
 
+def test_a_required_parameter_is_asked_for_before_anything_is_built(workspace, bakeoff):
+    sentence = "error: model 'vllm' needs a checkpoint: say --param checkpoint=…, or give it to a model of your own"
+    image = next((workspace / "datasets/tiny-docs/images").iterdir())
+    for command in (("run", "--dataset", "tiny-docs", "--model", "vllm"), ("try", "vllm", image, "?")):
+        code, _, err = bakeoff(*command)
+        assert code == 2
+        assert err.startswith(sentence)
+        assert "building" not in err
+
+
 def test_an_unknown_command_and_option_are_usage_errors(workspace, bakeoff):
     assert bakeoff("rnu")[0] == 2
     assert bakeoff("run", "--modle", "echo")[0] == 2

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orchestrator.config import Model, Workspace, refuse_secrets
+from orchestrator.config import Model, Workspace, refuse_gaps, refuse_secrets
 from orchestrator.env import ensure_env, lock_digest, use_env
 from orchestrator.errors import BakeoffError, DiskError, nearest
 from orchestrator.files import check_space
@@ -71,6 +71,8 @@ def carry_out(workspace: Workspace, order: Order, notify: Notify) -> RunOutcome:
     """
     require_posix()
     refuse_secrets(order.overrides, "--param")
+    for model in order.models:
+        refuse_gaps(model, {**model.params, **order.overrides})
     run = run_folder(workspace, order)
     outcomes: list[ModelOutcome] = []
     with holding(run), _collecting_rarely(), catching_interrupts(notify) as interrupt:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.config import Model, Workspace
+from orchestrator.config import Model, Workspace, refuse_gaps
 from orchestrator.env import ensure_env, use_env
 from orchestrator.errors import BakeoffError, ModelFailedError, UsageError
 from orchestrator.images import probe
@@ -47,6 +47,7 @@ def ask_once(
     answer.
     """
     require_posix()
+    refuse_gaps(model, model.params)
     request = _fill_in(model, prompt, question, [_look_at(path) for path in images])
     env = ensure_env(workspace, model.runner, notify)
     with (

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from orchestrator.config import Model, Workspace
+from orchestrator.config import Model, Workspace, refuse_gaps
 from orchestrator.env import ensure_env, use_env
 from orchestrator.errors import BakeoffError
 from orchestrator.findings import Finding
@@ -23,6 +23,7 @@ LINE_CHARS = 200
 
 def check_runner(workspace: Workspace, model: Model, notify: Callable[[str], None]) -> Iterator[Finding]:
     """Yield what was tried with `model` in the order of the contract; the first problem is the last finding."""
+    refuse_gaps(model, model.params)
     try:
         env = ensure_env(workspace, model.runner, notify)
     except BakeoffError as error:
