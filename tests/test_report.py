@@ -31,8 +31,8 @@ def test_a_cell_shows_mean_interval_and_how_many_were_scored(tmp_path):
     first = tables(tmp_path, RECEIPTS)[0]
     assert first.rows[0][: first.labels] == ("echo", "read")
     assert column(first, "scored") == ["2/4"]
-    assert column(first, "exact ↑") == ["0.500 [0.002, 0.998]"]
-    assert column(first, "cer_span ↓") == ["0.000 [0.000, 0.988]"]
+    assert column(first, "exact ↑") == ["0.500 [0.095, 0.905]"]
+    assert column(first, "cer_span ↓") == ["0.000 [0.000, 0.658]"]
 
 
 def test_a_figure_that_cannot_be_made_is_a_dash(tmp_path):

@@ -155,9 +155,9 @@ def test_an_interval_is_clustered_by_document(tmp_path):
     asked = [Asked(["1"], [text], document) for document, both in texts.items() for text in both]
     exact = figure(score_run(make_run(tmp_path, asked)), "exact")
     assert (exact.mean, exact.n_samples, exact.n_documents) == (0.5, 6, 3)
-    # Residuals sum to 0, 1 and -1: SE^2 = 2 / 36 * 3 / 2 = 1 / 12, worth 3 answers; t of 2 degrees of freedom.
+    # Residuals sum to 0, 1 and -1: SE^2 = 2 / 36 * 3 / 2 = 1 / 12, worth 3 answers; three documents say no less.
     assert exact.standard_error == pytest.approx(12**-0.5)
-    weight = 4.302653**2 / 3
+    weight = 1.959964**2 / 3
     half = (weight * (0.25 + weight / 4)) ** 0.5 / (1 + weight)
     assert (exact.low, exact.high) == pytest.approx((0.5 - half, 0.5 + half))
 

@@ -114,9 +114,16 @@ def test_an_interval_of_fractions_stays_within_0_and_1_and_holds_the_mean(rows):
 
 def test_no_error_in_ten_documents_is_no_proof_of_none():
     found = mean_of(np.zeros(80), documents_of(10), is_fraction=True)
-    t = t_quantile(9)
     assert (found.mean[0], found.low[0]) == (0, 0)
-    assert found.high[0] == pytest.approx(t**2 / (10 + t**2))
+    assert found.high[0] == pytest.approx(1.96**2 / (10 + 1.96**2), rel=1e-4)
+
+
+def test_one_right_answer_of_many_says_no_less_than_wilsons_interval():
+    stats = pytest.importorskip("scipy.stats")
+    found = mean_of([1.0] + [0.0] * 30, range(31), is_fraction=True)
+    expected = stats.binomtest(1, 31).proportion_ci(method="wilson")
+    assert found.high[0] == pytest.approx(expected.high)
+    assert expected.low - 1e-9 <= found.low[0] < found.mean[0]
 
 
 def test_a_sign_flip_of_few_documents_is_exact_and_that_of_scipy():
@@ -256,7 +263,7 @@ def test_intervals_with_eight_questions_a_document_cover_at_least_93_percent(n_d
     random = np.random.default_rng(int(n_documents * 10 + level))
     _, effects = draw(random, 100_000, level)
     truth = [scores.mean() for scores in answers(random, effects, documents_of(100_000))]
-    covered, repetitions = np.zeros(2), 2000
+    covered, repetitions = np.zeros(2), 4000
     for _ in range(repetitions):
         documents, effects = draw(random, n_documents, level)
         for place, scores in enumerate(answers(random, effects, documents)):

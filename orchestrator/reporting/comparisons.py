@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from orchestrator.reporting.numbers import interval_text, signed_text, unit_of
+from orchestrator.reporting.numbers import number_text, signed_text, unit_of
 from orchestrator.reporting.tabular import Table
 from orchestrator.scoring import CellName, Comparison, Summary
 from orchestrator.scoring.cell_name import params_text
@@ -49,5 +49,5 @@ def _of_best(summary: Summary, metric: str, best: CellName) -> str:
     name = (best.model, best.params, best.prompt)
     for figure in summary.figures:
         if (figure.model, figure.params, figure.prompt, figure.metric, figure.group) == (*name, metric, "all"):
-            return interval_text(figure.mean, figure.low, figure.high, unit_of(summary, metric))
+            return f"mean {number_text(figure.mean, unit_of(summary, metric))}"
     return ""

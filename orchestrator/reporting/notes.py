@@ -21,6 +21,7 @@ def make_notes(summary: Summary) -> tuple[str, ...]:
         *_tell_missing(summary),
         *_tell_stale(summary.stale),
         *_tell_deaf(summary.deaf),
+        *_tell_extraction(summary),
         *_tell_detectable(summary),
         *_tell_left_out(summary.compared),
         *_explain(summary),
@@ -91,6 +92,11 @@ def _tell_left_out(compared: Compared) -> Iterator[str]:
     most = max((each.n_left_out for each in compared.comparisons), default=0)
     if most:
         yield f"Comparisons leave out samples that only one of the two has a score for, up to {most} of them."
+
+
+def _tell_extraction(summary: Summary) -> Iterator[str]:
+    for label in dict.fromkeys(note.extractor for note in summary.metric_notes.values() if note.extractor):
+        yield f"scored is what {label} took out of each answer; where it found nothing: parse_fail, no score."
 
 
 def _explain(summary: Summary) -> Iterator[str]:

@@ -2,13 +2,15 @@
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
 from orchestrator.statistics.arrays import Floats, Ints
-from orchestrator.statistics.student import t_quantile
+from orchestrator.statistics.student import CONFIDENCE, t_quantile
 
 _ROUNDING = 1e-12
+_Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,8 @@ def clustered_means(scores: Floats, groups: Ints, documents: Ints, count: int, *
         freedom = _freedom(clustered, np.where(error > _ROUNDING, fourths / squares**2, 0))
     quantiles = np.array([_quantile(each) for each in freedom.tolist()])
     if is_fraction:
-        low, high = wilson(mean, error, clustered, quantiles)
+        sizes = np.bincount(owners, np.bincount(members) ** 2, minlength=count)
+        low, high = wilson(mean, error, quantiles, samples**2 / np.maximum(sizes, 1))
     else:
         low, high = mean - quantiles * error, mean + quantiles * error
     return Means(mean, error, low, high, samples, clustered)
@@ -75,18 +78,25 @@ def _quantile(freedom: float) -> float:
     return t_quantile(least) if not share else (1 - share) * t_quantile(least) + share * t_quantile(least + 1)
 
 
-def wilson(mean: Floats, error: Floats, documents: Ints, quantiles: Floats) -> tuple[Floats, Floats]:
+def wilson(mean: Floats, error: Floats, quantiles: Floats, documents: Floats) -> tuple[Floats, Floats]:
     """Return Wilson's score interval for means of fractions whose standard `error` is known.
 
     Wilson's (1927) formula with t for z and n* = mean (1 - mean) / SE² for n, the number of independent yes-or-no
-    answers that would say as much (Dean and Pagano 2015, J. Survey Statistics and Methodology 3:484). Where all scores
-    are alike (SE is 0, up to rounding) n* is the number of documents: ten documents without an error are no proof.
+    answers that would say as much (Dean and Pagano 2015, J. Survey Statistics and Methodology 3:484). Never wider than
+    with z and as many answers as there are `documents`, n² / Σ m² for m samples each (Kish 1965): were all answers
+    about a document the same, and right or wrong, so much would they say. That holds too where all scores are alike,
+    and an SE of 0 says nothing: ten documents without an error are no proof.
     """
     variance = np.clip(mean * (1 - mean), 0, None)
     with np.errstate(invalid="ignore", divide="ignore"):
-        effective = np.where(error > _ROUNDING, variance / error**2, documents)
-        effective = np.where(effective > 0, effective, documents)  # rounding of a mean of 0 or 1
-        weight = quantiles**2 / effective
-        centre = (mean + weight / 2) / (1 + weight)
-        half = np.sqrt(weight * (variance + weight / 4)) / (1 + weight)
-    return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
+        worth = np.where(error > _ROUNDING, variance / error**2, np.nan)
+        low, high = _score_interval(mean, variance, quantiles**2 / worth)
+        least, most = _score_interval(mean, variance, _Z**2 / np.where(np.isnan(quantiles), np.nan, documents))
+    return np.clip(np.fmax(low, least), 0, 1), np.clip(np.fmin(high, most), 0, 1)
+
+
+def _score_interval(mean: Floats, variance: Floats, weight: Floats) -> tuple[Floats, Floats]:
+    """Return the interval where `weight` is the squared quantile over the number of answers."""
+    centre = (mean + weight / 2) / (1 + weight)
+    half = np.sqrt(weight * (variance + weight / 4)) / (1 + weight)
+    return centre - half, centre + half
