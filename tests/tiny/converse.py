@@ -17,12 +17,10 @@ def main(runner_folder, checkpoint):
     request = {"id": "", "prompt": "flat", "images": [], "params": params, **json.load(sys.stdin)}
 
     import vlm  # noqa: PLC0415 - on the path of the runner
-    from vlm_processor import write_prompts  # noqa: PLC0415
 
     row = vlm._read_request(state, request)
     (answer,) = module.generate_batch(state, [request])
-    said = {"text": write_prompts(state.processor, [row.conversation])[0]}
-    print(json.dumps({**said, "sizes": [image.size for image in row.images], "answer": answer}))
+    print(json.dumps({"text": row.prompt, "sizes": [image.size for image in row.images], "answer": answer}))
 
 
 if __name__ == "__main__":
