@@ -208,7 +208,7 @@ def test_a_checkpoint_that_lacks_something_is_one_sentence_before_it_is_asked(st
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_goes_wrong_has_its_kind(answers, family):
     said = answers(family)
-    for way in ("placeholder", "thin"):
+    for way in ("placeholder", "thin", "flat", "narrow", "dot"):
         assert [answer["kind"] for answer in said[way]["answers"]] == ["bad_input"]
     asked.tell_memory_is_noted(said)
 

@@ -138,13 +138,24 @@ def test_a_checkpoint_that_lacks_something_is_one_sentence_before_it_is_asked(ki
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_a_family_cannot_take_is_bad_input(answers, family):
     """A prompt that holds the token of an image, and an image too thin for a grid of patches."""
-    for way in ("placeholder", "thin"):
+    for way in ("placeholder", "thin", "flat", "narrow", "dot"):
         assert [answer["kind"] for answer in answers(family)[way]["answers"]] == ["bad_input"]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_out_of_memory_halves_the_batch_and_a_lost_device_is_told(answers, family):
     asked.tell_memory_is_noted(answers(family))
+
+
+def test_a_full_device_is_told_from_a_lost_one_by_what_is_raised(kitchen):
+    """Each pair says whether it is full, and whether it is lost; the full one is looked for first."""
+    said = call_tiny(kitchen, "qwen3_vl", "failing.py", RUNNERS)
+    assert [name for name, told in said.items() if told is not False and told is not True and told[0]] == [
+        *("out of memory", "no memory for a kernel", "no memory for cuBLAS")
+    ]
+    assert said["illegal access"] == said["a library's error, device gone"] == [False, True]
+    assert said["a library's error"] == said["a mistake"] == [False, False]
+    assert (said["without CUDA"], said["poisoned"]) == (True, False)
 
 
 def rows_of(outcome, model):

@@ -1,6 +1,6 @@
 """Read what a request says as turns: those of a chat, or one turn with the images before the prompt."""
 
-from pages import open_pages
+from pages import BadInputError, open_pages
 
 
 def read_turns(request):
@@ -17,5 +17,13 @@ def read_turns(request):
 def _read_parts(content):
     parts = []
     for part in content:
-        parts += [part["text"]] if part["type"] == "text" else open_pages([part["path"]])
+        parts += [part["text"]] if part["type"] == "text" else _open(part["path"])
     return parts
+
+
+def _open(path):
+    """Yield the pages of an image; one whose side could pass for its channels would be read the wrong way round."""
+    for page in open_pages([path]):
+        if min(page.size) < 4:
+            raise BadInputError(f"{path}: it has {page.width} x {page.height} pixels, and a side needs at least 4")
+        yield page

@@ -7,6 +7,7 @@ from transformers.utils import is_flash_attn_2_available
 from vlm_memory import Device
 
 FULL = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)  # its place before torch 2.5
+_NO_WORKSPACE = "CUBLAS_STATUS_ALLOC_FAILED"  # cuBLAS finds no room for its own; it has no class and no code
 _CUDA_OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation, which leaves the device usable
 
 
@@ -58,7 +59,9 @@ def describe_device():
     lost_error = getattr(torch, "AcceleratorError", ())  # since torch 2.8
 
     def is_full(error):
-        return isinstance(error, FULL) or getattr(error, "error_code", None) == _CUDA_OUT_OF_MEMORY
+        if isinstance(error, FULL) or getattr(error, "error_code", None) == _CUDA_OUT_OF_MEMORY:
+            return True
+        return isinstance(error, RuntimeError) and _NO_WORKSPACE in str(error)
 
     def is_lost(error):
         return isinstance(error, lost_error) or (isinstance(error, RuntimeError) and not _is_cuda_usable())

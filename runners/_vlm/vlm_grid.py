@@ -16,7 +16,8 @@ def image_options(values, processor):
     require(
         values["max_pixels"] >= 0, f"max_pixels = {values['max_pixels']}: expected pixels, or 0 for the checkpoint's"
     )
-    require(least <= most, f"min_pixels = {least} is more than max_pixels = {most}")
+    lower, upper = (" (the checkpoint's own)" if not values[name] else "" for name in ("min_pixels", "max_pixels"))
+    require(least <= most, f"min_pixels = {least}{lower} is more than max_pixels = {most}{upper}")
     return {"size": {"shortest_edge": least, "longest_edge": most}}
 
 

@@ -32,7 +32,7 @@ def main(runner_folder, checkpoint, folder):
     module, params = load_runner(Path(runner_folder))
     params |= {"checkpoint": checkpoint, "max_new_tokens": 12, "device": "cpu"}
     images = [str(draw(Path(folder) / f"{i}.png", *page)) for i, page in enumerate(PAGES)]
-    odd = {"thin": (900, 2), "large": (700, 500)}
+    odd = {"thin": (900, 4), "flat": (100, 3), "narrow": (3, 100), "dot": (1, 1), "large": (700, 500)}
     odd = {name: str(draw(Path(folder) / f"{name}.png", size, "red")) for name, size in odd.items()}
     state = module.load(params)
     ways = make_ways(images, params)
