@@ -13,7 +13,8 @@ import pytest
 
 from orchestrator.errors import BakeoffError
 from orchestrator.images import MAX_BYTES
-from orchestrator.importing.download import Downloader, Limits
+from orchestrator.importing.asking import Limits
+from orchestrator.importing.download import Downloader
 from orchestrator.importing.gather import Gatherer
 from orchestrator.importing.guard import Guard, RefusedError, bare, is_public, make_guard, parse_url
 from orchestrator.importing.url_cache import UrlCache

@@ -5,34 +5,25 @@ import email.utils
 import http
 import http.client
 import json
-import os
 import random
 import re
-import socket
-import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urljoin
 
 from orchestrator import __version__
-from orchestrator.errors import BakeoffError
 from orchestrator.files import check_space, disk_errors
-from orchestrator.images import MAX_BYTES
-from orchestrator.importing.guard import Guard, RefusedError, Target, parse_url
+from orchestrator.importing.asking import Asker, CutError, Limits, UnreachableError
+from orchestrator.importing.guard import Guard, RefusedError, parse_url
 
-ATTEMPTS = 5
 REDIRECTS = 5
-CONNECT_S = 10.0
-SILENCE_S = 30.0
-TOTAL_S = 120.0
-BACKOFF_S, BACKOFF_MAX_S = 0.5, 8.0
+BACKOFF_MAX_S = 8.0
 RETRY_AFTER_MAX_S = 120.0
 _CHUNK = 1 << 16
-_ADDRESSES_MAX = 4
 _OK, _PARTIAL, _UNCHANGED, _BEYOND = 200, 206, 304, 416
 _RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})")
 _MOVED = {301, 302, 303, 307, 308}
@@ -57,39 +48,23 @@ class Validators(NamedTuple):
         return self.etag if self.etag and not self.etag.startswith("W/") else self.modified
 
 
-class Limits(NamedTuple):
-    """How long and how much; `total_s` is for one attempt."""
-
-    size_bytes: int = MAX_BYTES
-    connect_s: float = CONNECT_S
-    silence_s: float = SILENCE_S
-    total_s: float = TOTAL_S
-    attempts: int = ATTEMPTS
-    backoff_s: float = BACKOFF_S
-
-
-class UnreachableError(RefusedError):
-    """The host did not answer or was too slow, however often it was asked."""
-
-
-class _CutError(Exception):
-    """An attempt failed in a way that another may not; `wait_s` is what the server asked for."""
-
-    def __init__(self, reason: str, wait_s: float | None = None, *, is_host: bool = False) -> None:
-        super().__init__(reason)
-        self.wait_s, self.is_host = wait_s, is_host
-
-
 @dataclass(slots=True)
 class Downloader:
-    """Downloads files under the rules of `guard`; threads may share it. `pause` is told host and seconds by a 429."""
+    """Downloads files under the rules of `guard`; threads may share it. `pause` hears host:port and a Retry-After."""
 
     guard: Guard
     limits: Limits = field(default_factory=Limits)
     pause: Callable[[str, float], None] = lambda *_: None
-    stopped: threading.Event = field(default_factory=threading.Event)
-    _context: ssl.SSLContext | None = field(init=False, default=None)
-    _sockets: set[socket.socket] = field(init=False, default_factory=set)
+    _asker: Asker = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Take the rules over."""
+        self._asker = Asker(self.guard, self.limits)
+
+    @property
+    def stopped(self) -> threading.Event:
+        """Set when `stop` was called."""
+        return self._asker.stopped
 
     def fetch(self, url: str, part: Path, known: Validators | None = None) -> Validators | None:
         """Write the file at `url` to `part`, after what is there of it; return its validators.
@@ -100,7 +75,7 @@ class Downloader:
         for attempt in range(self.limits.attempts):
             try:
                 return self._follow(url, part, known)
-            except _CutError as error:
+            except CutError as error:
                 if attempt == self.limits.attempts - 1:
                     kind = UnreachableError if error.is_host else RefusedError
                     raise kind(f"{error}; tried {self.limits.attempts} times") from None
@@ -109,9 +84,7 @@ class Downloader:
 
     def stop(self) -> None:
         """End all that is going on, soon: each raises UnreachableError."""
-        self.stopped.set()
-        for each in tuple(self._sockets):
-            _shut(each, self.stopped)
+        self._asker.stop()
 
     def _wait(self, url: str, attempt: int, asked_s: float | None) -> None:
         wait_s = min(BACKOFF_MAX_S, self.limits.backoff_s * 2**attempt) * random.uniform(0.5, 1)  # noqa: S311 - jitter
@@ -119,7 +92,7 @@ class Downloader:
             if asked_s > RETRY_AFTER_MAX_S:
                 raise RefusedError(f"the server asks to wait {asked_s:.0f} s; run the same command again after that")
             wait_s = asked_s * random.uniform(1, 1.1)  # noqa: S311 - as above
-            self.pause(parse_url(url).host, wait_s)
+            self.pause(parse_url(url).netloc, wait_s)
         if self.stopped.wait(wait_s):
             raise UnreachableError("stopped")
 
@@ -127,7 +100,7 @@ class Downloader:
         """Ask the URL and those that it leads to, each checked as the first."""
         for _ in range(REDIRECTS + 1):
             target = parse_url(url)
-            with self._ask(target, _headers(part, known)) as response:
+            with self._asker.ask(target, _headers(part, known)) as response:
                 if response.status not in _MOVED:
                     return self._take(response, part, known)
                 location = response.getheader("Location") or ""
@@ -137,68 +110,6 @@ class Downloader:
             url = moved
         raise RefusedError(f"it leads on and on: more than {REDIRECTS} redirects")
 
-    @contextlib.contextmanager
-    def _ask(self, target: Target, headers: dict[str, str]) -> Iterator[http.client.HTTPResponse]:
-        """Send one request to a checked address and yield the response; a clock ends it whatever the server does."""
-        if self.stopped.is_set():
-            raise UnreachableError("stopped")
-        timed_out = threading.Event()
-        with self._as_sentences(timed_out), contextlib.ExitStack() as stack:
-            plain = self._connect(self.guard.check(target), target.port)
-            stack.callback(plain.close)
-            self._sockets.add(plain)
-            stack.callback(self._sockets.discard, plain)
-            clock = threading.Timer(self.limits.total_s, _shut, (plain, timed_out))
-            clock.daemon = True
-            clock.start()
-            stack.callback(clock.cancel)
-            plain.settimeout(self.limits.silence_s)
-            connection = http.client.HTTPConnection(target.host, target.port)
-            stack.callback(connection.close)
-            connection.sock = self._secure(plain, target.host) if target.scheme == "https" else plain
-            connection.request("GET", target.path, headers={**headers, "Host": target.netloc})
-            yield stack.enter_context(connection.getresponse())
-
-    @contextlib.contextmanager
-    def _as_sentences(self, timed_out: threading.Event) -> Iterator[None]:
-        """Say what went wrong; an end that came from our own side may look like the server's, or like a success."""
-        try:
-            yield
-        except (OSError, http.client.HTTPException, ValueError, BakeoffError, _CutError) as error:
-            self._check_clock(timed_out)
-            if isinstance(error, (BakeoffError, _CutError)):
-                raise
-            raise _explain(error, self.limits) from None
-        self._check_clock(timed_out)
-
-    def _check_clock(self, timed_out: threading.Event) -> None:
-        if timed_out.is_set():
-            raise UnreachableError(f"it took more than {self.limits.total_s:g} s and was stopped") from None
-        if self.stopped.is_set():
-            raise UnreachableError("stopped") from None
-
-    def _connect(self, addresses: tuple[str, ...], port: int) -> socket.socket:
-        failure: OSError = OSError("it has no address")
-        for address in addresses[:_ADDRESSES_MAX]:
-            try:
-                return socket.create_connection((address, port), timeout=self.limits.connect_s)
-            except OSError as error:
-                failure = error
-        raise failure
-
-    def _secure(self, plain: socket.socket, host: str) -> socket.socket:
-        if self._context is None:
-            self._context = _tls()
-        # The raw socket keeps its descriptor for the clock; a copy is wrapped.
-        wrapped = self._context.wrap_socket(plain.dup(), server_hostname=host, do_handshake_on_connect=False)
-        wrapped.settimeout(self.limits.silence_s)
-        try:
-            wrapped.do_handshake()
-        except BaseException:
-            wrapped.close()
-            raise
-        return wrapped
-
     def _take(self, response: http.client.HTTPResponse, part: Path, known: Validators | None) -> Validators | None:
         """Write the body of a response that is no redirect."""
         status = response.status
@@ -206,9 +117,9 @@ class Downloader:
             return None
         if status == _BEYOND:
             drop(part)
-            raise _CutError("the server has less of the file than was there before")
+            raise CutError("the server has less of the file than was there before")
         if status in _AGAIN:
-            raise _CutError(f"the server says {status} {_phrase(status)}", _retry_after(response))
+            raise CutError(f"the server says {status} {_phrase(status)}", _retry_after(response))
         if status not in {_OK, _PARTIAL}:
             raise RefusedError(f"the server says {status}: {_REASONS.get(status) or _phrase(status)}")
         encoding = (response.getheader("Content-Encoding") or "identity").strip().lower()
@@ -245,7 +156,7 @@ class Downloader:
                     file.write(chunk)
                     file.flush()
         if response.length:  # read1 takes an early end for the end
-            raise _CutError(f"it was cut off, {response.length} bytes before its end")
+            raise CutError(f"it was cut off, {response.length} bytes before its end")
 
     def _cap(self) -> str:
         return f"more than {self.limits.size_bytes / 1e6:g} MB"
@@ -292,7 +203,7 @@ def _check_range(response: http.client.HTTPResponse, part: Path) -> None:
     match = _RANGE.fullmatch(response.getheader("Content-Range") or "")
     if match is None or int(match[1]) != size or int(match[2]) + 1 != int(match[3]):
         drop(part)
-        raise _CutError("the server sent another part of the file than it was asked for")
+        raise CutError("the server sent another part of the file than it was asked for")
 
 
 def _retry_after(response: http.client.HTTPResponse) -> float | None:
@@ -303,32 +214,3 @@ def _retry_after(response: http.client.HTTPResponse) -> float | None:
     with contextlib.suppress(ValueError, TypeError):
         return max(0.0, email.utils.parsedate_to_datetime(given).timestamp() - time.time()) if given else None
     return None
-
-
-def _explain(error: Exception, limits: Limits) -> Exception:
-    """Return what went wrong between here and the server as a sentence; what may help to repeat is a _CutError."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return RefusedError(f"its certificate is not to be trusted: {error.verify_message}")
-    if isinstance(error, (socket.gaierror, UnicodeError)):
-        return _CutError("its host's name cannot be resolved", is_host=True)
-    if isinstance(error, TimeoutError):
-        return _CutError(f"it was silent for {limits.silence_s:g} s", is_host=True)
-    if isinstance(error, OSError):
-        return _CutError(f"it cannot be reached: {error.strerror or error}", is_host=True)
-    return _CutError(f"the server does not speak HTTP properly ({type(error).__name__})")
-
-
-def _shut(plain: socket.socket, why: threading.Event) -> None:
-    """End whatever another thread waits for on a socket."""
-    why.set()
-    with contextlib.suppress(OSError):
-        plain.shutdown(socket.SHUT_RDWR)
-
-
-def _tls() -> ssl.SSLContext:
-    """Trust what requests trusts, unless the user names another bundle."""
-    from certifi import where  # noqa: PLC0415 - needed for https alone
-
-    return ssl.create_default_context(
-        cafile=os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or where()
-    )

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Generic, NamedTuple, Self, TypeVar
 
 from orchestrator.images import probe
-from orchestrator.importing.download import Downloader, Limits, UnreachableError, drop
+from orchestrator.importing.asking import Limits, UnreachableError
+from orchestrator.importing.download import Downloader, drop
 from orchestrator.importing.guard import Guard, RefusedError, parse_url
 from orchestrator.importing.record import Notify
 from orchestrator.importing.url_cache import Kept, UrlCache
@@ -56,7 +57,7 @@ class Gatherer:
         self._hosts: dict[str, _Host] = {}
         self._mutex = threading.Lock()
         self._pool = ThreadPoolExecutor(THREADS, "download")
-        self._running: dict[str, Future[_Answer]] = {}
+        self._running: dict[str, Future[_Answer] | Path] = {}
         self._settled: dict[str, _Answer] = {}
         self._bytes = 0
 
@@ -99,10 +100,13 @@ class Gatherer:
 
     def _submit(self, url: str) -> None:
         if url not in self._running and url not in self._settled:
-            self._running[url] = self._pool.submit(self._get, url)
+            kept = self._cache.find(url)
+            is_had = kept is not None and not self._refresh
+            self._running[url] = kept.path if kept and is_had else self._pool.submit(self._get, url, kept)
 
     def _is_ready(self, urls: Sequence[str]) -> bool:
-        return all(url not in self._running or self._running[url].done() for url in urls)
+        running = (self._running.get(url) for url in urls)
+        return all(not isinstance(each, Future) or each.done() for each in running)
 
     def _collect(self, row: Row, urls: Sequence[str]) -> Got[Row]:
         paths = []
@@ -118,18 +122,16 @@ class Gatherer:
         if url in self._settled:
             return self._settled[url]
         self._submit(url)  # another row may have taken the answer
-        answer = self._running[url].result()
+        waiting = self._running[url]
+        answer = waiting.result() if isinstance(waiting, Future) else waiting
         if self._refresh or isinstance(answer, str):
             self._settled[url] = answer
         del self._running[url]
         return answer
 
-    def _get(self, url: str) -> _Answer:
-        kept = self._cache.find(url)
-        if kept is not None and not self._refresh:
-            return kept.path
+    def _get(self, url: str, kept: Kept | None) -> _Answer:
         try:
-            host = self._find_host(parse_url(url).host)
+            host = self._find_host(parse_url(url).netloc)
             with host.turns:
                 self._downloader.stopped.wait(max(0.0, host.not_before_s - time.monotonic()))
                 return self._download(url, host, kept)
