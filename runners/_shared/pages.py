@@ -23,7 +23,8 @@ def open_pages(paths):
     """Yield an upright RGB image for each path, and for each page of a TIFF.
 
     The EXIF orientation is applied, as viewers do: boxes found on a page are in pixels of what a person sees.
-    What is transparent becomes white; 16-bit greys keep their upper 8 bits. Raises BadInputError, UnreachableError.
+    What is transparent becomes white; 16-bit greys keep their upper 8 bits, and floats are scaled. Raises BadInputError
+    and UnreachableError.
     """
     if not paths:
         raise BadInputError("this runner reads images, and the request has none")
@@ -39,7 +40,18 @@ def open_pages(paths):
             raise BadInputError(f"{path}: cannot be read as an image: {error}") from error
 
 
+def _as_grey(image):
+    """Return 8 bits of an image of floats, which go from 0 to 1, to 255 or to 65535."""
+    least, most = image.getextrema()
+    whole = next((whole for whole in (1, 255, 65535) if 0 <= least <= most <= whole), None)
+    if whole is None:
+        raise ValueError(f"its values go from {least:g} to {most:g}, where white is neither 1, 255 nor 65535")
+    return image.point(lambda value: value * (255 / whole) + 0.5).convert("L")
+
+
 def _as_rgb(image):
+    if image.mode == "F":
+        image = _as_grey(image)
     if image.mode.startswith("I"):
         image = image.convert("I").point(lambda value: value / 256).convert("L")
     if image.has_transparency_data:
