@@ -115,7 +115,7 @@ def test_columns_can_be_named_and_a_row_may_have_several_images(server, workspac
 
 def test_a_bad_row_is_named_with_its_reason_and_the_others_are_there(server, workspace, tmp_path):
     server.routes["/page"] = b"<html>please log in</html>"
-    good = f"{server.url}/a.png"
+    good = f"{server.url}/a.png?sig=t0ps3cret"
     rows = [
         {"id": "good", "url": good, "answer": "x"},
         {"id": "gone", "url": f"{server.url}/gone.png?token=t0ps3cret", "answer": "x"},
