@@ -37,7 +37,9 @@ bench: $(READY)  ## Ask MODEL(s) about DATASET with PROMPT(s), score, report (LI
 	    $(call each,--param,$(PARAM)) --dataset $(call quoted,$(DATASET)) --run $(call quoted,$(RUN)) \
 	    $(if $(LIMIT),--limit $(call quoted,$(LIMIT))) || status=$$?; \
 	  if [ $$status -ne 0 ] && [ $$status -ne 3 ]; then exit $$status; fi; \
-	  $(BIN)/bakeoff score $(call quoted,$(RUN)) && $(BIN)/bakeoff report $(call quoted,$(RUN)) && exit $$status
+	  $(BIN)/bakeoff score $(call quoted,$(RUN)) && $(BIN)/bakeoff report $(call quoted,$(RUN)) || exit; \
+	  if [ $$status -eq 3 ]; then $(BIN)/bakeoff runs show $(call quoted,$(RUN)) | grep ' failed the last time: ' >&2; fi; \
+	  exit $$status
 
 smoke: $(READY)  ## The whole way with the echo runner, in seconds: run, score, report
 	$(BIN)/bakeoff run --model echo --dataset tiny-docs --run smoke

@@ -46,6 +46,18 @@ def test_quotes_and_dollars_of_a_value_stay(make):
     assert calls[1:] == [["score", "tiny-docs"], ["report", "tiny-docs"]]
 
 
+def test_why_a_model_failed_is_said_last_below_the_tables(make, tmp_path):
+    says = ["import sys", "word = sys.argv[1]", "print(word if word != 'runs' else 'm failed the last time: why')"]
+    program = tmp_path / "bin" / "bakeoff"
+    program.write_text("\n".join([f"#!{sys.executable}", *says, "sys.exit(3 if word == 'run' else 0)"]))
+    command = ["make", "--silent", "--no-print-directory", f"VENV={tmp_path}", "bench"]
+    environment = {**os.environ, "UV_FIND_LINKS": str(tmp_path)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["run", "score", "report"]
+    assert done.stderr.splitlines()[0] == "m failed the last time: why"
+    assert "Error 3" in done.stderr
+
+
 def test_a_variable_that_is_none_is_told_and_nothing_is_run(make):
     calls, told = make("bench", "MODELS=echo")
     assert calls == []
