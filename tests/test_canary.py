@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator import api, console
 from orchestrator.config import open_workspace
+from orchestrator.results.plan import read_plan
 from orchestrator.running import worker_spec
 from tests.servers.chat import chat_server
 from tests.test_redaction import traces
@@ -42,7 +43,7 @@ WAYS |= {"dump": dump, "chained": chained}
 SAID = ("dump", "print", "write", "puts", "logging", "environ", "crash")
 RAISED = ("raise", "chained")
 ANSWERED = ("text", "base64", "basic", "bearer", "urlsafe", "quoted", "form", "json", "twice", "repr", "spilled")
-SERVED = ("hello", *(f"fault=echo{fault}" for fault in ("-text", ":500*2", ":400", ":404", ":413")))
+SERVED = ("hello", *(f"fault=echo{fault}" for fault in ("-text", ":500*2", ":400", ":422", ":413")))
 
 
 @pytest.fixture(params=["environment", ".env"])
@@ -140,11 +141,12 @@ def test_what_an_endpoint_echoes_of_the_headers_is_in_no_file_and_in_nothing_tol
     assert any(path.is_relative_to(memory) for path in files)
     assert {str(path): leaks for path, data in files.items() if (leaks := list_leaks(data))} == {}
     assert [list_leaks(stream.encode()) for stream in told] == [[], []]
-    rows, last = (pq.read_table(run / "predictions" / "api.parquet").to_pylist() for run in (folder, refused))
+    rows, none = (pq.read_table(run / "predictions" / "api.parquet").to_pylist() for run in (folder, refused))
     answers = {row["text"] for row in rows if row["status"] == "ok"}
     assert answers == {"hello", "fault=echo:500*2", f"you sent Bearer {MARK}"}
-    errors = [row["error_message"] for row in (*rows, *last) if row["error_message"]]
-    assert len(errors) == 4, told.out
+    errors = [row["error_message"] for row in rows if row["error_message"]]
+    errors += read_plan(refused).failures.values()
+    assert (len(errors), none) == (4, []), told.out
     assert all("Incorrect API key provided: Bearer [" in error for error in errors)
 
 

@@ -117,6 +117,30 @@ def test_an_overloaded_endpoint_gets_fewer_at_a_time_and_no_pause(tmp_path):
     assert run_virtually(run) == (16, 0.0)
 
 
+def test_what_one_process_is_told_cuts_the_others_once_and_is_where_a_later_one_begins(tmp_path):
+    async def run(loop):
+        one, other = (make_account(loop, tmp_path) for _ in "ab")
+        for account in (one, other, one):
+            async with account.slot(0) as slot:
+                slot.overloaded()
+        found = [one.aimd.limit, other.aimd.limit, make_account(loop, tmp_path).aimd.limit]
+        await asyncio.sleep(601)
+        return [*found, make_account(loop, tmp_path).aimd.limit]
+
+    assert run_virtually(run) == [16, 16, 16, 20]
+
+
+def test_a_cut_of_another_process_is_learnt_before_the_next_request(tmp_path):
+    async def run(loop):
+        one, other = (make_account(loop, tmp_path) for _ in "ab")
+        async with one.slot(0) as slot:
+            slot.overloaded()
+        async with other.slot(0):
+            return other.aimd.limit
+
+    assert run_virtually(run) == 16
+
+
 def test_256_in_flight_are_reached_in_less_than_a_second(tmp_path):
     async def run(loop):
         account, begin = make_account(loop, tmp_path, 256), loop.time()

@@ -52,6 +52,14 @@ def test_an_episode_cuts_once_and_lasts_as_long_as_retry_after():
     assert aimd.limit == 12
 
 
+@pytest.mark.parametrize(("start", "limits"), [(0, [20, 40]), (3, [3, 6]), (40, [40, 42]), (900, [100, 100])])
+def test_it_may_begin_with_what_is_known_and_then_doubles_only_below_the_usual_start(start, limits):
+    aimd = Aimd(100, start)
+    seen = [aimd.limit]
+    succeed(aimd, aimd.limit)
+    assert [*seen, aimd.limit] == limits
+
+
 def test_many_episodes_leave_one_place():
     aimd = Aimd(100)
     for episode in range(100):

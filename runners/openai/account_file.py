@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 
 from pace import Record, believe
 
-_FORM = struct.Struct("<8sdddqddd")
+_FORM = struct.Struct("<8sdddqddddd")
 _SUM = struct.Struct("<I")
-_MAGIC = b"bakeoff1"
+_MAGIC = b"bakeoff2"
 _SIZE = _FORM.size + _SUM.size
 _LOCK_WITHIN_S = 0.2  # a process that was stopped while it held the lock must not stop all others
 

@@ -14,10 +14,11 @@ _COOLDOWN_S = 15.0
 class Aimd:
     """The limit of one process; times are monotonic seconds."""
 
-    def __init__(self, most):
+    def __init__(self, most, start=0):
+        """Begin with `start`, which the endpoint has borne before, where it is not 0."""
         self.most = most
-        self.limit = min(_START, most)
-        self._was_cut = False
+        self.limit = max(1, min(start or _START, most))
+        self._was_cut = start >= _START
         self._episode = (float("-inf"), float("-inf"))  # when the last cut was made, until when there is no other
         self._clean = 0
         self._peak = 0
@@ -43,11 +44,12 @@ class Aimd:
         self._clean = 0
 
     def cut(self, sent, now, retry_after_s=0.0):
-        """Cut, but once an episode, to which belongs every request that was `sent` before the cut."""
+        """Cut, but once an episode, to which belongs every request that was `sent` before the cut; tell whether."""
         self._clean, self._was_cut = 0, True
         cut_at, until = self._episode
         if sent <= cut_at or now < until:
             self._episode = (cut_at, max(until, now + retry_after_s))
-            return
+            return False
         self.limit = max(1, int(self.limit * _CUT))
         self._episode = (now, now + max(_COOLDOWN_S, retry_after_s))
+        return True

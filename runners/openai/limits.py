@@ -1,7 +1,8 @@
 """Keep to the limits of an account, which is one key at one host, whichever models and processes use it.
 
-How many requests are under way is limited by each process (aimd.py); requests and tokens a minute, and pauses, are
-shared by all processes of this user on this machine (pace.py, account_file.py).
+Requests and tokens a minute, and pauses, are shared by all processes of this user on this machine (pace.py,
+account_file.py). How many requests are under way is limited by each process (aimd.py), but whatever one of them is told
+cuts the limit of all, and a later process begins with what was left.
 """
 
 import asyncio
@@ -14,6 +15,8 @@ from typing import NamedTuple
 import pace
 from account_file import AccountFile, account_path
 from aimd import Aimd
+
+_REMEMBERED_S = 600.0
 
 
 class Slot:
@@ -42,7 +45,7 @@ class Slot:
     def overloaded(self):
         """Tell of a 529: fewer at the same time, and no pause."""
         self._is_clean = False
-        self._account.aimd.cut(self._sent, self._account.now()[0])
+        self._account.cut(self._sent)
 
     def failed(self):
         """Tell of a 5xx or a timeout: no growth, and no cut."""
@@ -71,9 +74,12 @@ class Account:
     """What one key may do at one host; made by `open_account`, for one event loop."""
 
     def __init__(self, file, rates, concurrency_max, *, monotonic=time.monotonic, wall=time.time):
-        self.aimd = Aimd(max(1, int(concurrency_max)))
         self._file, self._rates = file, rates
         self._monotonic, self._wall = monotonic, wall
+        known = file.read()
+        self._cut_at = known.cut_at
+        start = int(known.limit) if wall() - known.cut_at < _REMEMBERED_S else 0
+        self.aimd = Aimd(max(1, int(concurrency_max)), start)
         self._in_flight = 0
         self._tickets, self._queue, self._timer = itertools.count(), [], None
         self._turn, self._due, self._turn_tokens = None, 0.0, 0  # taken for the first of the queue
@@ -180,7 +186,14 @@ class Account:
             retry_after_s = None
         _, until = self._file.change(lambda record, now: pace.pause(record, retry_after_s, sent_wall, now))
         self._pause_until(until)
-        self.aimd.cut(sent, self._monotonic(), self.paused_s)
+        self.cut(sent, self.paused_s)
+
+    def cut(self, sent, retry_after_s=0.0):
+        """Have fewer at the same time, here and in all other processes."""
+        if self.aimd.cut(sent, self._monotonic(), retry_after_s):
+            limit = self.aimd.limit
+            record, _ = self._file.change(lambda record, now: (record._replace(limit=limit, cut_at=now), None))
+            self._cut_at = record.cut_at
 
     def correct(self, turn, tokens):
         """Correct by so many tokens what a request was thought to take."""
@@ -196,11 +209,14 @@ class Account:
             self._file.change(lambda record, _: (pace.accept(record, sent_wall), None))
 
     def _look(self):
-        """Learn of a pause that another process set; what was learnt is kept by this process's own clock."""
+        """Learn of a pause or a cut of another process; what was learnt is kept by this process's own clock."""
         record = self._file.read()
         if record is not self._seen:
             self._seen = record
             self._pause_until(record.pause_until)
+            if record.cut_at > self._cut_at:
+                self._cut_at = record.cut_at
+                self.aimd.cut(self._monotonic(), self._monotonic())
 
     def _pause_until(self, wall_until):
         monotonic, wall = self.now()

@@ -30,6 +30,8 @@ class Record(NamedTuple):
     requests_free: float = 0.0  # when the bucket of requests lets the next one pass
     tokens_free: float = 0.0
     largest: float = 0.0  # tokens of the largest request, as long as there is no idle minute
+    limit: float = 0.0  # how many requests at a time were left to the process that was last complained to
+    cut_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
