@@ -17,9 +17,12 @@ from orchestrator.results.parquet import ParquetReader
 from orchestrator.results.schema import SCORES
 from orchestrator.scoring.cell_name import CellName
 from orchestrator.scoring.figures import NOT_THE_MODELS
-from orchestrator.statistics import Floats, Ints
+from orchestrator.statistics import Floats
 
 Digests = NDArray[np.uint64]
+Counts = NDArray[np.int16]
+
+_Piece = tuple[Digests, Digests, Floats, NDArray[np.bool_]]  # ids, documents, scores, is one missing
 
 _COLUMNS = ("key", "sample_id", "model", "params", "prompt_id", "document", "metric", "score", "reason")
 
@@ -35,8 +38,8 @@ class CellScores:
     ids: Digests
     documents: Digests
     totals: Floats
-    scored: Ints
-    missing: Ints
+    scored: Counts
+    missing: Counts
 
     def means(self, worst: float | None = None) -> Floats:
         """Return the mean of each sample's repeats, NaN without a score; with `worst`, what is missing scores that."""
@@ -59,7 +62,7 @@ def read_cell_scores(run: Path, cell: CellName, metrics: Sequence[str]) -> dict[
     path, remedy = scores_path(run, cell.model), f"run `bakeoff score {run.name}` again"
     if not path.is_file():
         raise BakeoffError(f"{run.name}: model '{cell.model}' was not scored; {remedy}")
-    pieces: dict[str, list[tuple[Digests, Digests, Floats, Floats]]] = {metric: [] for metric in metrics}
+    pieces: dict[str, list[_Piece]] = {metric: [] for metric in metrics}
     with ParquetReader(path, SCORES, remedy=remedy) as file:
         for batch in file.batches(_COLUMNS):
             of_cell = batch.filter(
@@ -72,15 +75,15 @@ def read_cell_scores(run: Path, cell: CellName, metrics: Sequence[str]) -> dict[
     for metric, found in pieces.items():
         if not found:
             raise BakeoffError(f"{run.name}: has no scores by {metric} of {cell.text}; {remedy}")
-    return {metric: _gather(found) for metric, found in pieces.items()}
+    return {metric: _gather(pieces.pop(metric)) for metric in metrics}
 
 
 def _where(batch: pa.RecordBatch, values: dict[str, str]) -> pa.Array:
     return reduce(pc.and_, [pc.equal(batch[name], value) for name, value in values.items()])
 
 
-def _digest(rows: pa.RecordBatch, complaint: str) -> tuple[Digests, Digests, Floats, Floats]:
-    """Return digests of ids and documents, scores, and 1 where one is missing for a reason that is the model's."""
+def _digest(rows: pa.RecordBatch, complaint: str) -> _Piece:
+    """Return digests of ids and documents, scores, and where one is missing for a reason that is the model's."""
     if rows["document"].null_count:
         raise BakeoffError(complaint)
     scores = rows["score"].to_numpy(zero_copy_only=False)
@@ -88,10 +91,10 @@ def _digest(rows: pa.RecordBatch, complaint: str) -> tuple[Digests, Digests, Flo
     missing = np.isnan(scores) & is_models.to_numpy(zero_copy_only=False)
     documents = rows["document"].dictionary_encode()
     of_documents = digests(documents.dictionary.to_pylist())[documents.indices.to_numpy()]
-    return digests(rows["sample_id"].to_pylist()), of_documents, scores, missing.astype(np.float64)
+    return digests(rows["sample_id"].to_pylist()), of_documents, scores, missing
 
 
-def _gather(pieces: Sequence[tuple[Digests, Digests, Floats, Floats]]) -> CellScores:
+def _gather(pieces: Sequence[_Piece]) -> CellScores:
     ids, documents, scores, missing = (np.concatenate(parts) for parts in zip(*pieces, strict=True))
     unique, first, owners = np.unique(ids, return_index=True, return_inverse=True)
     is_scored = ~np.isnan(scores)
@@ -99,6 +102,6 @@ def _gather(pieces: Sequence[tuple[Digests, Digests, Floats, Floats]]) -> CellSc
         ids=unique,
         documents=documents[first],
         totals=np.bincount(owners, np.nan_to_num(scores), minlength=len(unique)).astype(np.float64),
-        scored=np.bincount(owners, is_scored, minlength=len(unique)).astype(np.int64),
-        missing=np.bincount(owners, missing, minlength=len(unique)).astype(np.int64),
+        scored=np.bincount(owners, is_scored, minlength=len(unique)).astype(np.int16),
+        missing=np.bincount(owners, missing, minlength=len(unique)).astype(np.int16),
     )

@@ -1,6 +1,7 @@
 """Whether two runs asked the same: the samples that both have, with their images, questions and references."""
 
 import filecmp
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,7 @@ _COLUMNS = ("id", "question", "references", "images")
 def check_same_samples(first: Path, second: Path) -> None:
     """Raise BakeoffError where a sample of both runs is not the same in both, or where they share none."""
     paths = first / SAMPLES_NAME, second / SAMPLES_NAME
-    if paths[0] == paths[1] or filecmp.cmp(*paths, shallow=False):
+    if paths[0] == paths[1] or filecmp.cmp(*paths, shallow=False) or _hold_the_same(*paths):
         return
     (ids, contents), (other_ids, others) = (_read(path) for path in paths)
     shared, here, there = np.intersect1d(ids, other_ids, return_indices=True)
@@ -33,6 +34,21 @@ def check_same_samples(first: Path, second: Path) -> None:
             f"{len(differing)} samples, such as '{name}', have another question, image or reference in {first.name} "
             f"than in {second.name}; run both on the same dataset"
         )
+
+
+def _hold_the_same(first: Path, second: Path) -> bool:
+    """Tell, quickly, that both files have the same samples in the same order; False where that takes a closer look."""
+    pairs = itertools.zip_longest(_batches(first), _batches(second))
+    return all(one is not None and other is not None and _are_alike(one, other) for one, other in pairs)
+
+
+def _are_alike(one: pa.RecordBatch, other: pa.RecordBatch) -> bool:
+    if not all(one[name].equals(other[name]) for name in ("id", "question", "references")):
+        return False
+    ours, theirs = one["images"], other["images"]
+    shas, others = (images.flatten().field("sha256") for images in (ours, theirs))
+    is_known = not shas.null_count and not others.null_count
+    return is_known and ours.value_lengths().equals(theirs.value_lengths()) and shas.equals(others)
 
 
 def _read(path: Path) -> tuple[Digests, Digests]:
