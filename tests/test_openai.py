@@ -20,7 +20,7 @@ from PIL import Image, ImageChops, ImageDraw
 
 from orchestrator import api
 from orchestrator.config import open_workspace
-from orchestrator.protocol import Failure
+from orchestrator.protocol import Failure, Response
 from tests.endpoints import ask, ask_all, make_repository, said_to, worker
 from tests.faults.api import ANSWERED_AT_ONCE, ANSWERED_LATER, CUT_OFF, REFUSED
 from tests.servers.chat import chat_server
@@ -463,6 +463,27 @@ def test_sixty_four_are_under_way_at_the_same_time_and_connections_are_kept(repo
     assert [answer.text for answer in answers] == [f"question {n}" for n in range(512)]
     assert figures["concurrent_peak"] == 64
     assert len(connections) <= 64
+
+
+@pytest.mark.parametrize("limits", [{"concurrency_max": 2}, {"rpm": 2.0}, {"faults": "429-s:30*"}])
+def test_once_told_to_end_it_sends_nothing_more(repository, limits):
+    faults = limits.get("faults", "")
+    params = {name: value for name, value in limits.items() if name != "faults"}
+    with chat_server(latency_ms=800, faults=faults) as slow, worker(repository, slow.url, **params) as session:
+        load(session)
+        for number in range(10):
+            session.send({"type": "request", "id": str(number), "prompt": f"{number}"})
+        session.flush()
+        time.sleep(2 if faults else 0.4)
+        began, asked = time.monotonic(), slow.state()["count"]
+        events = [event for events in session.close(30) for event in events]
+        assert time.monotonic() - began < 5
+        assert slow.state()["count"] == asked < 10 or faults
+    answers = [event for event in events if isinstance(event, Response)]
+    assert len(answers) == (0 if faults else asked)
+    cancelled = [event for event in events if isinstance(event, Failure)]
+    assert {event.message for event in cancelled} == {"cancelled"}
+    assert len(answers) + len(cancelled) == 10
 
 
 def test_more_than_a_hundred_may_be_under_way(repository):
