@@ -8,7 +8,7 @@ def uid(number):
     return f"00000000-0000-4000-8000-{number:012d}"
 
 
-FOLDER, EMPTY, PAGE_1, PAGE_2, PAGE_3, LINE_1, LINE_2, LINE_3 = map(uid, range(1, 9))
+FOLDER, EMPTY, PAGE_1, PAGE_2, PAGE_3, LINE_2, LINE_1, LINE_3 = map(uid, range(1, 9))
 IMAGE_1, IMAGE_2, DATASET, RUN, VERSION, NOBODY = map(uid, range(20, 26))
 IMAGES = {IMAGE_1: (800, 600), IMAGE_2: (300, 200)}
 SERVER = {"max_width": None, "max_height": None, "version": 2}
