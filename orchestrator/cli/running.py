@@ -127,11 +127,11 @@ def _show(display: console.RunDisplay, event: object) -> None:
         case Advance():
             done = event.before + event.ok + event.failed
             if event.stage:
-                display.advance(event.model, event.total, done, event.stage)
+                display.advance(event.label, event.total, done, event.stage)
             else:
-                display.advance(event.model, event.total, done, _pace(event))
+                display.advance(event.label, event.total, done, _pace(event))
         case ModelOutcome():
-            display.finish(event.model, _describe(event), is_bad=event.error is not None)
+            display.finish(event.label, _describe(event), is_bad=event.error is not None)
 
 
 def _pace(event: "Advance") -> str:

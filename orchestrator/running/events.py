@@ -19,6 +19,7 @@ class Note:
 class Advance:
     """How far one model has come: predictions in all, there before, answered now, failed now.
 
+    `setting` tells parameters from others that it is asked with, where there are several.
     `stage` says what it does instead of answering new ones, such as loading; mostly it is empty.
     """
 
@@ -29,6 +30,12 @@ class Advance:
     failed: int
     elapsed_s: float
     stage: str = ""
+    setting: str = ""
+
+    @property
+    def label(self) -> str:
+        """The model, and with which setting."""
+        return f"{self.model} {self.setting}".rstrip()
 
     @property
     def rate(self) -> float:
@@ -46,6 +53,8 @@ class Advance:
 class ModelOutcome:
     """How a model's part ended; `error` says why it failed, None where it did not; `is_passing`: later it may not.
 
+    `stopped` says which limit of the whole call ended it, which is no failure. A model that is asked with several
+    parameters has a part for each, and `setting` tells them apart.
     `total` counts distinct requests, which stand for `answers` (samples x prompts x repeats, several of which may make
     the same request). `before` counts those with a final prediction already, by its status, `statuses` what came of the
     others now; `reasons` holds the first message of each status that is no answer, `spent` what the answers took.
@@ -61,6 +70,13 @@ class ModelOutcome:
     reasons: dict[str, str] = field(default_factory=dict)
     spent: Spent = field(default_factory=Spent)
     is_passing: bool = False
+    setting: str = ""
+    stopped: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The model, and with which setting."""
+        return f"{self.model} {self.setting}".rstrip()
 
     @property
     def answered(self) -> int:

@@ -24,6 +24,7 @@ from orchestrator.running.interrupt import Interrupt, catching_interrupts
 from orchestrator.running.lock import holding
 from orchestrator.running.missing import Missing, find_missing
 from orchestrator.running.planning import Order, record_answers, record_env, record_failure, run_folder, write_down
+from orchestrator.running.settings import Setting, find_settings
 from orchestrator.running.supervise import LaterError, answer_all
 from orchestrator.running.work import Work
 from orchestrator.running.worker_spec import make_spec
@@ -40,6 +41,7 @@ class RunOutcome:
     models: tuple[ModelOutcome, ...]
     interrupted: bool = False
     is_complete: bool = False  # the same call would find nothing to ask
+    stopped: str | None = None  # which limit of the whole call ended it
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +64,22 @@ class _Kitchen:
         """Tell the person who waits a sentence about `model`."""
         self.notify(Note(f"{model}: {text}"))
 
+    def is_over(self) -> bool:
+        """Tell whether nothing more is to be begun."""
+        return self.interrupt.level > 0 or self.order.ceiling.find_end() is not None
+
 
 def carry_out(workspace: Workspace, order: Order, notify: Notify) -> RunOutcome:
     """Ask every model what it has not answered yet and compact the answers into one Parquet file per model.
 
-    A model that fails does not stop the others. Raises LockedError where another process works on the run, DiskError
-    where the disk is full; whatever was answered until then is kept, and the same call goes on from there.
+    A model that fails does not stop the others, the order's ceiling does. Raises LockedError where another process works
+    on the run, DiskError where the disk is full; whatever was answered until then is kept, and the same call goes on
+    from there.
     """
     require_posix()
-    refuse_secrets(order.overrides, "--param")
-    for model in order.models:
-        refuse_gaps(model, {**model.params, **order.overrides})
+    for part in order.parts:
+        refuse_secrets(part.overrides, "--param")
+        refuse_gaps(part.model, {**part.model.params, **part.overrides})
     run = run_folder(workspace, order)
     outcomes: list[ModelOutcome] = []
     with holding(run), _collecting_rarely(), catching_interrupts(notify) as interrupt:
@@ -82,22 +89,27 @@ def carry_out(workspace: Workspace, order: Order, notify: Notify) -> RunOutcome:
         for text in _doubts(order):
             notify(Note(text))
         asked = write_down(workspace, order, run, lambda text: notify(Note(text)))
+        settings = {m.name: find_settings(c for c in asked if c.model == m.name) for m in order.models}
         for model in order.models:
-            if not interrupt.level:
-                outcomes.append(_run_model(kitchen, model, tuple(c for c in asked if c.model == model.name)))
-                record_failure(run, model.name, outcomes[-1].error)
-                notify(outcomes[-1])
-    is_complete = len(outcomes) == len(order.models) and all(outcome.is_complete for outcome in outcomes)
-    return RunOutcome(run, tuple(outcomes), interrupted=interrupt.level > 0, is_complete=is_complete)
+            if not kitchen.is_over():
+                outcomes += (done := _run_model(kitchen, model, settings[model.name]))
+                record_failure(run, model.name, _join_errors(done))
+    is_complete = len(outcomes) == sum(map(len, settings.values())) and all(each.is_complete for each in outcomes)
+    return RunOutcome(run, tuple(outcomes), interrupt.level > 0, is_complete, order.ceiling.reason)
+
+
+def _join_errors(outcomes: Sequence[ModelOutcome]) -> str | None:
+    """Return why some part of a model failed, each with its setting where there are several."""
+    errors = [f"{each.setting}: {each.error}" if each.setting else each.error for each in outcomes if each.error]
+    return "; ".join(errors) or None
 
 
 def _doubts(order: Order) -> Iterator[str]:
     """Yield a sentence for each parameter that a model's runner and table do not mention."""
-    for model in order.models:
-        for name in order.overrides:
-            if model.params and name not in model.params:
-                known = nearest(name, model.params)
-                yield f"{model.name}: '{name}', which is passed on, is none of its parameters{known}"
+    for model, name in dict.fromkeys((part.model.name, name) for part in order.parts for name in part.overrides):
+        params = next(part.model.params for part in order.parts if part.model.name == model)
+        if params and name not in params:
+            yield f"{model}: '{name}', which is passed on, is none of its parameters{nearest(name, params)}"
 
 
 @contextmanager
@@ -111,32 +123,56 @@ def _collecting_rarely() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def _run_model(kitchen: _Kitchen, model: Model, cells: tuple[Cell, ...]) -> ModelOutcome:
-    """Let one model answer what is missing; its failure is part of the outcome, that of our disk is not."""
+def _run_model(kitchen: _Kitchen, model: Model, settings: Sequence[Setting]) -> list[ModelOutcome]:
+    """Let one model answer what is missing, one setting after the other; a failure of one does not stop the others."""
+    cells = tuple(cell for setting in settings for cell in setting.cells)
+    outcomes: list[ModelOutcome] = []
+    try:
+        for setting in settings:
+            if not outcomes or not kitchen.is_over():
+                outcomes.append(_run_setting(kitchen, model, setting, None if outcomes else cells))
+                kitchen.notify(outcomes[-1])
+    finally:
+        try:
+            _settle_afresh(kitchen, model.name, cells)
+        except DiskError:
+            raise
+        except BakeoffError as failure:
+            kitchen.tell(model.name, str(failure))
+    return outcomes
+
+
+def _run_setting(kitchen: _Kitchen, model: Model, setting: Setting, afresh: tuple[Cell, ...] | None) -> ModelOutcome:
+    """Let a model answer what is missing of a setting; its failure is part of the outcome, that of our disk is not.
+
+    What it is to be asked `afresh` is put away before.
+    """
     start = time.monotonic()
-    outcome = ModelOutcome(model.name, 0, 0, {}, {}, 0.0)
+    outcome = ModelOutcome(model.name, 0, 0, {}, {}, 0.0, setting=setting.name)
     try:
         _compact(kitchen, model.name)
         if kitchen.interrupt.level:
             return outcome
-        if kitchen.order.fresh:
-            _begin_afresh(kitchen, model.name, cells)
-        missing = find_missing(kitchen.run, cells, retry_failed=kitchen.order.retry_failed)
+        if kitchen.order.fresh and afresh:
+            _begin_afresh(kitchen, model.name, afresh)
+        missing = find_missing(kitchen.run, setting.cells, retry_failed=kitchen.order.retry_failed)
         outcome = replace(outcome, answers=missing.answers, total=missing.total, before=missing.before)
         try:
             error = _ask(kitchen, model, missing, outcome) if missing.count else None
         finally:
             if missing.count:
                 _compact(kitchen, model.name)
-            _settle_afresh(kitchen, model.name, cells)
             if outcome.statuses:
                 record_answers(kitchen.run)
-        outcome = replace(outcome, error=error)
+        stopped = kitchen.order.ceiling.reason
+        is_stopped = stopped is not None and error is not None and error.startswith(stopped)
+        outcome = replace(outcome, stopped=stopped) if is_stopped else replace(outcome, error=error)
     except DiskError:
         raise
     except BakeoffError as failure:
         outcome = replace(outcome, error=str(failure), is_passing=isinstance(failure, LaterError))
-    error = outcome.error or (None if kitchen.interrupt.level else _find_total_failure(outcome))
+    is_cut_short = kitchen.interrupt.level or outcome.stopped
+    error = outcome.error or (None if is_cut_short else _find_total_failure(outcome))
     return replace(outcome, error=error, elapsed_s=time.monotonic() - start)
 
 
@@ -180,6 +216,7 @@ def _ask(kitchen: _Kitchen, model: Model, missing: Missing, outcome: ModelOutcom
     """Ask what is missing; return why the model failed, or None. What comes is counted in `outcome`."""
     run, interrupt = kitchen.run, kitchen.interrupt
     systems = tuple(read_prompt(run, cell).system for cell in missing.cells)
+    kitchen.order.ceiling.watch(outcome.spent)
     columns = [CellColumns(c.model, c.runner, canonical(c.params), c.prompt) for c in missing.cells]
     with ExitStack() as stack:
         can_ask = any(task.expected.defect is None for task in missing.tasks())
@@ -192,15 +229,16 @@ def _ask(kitchen: _Kitchen, model: Model, missing: Missing, outcome: ModelOutcom
             run,
             kitchen.began_ns,
             outcome.statuses,
-            note=lambda text: kitchen.tell(model.name, text),
+            note=lambda text: kitchen.tell(outcome.label, text),
             failures_max=kitchen.order.max_failures,
+            ceiling=kitchen.order.ceiling,
             reasons=outcome.reasons,
             spent=outcome.spent,
         )
         stack.enter_context(work)
         if not work.has_more() or start is None:
             return None
-        return answer_all(work, start, systems, interrupt, _advance(model.name, missing, outcome, kitchen.notify))
+        return answer_all(work, start, systems, interrupt, _advance(missing, outcome, kitchen.notify))
 
 
 @contextmanager
@@ -236,8 +274,8 @@ def _find_total_failure(outcome: ModelOutcome) -> str | None:
     return f"none of {statuses.total()} requests was answered" + (f", the first because: {reason}" if reason else "")
 
 
-def _advance(model: str, missing: Missing, outcome: ModelOutcome, notify: Notify) -> Callable[[str], None]:
-    """Return what tells how far `model` has come, not more often than an eye can follow.
+def _advance(missing: Missing, outcome: ModelOutcome, notify: Notify) -> Callable[[str], None]:
+    """Return what tells how far a model has come, not more often than an eye can follow.
 
     The first reason why requests fail is told when it is known, unless all is over then and the outcome tells it.
     """
@@ -255,8 +293,9 @@ def _advance(model: str, missing: Missing, outcome: ModelOutcome, notify: Notify
         if sum(outcome.statuses.values()) < missing.count:
             for status in outcome.reasons.keys() - told:
                 told.add(status)
-                notify(Note(f"{model}: the first {status}: {outcome.reasons[status]}"))
+                notify(Note(f"{outcome.label}: the first {status}: {outcome.reasons[status]}"))
         before = missing.total - missing.count
-        notify(Advance(model, missing.total, before, outcome.ok, outcome.failed, now - start, stage))
+        took = now - start
+        notify(Advance(outcome.model, missing.total, before, outcome.ok, outcome.failed, took, stage, outcome.setting))
 
     return tell

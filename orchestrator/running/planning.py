@@ -1,7 +1,7 @@
 """Turn what a person asked for into the cells of a run, and freeze them with their samples and prompts on disk."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,20 @@ from orchestrator.process import git_commit
 from orchestrator.prompt import Prompt
 from orchestrator.results.layout import PLAN_NAME
 from orchestrator.results.plan import Cell, EnvRecord, RunPlan, merge_cells, now, read_plan, widest, write_plan
+from orchestrator.running.ceiling import Ceiling
 from orchestrator.running.fitting import check_sets, find_shown, refuse_chats
 from orchestrator.running.snapshot import write_prompts, write_samples
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A part of an order: one model with `overrides`, by each of `prompts`."""
+
+    model: Model
+    overrides: Mapping[str, Any]
+    prompts: tuple[Prompt, ...]
+    repeats: int = 1
+    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +39,8 @@ class Order:
 
     `overrides` are parameters laid over those of every model; `run` names the run, None after the dataset. With
     `fresh` earlier predictions are set aside and asked anew, with `retry_failed` those that are no answer. With
-    `max_failures` failed requests a model is given up.
+    `max_failures` failed requests a model is given up. `items`, where there are any, say which of the models is asked
+    what in place of `overrides`, `repeats` and `limit`. At the `ceiling` all models stop.
     """
 
     models: tuple[Model, ...]
@@ -40,6 +53,21 @@ class Order:
     retry_failed: bool = False
     fresh: bool = False
     max_failures: int | None = None
+    items: tuple[Item, ...] = ()
+    ceiling: Ceiling = field(default_factory=Ceiling)
+
+    @property
+    def parts(self) -> tuple[Item, ...]:
+        """The items, made of all else where none are given."""
+        return self.items or tuple(
+            Item(model, self.overrides, self.prompts, self.repeats, self.limit) for model in self.models
+        )
+
+    @property
+    def widest(self) -> int | None:
+        """How many samples are asked about, None: all."""
+        limits = [part.limit for part in self.parts]
+        return None if None in limits else max((n for n in limits if n is not None), default=None)
 
 
 def run_folder(workspace: Workspace, order: Order) -> Path:
@@ -52,9 +80,10 @@ def run_folder(workspace: Workspace, order: Order) -> Path:
 
 def write_down(workspace: Workspace, order: Order, run: Path, note: Callable[[str], None]) -> tuple[Cell, ...]:
     """Write samples, prompts and `run.json`, keeping what the run was asked before; return the cells of `order`."""
-    refuse_chats(order.models, order.prompts)
-    asked = tuple(_cells(order))
-    freeze(workspace, run, order.dataset, asked, order.prompts, note, limit=order.limit)
+    for part in order.parts:
+        refuse_chats([part.model], part.prompts)
+    asked = tuple(cell for part in order.parts for cell in make_cells(part))
+    freeze(workspace, run, order.dataset, asked, order.prompts, note, limit=order.widest)
     return asked
 
 
@@ -130,28 +159,29 @@ def record_env(run: Path, runner: str, env: Env) -> None:
         write_plan(run, plan.model_copy(update={"envs": {**plan.envs, runner: record}}))
 
 
-def _cells(order: Order) -> Iterator[Cell]:
-    for model in order.models:
-        digest = digest_runner(model.runner, lock_digest(model.runner))
-        params = {**model.params, **order.overrides}
-        try:
-            canonical(params)
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"model '{model.name}': its parameters are not JSON: {error}") from error
-        for prompt in order.prompts:
-            yield Cell(
-                model=model.name,
-                runner=model.runner.name,
-                runner_digest=digest,
-                params=params,
-                overrides={k: v for k, v in order.overrides.items() if k not in model.runner.manifest.not_in_key},
-                prompt=prompt.id,
-                prompt_sha256=prompt.sha256,
-                ignores_prompt=model.runner.manifest.ignores_prompt,
-                not_in_key=model.runner.manifest.not_in_key,
-                limit=order.limit,
-                repeats=order.repeats,
-            )
+def make_cells(part: Item) -> Iterator[Cell]:
+    """Yield a cell for each prompt of `part`; raise UsageError where a parameter is not JSON."""
+    model, not_in_key = part.model, part.model.runner.manifest.not_in_key
+    digest = digest_runner(model.runner, lock_digest(model.runner))
+    params = {**model.params, **part.overrides}
+    try:
+        canonical(params)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"model '{model.name}': its parameters are not JSON: {error}") from error
+    for prompt in part.prompts:
+        yield Cell(
+            model=model.name,
+            runner=model.runner.name,
+            runner_digest=digest,
+            params=params,
+            overrides={k: v for k, v in part.overrides.items() if k not in not_in_key},
+            prompt=prompt.id,
+            prompt_sha256=prompt.sha256,
+            ignores_prompt=model.runner.manifest.ignores_prompt,
+            not_in_key=not_in_key,
+            limit=part.limit,
+            repeats=part.repeats,
+        )
 
 
 def _relative(path: Path, root: Path) -> str:

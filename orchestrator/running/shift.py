@@ -83,7 +83,8 @@ class Shift:
     def receive_last(self) -> None:
         """Let the worker end by itself, which finishes what it began, and keep what it still answers."""
         self.is_ending = True
-        patience_s = DRAIN_S if self.interrupt.level or self.cut_off else GRACE_S
+        is_stopped = self.interrupt.level or self.cut_off or self.work.ceiling.reason
+        patience_s = DRAIN_S if is_stopped else GRACE_S
         began, is_told = time.monotonic(), False
         for events in self.session.close(patience_s):
             self._receive(events)

@@ -8,6 +8,7 @@ from typing import NamedTuple, Self
 
 from orchestrator.results.journal import Journal
 from orchestrator.running.budget import Budget
+from orchestrator.running.ceiling import Ceiling
 from orchestrator.running.missing import Missing, Task
 from orchestrator.running.rows import Row, begun_row, defect_row, status_row, withdrawn_row
 from orchestrator.running.spent import Spent
@@ -37,7 +38,8 @@ class Work:
     model. `costs` counts the requests given up since the last answer, `deaths` the workers lost since: after
     `COSTS_MAX` or `DEATHS_MAX` of them the model has to show with a request that it has answered before that it still
     can. `useless` counts the requests in a row that failed for another reason than their own, such as a wrong key or a
-    server that is down. `open` holds the status of requests whose row is not the last word.
+    server that is down. `open` holds the status of requests whose row is not the last word. At the `ceiling`, which
+    counts what other models spend, too, nothing more is asked.
     """
 
     missing: Missing
@@ -47,6 +49,7 @@ class Work:
     statuses: dict[str, int]
     note: Callable[[str], None]
     failures_max: int | None = None
+    ceiling: Ceiling = field(default_factory=Ceiling)
     again: deque[Task] = field(default_factory=deque)
     suspects: Suspects = field(default_factory=Suspects)
     guilty: list[tuple[Task, Fault]] = field(default_factory=list)
@@ -244,6 +247,8 @@ class Work:
 
     def find_end(self) -> str | None:
         """Say why the model is to be given up though its worker lives, or None."""
+        if stopped := self.ceiling.find_end():
+            return stopped
         failed = self.finished - self.statuses.get("ok", 0) - self.statuses.get("refused", 0)
         if self.failures_max is not None and failed >= self.failures_max:
             reason = next((why for status, why in self.reasons.items() if status != "refused"), "")
