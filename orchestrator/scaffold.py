@@ -21,7 +21,7 @@ _CONFIG = """\
 # runner = "rapidocr"
 # limit_side_len = 2000
 """
-_GITIGNORE = "/envs/\n/results/\n.env\n"
+_GITIGNORE = "/envs/\n/results/\n/datasets/.cache/\n.env\n"
 
 _MANIFEST = """\
 description = "What this runner runs, in one line."

@@ -293,7 +293,10 @@ class TestPages:
         (tmp_path / "truth.csv").write_text("file,question,answer\na.pdf,How many?,3\nnone.pdf,?,1\n")
         samples, problems = importing("pages", documents, per="document", truth=str(tmp_path / "truth.csv"), dpi=30)
         assert [(s.question, s.references, len(s.images)) for s in samples][:1] == [("How many?", ("3",), 3)]
-        assert problems == [("line 3, none.pdf", "there is no such document")]
+        assert problems == [
+            ("line 3, none.pdf", "there is no such document"),
+            ("b.tiff", "it has no answer, which others have"),
+        ]
 
     def test_the_truth_of_a_page_finds_it(self, documents, importing, tmp_path):
         (tmp_path / "truth.csv").write_text("file,page,question,answer\na.pdf,2,Colour?,green\na.pdf,9,Colour?,?\n")

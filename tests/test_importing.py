@@ -78,7 +78,9 @@ def test_every_field_of_a_record_comes_back(tmp_path):
         *("q", "a", (Picture("a/b c.png", b"1"), Picture("a/b c.png", b"2")), ("A", "ю"), "id-1", "form", "date"),
         *((1, 2.5, 3, 4), "doc-7", metadata),
     )
-    outcome = write_dataset(tmp_path / "all", iter([record, Record("only a question", id="id-2")]), {"kind": "test"})
+    outcome = write_dataset(
+        tmp_path / "all", iter([record, Record("only a question", "", id="id-2")]), {"kind": "test"}
+    )
     (first, second) = open_dataset_at(outcome.folder)
     assert (first.id, first.question, first.references) == ("id-1", "q", ("a", "A", "ю"))
     assert (first.doc_class, first.question_type, first.answer_bbox, first.document) == (
@@ -94,6 +96,15 @@ def test_every_field_of_a_record_comes_back(tmp_path):
         "source_answer bbox": "none of ours",
     }
     assert (second.images, second.question) == ((), "only a question")
+
+
+def test_a_question_without_an_answer_is_not_taken_for_one_to_which_nothing_is_right(tmp_path):
+    records = [Record("q1", "a"), Record("q2"), Record("q3", "")]
+    outcome = write_dataset(tmp_path / "some", iter(records), {})
+    assert outcome.problems == [Problem("question 2", "it has no answer, which others have")]
+    assert [(s.question, s.references) for s in open_dataset_at(outcome.folder)] == [("q1", ("a",)), ("q3", ("",))]
+    outcome = write_dataset(tmp_path / "none", iter([Record("q1"), Record("q2")]), {})
+    assert [s.references for s in open_dataset_at(outcome.folder)] == [(), ()]
 
 
 def test_the_same_bytes_are_kept_once(tmp_path):

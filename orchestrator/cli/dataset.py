@@ -88,8 +88,8 @@ def _option(name: str, field: FieldInfo) -> click.Option:
     if field.annotation is bool:
         return click.Option([flag], is_flag=True, default=None, help=field.description)
     is_many = getattr(field.annotation, "__origin__", None) is tuple
-    shown = None if is_many or field.default in (None, "") else str(field.default)
-    return click.Option([flag], multiple=is_many, metavar="TEXT", help=field.description, show_default=shown or False)
+    shown = "" if is_many or field.default in (None, "") else f"  [default: {field.default}]"
+    return click.Option([flag], multiple=is_many, metavar="TEXT", help=f"{field.description}{shown}")
 
 
 @dataset.command()

@@ -92,16 +92,24 @@ def _write(folder: Path, records: Iterable[Record | Problem], outcome: Outcome) 
         columns = [name for name in _COLUMNS if name in used | {"image_path", "question"}]
         waiting.seek(0)
         with (folder / FILE_NAME).open("w", encoding="utf-8", newline="") as file:
-            _write_rows(file, columns, [*extra], waiting)
+            unanswered = _write_rows(file, columns, [*extra], waiting)
+    outcome.problems.extend(unanswered)
+    outcome.rows -= len(unanswered)
     outcome.images = images.count
 
 
-def _write_rows(file: IO[str], columns: Sequence[str], extra: Sequence[str], waiting: Iterable[str]) -> None:
+def _write_rows(file: IO[str], columns: Sequence[str], extra: Sequence[str], waiting: Iterable[str]) -> list[Problem]:
+    """Write the rows that wait; return those without an answer where others have one: empty, it would be right."""
+    unanswered: list[Problem] = []
     writer = csv.writer(file, lineterminator=LINE_END)
     writer.writerow([*columns, *(_column_name(name) for name in extra)])
-    for line in waiting:
+    for number, line in enumerate(waiting, start=1):
         row, metadata = json.loads(line)
+        if "answer" in columns and row["answer"] is None:
+            unanswered.append(Problem(row["id"] or row["document"] or f"question {number}", "it has no answer, which others have"))
+            continue
         writer.writerow([*(row[name] for name in columns), *(metadata.get(name, "") for name in extra)])
+    return unanswered
 
 
 def _row(record: Record, names: Sequence[str]) -> dict[str, str | None]:
