@@ -1,6 +1,8 @@
 """Statistics: each function against hand-worked cases, an independent library, and what it promises in simulation."""
 
+import doctest
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -309,3 +311,9 @@ def pair(random, n_documents, shift):
     documents, effects = draw(random, n_documents, 1.0)
     first, second = (answers(random, effects, documents)[1] for _ in range(2))
     return first, second + shift, documents
+
+
+def test_the_example_of_the_docs_is_true():
+    page = Path(__file__).parent.parent / "docs" / "statistics.md"
+    found = doctest.testfile(str(page), module_relative=False)
+    assert (found.attempted > 5, found.failed) == (True, 0)

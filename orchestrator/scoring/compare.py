@@ -82,12 +82,12 @@ def find_cell(run: Path, name: str) -> CellName:
     found = [cell for cell in cells if name in (cell.text, cell.model)]
     if len(found) == 1:
         return found[0]
-    known = [cell.text for cell in cells]
     if found:
         raise UsageError(
             f"{run.name}: '{name}' has several cells; name one of them: {', '.join(c.text for c in found)}"
         )
-    raise UsageError(f"{run.name}: has no cell '{name}'{nearest(name, known)}; it has {', '.join(known)}")
+    told = nearest(name, [cell.text for cell in cells])
+    raise UsageError(f"{run.name}: has no cell '{name}'{told}")
 
 
 def compare_runs(
@@ -143,9 +143,7 @@ def _shared_notes(first: Path, second: Path, metrics: Sequence[str] | None) -> d
         for run, summary in ((first, ours), (second, theirs)):
             if name not in summary.metric_notes:
                 known = nearest(name, summary.metrics)
-                raise UsageError(
-                    f"{run.name}: was not scored by '{name}'{known}; run `bakeoff score` with --metric {name}"
-                )
+                raise UsageError(f"{run.name}: was not scored by '{name}'{known} (`bakeoff score --metric` adds one)")
         _check_alike(name, ours, theirs)
     return {name: ours.metric_notes[name] for name in names}
 
