@@ -33,6 +33,7 @@ LEVELS = {
     "api": 4,
     "doctor": 4,
     "judging": 4,
+    "experiments": 4,
     "scaffold": 4,
     "cli": 5,
     "__main__": 5,

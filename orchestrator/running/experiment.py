@@ -72,8 +72,8 @@ class _Kitchen:
 def carry_out(workspace: Workspace, order: Order, notify: Notify) -> RunOutcome:
     """Ask every model what it has not answered yet and compact the answers into one Parquet file per model.
 
-    A model that fails does not stop the others, the order's ceiling does. Raises LockedError where another process works
-    on the run, DiskError where the disk is full; whatever was answered until then is kept, and the same call goes on
+    A model that fails does not stop the others, its ceiling does. Raises LockedError where another process works on the
+    run, DiskError where the disk is full; whatever was answered until then is kept, and the same call goes on
     from there.
     """
     require_posix()

@@ -101,12 +101,7 @@ def freeze(
 
     Raises UsageError where the run is about another dataset.
     """
-    before = read_plan(run) if (run / PLAN_NAME).is_file() else None
-    path = _relative(dataset.path, workspace.root)
-    if before and before.dataset_path != path:
-        raise UsageError(
-            f"run '{run.name}' is about the dataset at {before.dataset_path}, not {path}; name another with --run"
-        )
+    before = refuse_other_dataset(workspace, run, dataset)
     check_sets(prompts, dataset, limit, note)
     cells = merge_cells(before.cells if before else (), asked)
     with DigestCache(workspace.results / ".images.sqlite") as cache:
@@ -122,7 +117,7 @@ def freeze(
         bakeoff_version=__version__,
         git_commit=git_commit(workspace.root),
         dataset=dataset.name,
-        dataset_path=path,
+        dataset_path=_relative(dataset.path, workspace.root),
         samples=samples,
         cells=cells,
         envs=before.envs if before else {},
@@ -130,6 +125,17 @@ def freeze(
     )
     if before is None or plan.model_copy(update={"updated": before.updated}) != before:
         write_plan(run, plan)
+
+
+def refuse_other_dataset(workspace: Workspace, run: Path, dataset: Dataset) -> RunPlan | None:
+    """Return what the run was asked before, None where it is new; raise UsageError where that was another dataset."""
+    before = read_plan(run) if (run / PLAN_NAME).is_file() else None
+    path = _relative(dataset.path, workspace.root)
+    if before and before.dataset_path != path:
+        raise UsageError(
+            f"run '{run.name}' is about the dataset at {before.dataset_path}, not {path}; name another with --run"
+        )
+    return before
 
 
 def record_answers(run: Path) -> None:

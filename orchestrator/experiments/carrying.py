@@ -1,0 +1,108 @@
+"""Carry a set out: one call for each of its runs, within what it may cost and how long it may take."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.config import Workspace
+from orchestrator.errors import UsageError
+from orchestrator.experiments.plan import plan_set
+from orchestrator.experiments.resolve import ExperimentSet, SetCell
+from orchestrator.identity import canonical
+from orchestrator.running.ceiling import Ceiling
+from orchestrator.running.events import Note, Notify
+from orchestrator.running.experiment import RunOutcome, carry_out
+from orchestrator.running.planning import Item, Order
+
+
+@dataclass(frozen=True, slots=True)
+class Stops:
+    """What ends a call before all is answered, besides what the set says: US dollars, seconds, failures of a model."""
+
+    max_cost: float | None = None
+    max_time_s: float | None = None
+    max_failures: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetOutcome:
+    """How a set ended, run by run; `stopped` says which limit ended it."""
+
+    set: ExperimentSet
+    runs: tuple[RunOutcome, ...]
+    interrupted: bool = False
+    is_complete: bool = False
+    stopped: str | None = None
+
+
+def run_set(
+    workspace: Workspace,
+    wanted: ExperimentSet,
+    notify: Notify,
+    *,
+    stops: Stops | None = None,
+    retry_failed: bool = False,
+    fresh: bool = False,
+) -> SetOutcome:
+    """Ask what is missing of `wanted`; what fails is told in the outcome, and the rest is finished.
+
+    A limit given in `stops` goes before that of the set. Raises UsageError where the set asks nothing, else what
+    `carry_out` raises.
+    """
+    stops = stops or Stops()
+    if not wanted.cells:
+        raise UsageError(f"{wanted.path}: asks nothing; give it a grid, or experiments")
+    ceiling = make_ceiling(workspace, wanted, stops, notify)
+    for text in wanted.notes:
+        notify(Note(text))
+    outcomes: list[RunOutcome] = []
+    for order in orders(wanted, stops, ceiling, retry_failed=retry_failed, fresh=fresh):
+        outcomes.append(carry_out(workspace, order, notify))
+        if outcomes[-1].interrupted or ceiling.reason:
+            break
+    is_complete = len(outcomes) == len(wanted.runs) and all(outcome.is_complete for outcome in outcomes)
+    return SetOutcome(wanted, tuple(outcomes), outcomes[-1].interrupted, is_complete, ceiling.reason)
+
+
+def make_ceiling(workspace: Workspace, wanted: ExperimentSet, stops: Stops, notify: Notify) -> Ceiling:
+    """Return the limits of a call. What the set's answers cost before counts; its time does not."""
+    cost_max = wanted.max_cost if stops.max_cost is None else stops.max_cost
+    time_max_s = wanted.max_time_s if stops.max_time_s is None else stops.max_time_s
+    if cost_max is None:
+        return Ceiling(None, time_max_s)
+    plan = plan_set(workspace, wanted, lambda _: None)
+    deaf = dict.fromkeys(cell.cell.model.name for cell in plan.cells if cell.is_priced and cell.cost is None)
+    if deaf:
+        notify(Note(f"max_cost holds for answers that tell what they cost; unknown as yet: {', '.join(deaf)}"))
+    return Ceiling(cost_max, time_max_s, plan.spent)
+
+
+def orders(
+    wanted: ExperimentSet, stops: Stops, ceiling: Ceiling, *, retry_failed: bool = False, fresh: bool = False
+) -> list[Order]:
+    """Return one order for each run of the set."""
+    return [
+        Order(
+            models=tuple({cell.model.name: cell.model for cell in cells}.values()),
+            dataset=cells[0].dataset,
+            prompts=tuple({cell.prompt.sha256: cell.prompt for cell in cells}.values()),
+            overrides={},
+            run=run,
+            retry_failed=retry_failed,
+            fresh=fresh,
+            max_failures=stops.max_failures,
+            items=_items(cells),
+            ceiling=ceiling,
+        )
+        for run, cells in wanted.runs.items()
+    ]
+
+
+def _items(cells: Sequence[SetCell]) -> tuple[Item, ...]:
+    """Return the items of one run: what differs in its prompt alone is asked together."""
+    groups: dict[tuple[str, str, int, int | None], list[SetCell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.model.name, canonical(cell.overrides), cell.repeats, cell.limit), []).append(cell)
+    return tuple(
+        Item(one[0].model, one[0].overrides, tuple(cell.prompt for cell in one), one[0].repeats, one[0].limit)
+        for one in groups.values()
+    )

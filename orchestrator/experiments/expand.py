@@ -1,0 +1,161 @@
+"""Expand a set to its experiments: the grid's product first, then the explicit ones, each once a prompt."""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import BakeoffError, UsageError, nearest
+from orchestrator.experiments.merging import LONGEST, is_range, merge_deep, merge_shallow, nest, read_range
+from orchestrator.experiments.schema import Fragment, SetFile, check_fragment
+from orchestrator.parsing import parse
+from orchestrator.prompt import Prompt
+
+_EXCLUDED_BY = ("model", "dataset", "prompt", "limit", "repeat", "run", "seed")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a model is asked that the workspace need not know: an address, its name there, the variable of its key."""
+
+    base_url: str
+    model: str
+    api_key_env: str
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """One cell of a set as the file says it: `params` are for every model, `own_params` this model's in this set.
+
+    `where` is its place in the file; `names` are those that the file gives it, of EvalAP's one for each repeat.
+    """
+
+    where: str
+    model: str
+    dataset: str
+    prompt: str | Prompt
+    params: dict[str, Any] = field(default_factory=dict)
+    own_params: dict[str, Any] = field(default_factory=dict)
+    metrics: tuple[str, ...] = ()
+    limit: int | None = None
+    repeat: int = 1
+    run: str | None = None
+    seed: int | None = None
+    names: tuple[str, ...] = ()
+    endpoint: Endpoint | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """The experiments of a file, and what its reader should be told."""
+
+    experiments: tuple[Experiment, ...]
+    notes: tuple[str, ...] = ()
+
+
+def expand(file: SetFile, path: Path) -> Expanded:
+    """Return the experiments of `file`: of the grid the last key varies fastest; raise BakeoffError for a defect."""
+    check_fragment(file.common, path, "common")
+    merge = merge_deep if file.merge == "deep" else merge_shallow
+    excluded = [_read_exclusion(rule, f"{path}: exclude[{n}]") for n, rule in enumerate(file.exclude)]
+    used: set[int] = set()
+    found: list[Experiment] = []
+    for where, cell in _grid_cells(file, path, merge):
+        for each in _read_cell(cell, file, path, where):
+            by = [n for n, rule in enumerate(excluded) if _matches(each, rule)]
+            used.update(by)
+            if not by:
+                found.append(each)
+    for number, overlay in enumerate(file.experiments):
+        check_fragment(overlay, path, f"experiments[{number}]")
+        found += _read_cell(merge(file.common, overlay), file, path, f"experiments[{number}]")
+    idle = [f"exclude[{n}] leaves nothing out: no cell of the grid is like it" for n in range(len(excluded))]
+    return Expanded(tuple(found), tuple(sentence for n, sentence in enumerate(idle) if n not in used))
+
+
+def _grid_cells(file: SetFile, path: Path, merge: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield where it is from and what it says for each cell of the grid; without a grid and a list it is `common`."""
+    if not file.grid:
+        if not file.experiments and file.common:
+            yield "common", dict(file.common)
+        return
+    axes = [[(key, value) for value in _read_axis(key, values, path)] for key, values in file.grid.items()]
+    if (size := math.prod(map(len, axes))) > LONGEST:
+        raise UsageError(f"{path}: grid: makes {size:,} cells, more than {LONGEST:,}; shorten its lists")
+    for chosen in itertools.product(*axes):
+        cell = dict(file.common)
+        for key, value in chosen:
+            cell = merge(cell, nest(key, value))
+        yield "grid", cell
+
+
+def _read_axis(key: str, values: Any, path: Path) -> list[Any]:
+    where = f"grid.{key}"
+    if is_range(values):
+        try:
+            values = read_range(values)
+        except ValueError as error:
+            raise BakeoffError(f"{path}: {where}: {error}") from error
+    if not isinstance(values, list) or not values:
+        raise BakeoffError(
+            f"{path}: {where}: should be a list of values, or a range such as {{from: 0, to: 1, step: 0.5}}"
+        )
+    for number, value in enumerate(values):
+        check_fragment(nest(key, value), path, f"{where}[{number}]")
+    return values
+
+
+def _read_cell(cell: Mapping[str, Any], file: SetFile, path: Path, where: str) -> list[Experiment]:
+    """Return the experiments of a merged cell, one for each of its prompts."""
+    check_fragment(cell, path, where)
+    one = parse(cell, Fragment, f"{path}: {where}")
+    table: dict[str, Any] = {"name": one.model} if isinstance(one.model, str) else one.model or {}
+    for key, value in (("model", table.get("name")), ("dataset", one.dataset)):
+        if not value:
+            raise UsageError(f"{path}: {where}: says no {key}; say it there or in common")
+    prompts = (one.prompts,) if isinstance(one.prompts, str) else one.prompts or (one.prompt or "question",)
+    return [
+        Experiment(
+            where=where,
+            model=table["name"],
+            dataset=str(one.dataset),
+            prompt=prompt,
+            params=one.params,
+            own_params=table.get("params", {}),
+            metrics=one.metrics or (),
+            limit=one.limit,
+            repeat=one.repeat or file.repeat,
+            run=one.run or file.run,
+            seed=file.seed if one.seed is None else one.seed,
+            names=(one.name if len(prompts) == 1 else f"{one.name} / {prompt}",) if one.name else (),
+        )
+        for prompt in prompts
+    ]
+
+
+def _read_exclusion(rule: Mapping[str, Any], where: str) -> dict[str, list[Any]]:
+    """Return by dotted key the values that a rule is about; raise BakeoffError for a key that no cell has."""
+    if not rule:
+        raise BakeoffError(f"{where}: is empty, and would leave everything out")
+    flat = _flatten(rule)
+    for key in flat:
+        if key not in _EXCLUDED_BY and not key.startswith("params."):
+            known = nearest(key, (*_EXCLUDED_BY, "params"))
+            raise BakeoffError(f"{where}: unknown key '{key}'{known}")
+    return {key: value if isinstance(value, list) else [value] for key, value in flat.items()}
+
+
+def _flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        path = f"{prefix}{key}".removeprefix("model.") if f"{prefix}{key}" != "model.name" else "model"
+        flat |= _flatten(value, f"{path}.") if isinstance(value, Mapping) else {path: value}
+    return flat
+
+
+def _matches(one: Experiment, rule: Mapping[str, list[Any]]) -> bool:
+    facts = {key: getattr(one, key) for key in _EXCLUDED_BY}
+    facts |= _flatten({"params": {**one.params, **one.own_params}})
+    return all(key in facts and facts[key] in values for key, values in rule.items())

@@ -1,0 +1,46 @@
+"""Name cells by what they differ in."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.identity import canonical
+
+if TYPE_CHECKING:
+    from orchestrator.experiments.resolve import SetCell
+
+_SEPARATOR = " / "
+
+
+def name_cells(cells: "Sequence[SetCell]") -> "tuple[SetCell, ...]":
+    """Return `cells` named by what differs among them, such as `rapidocr / max_new_tokens=64 / short`.
+
+    Where nothing differs the model is the name. A name that the file gives to one cell alone is taken as it is.
+    """
+    facts = [_facts(cell) for cell in cells]
+    keys = dict.fromkeys(key for own in facts for key in own)
+    differing = [key for key in keys if len({canonical(own.get(key)) for own in facts}) > 1] or ["model"]
+    given = [cell.aliases[0] if len(cell.aliases) == 1 else None for cell in cells]
+    return tuple(
+        replace(cell, name=own_name if own_name and given.count(own_name) == 1 else _name(own, differing))
+        for cell, own, own_name in zip(cells, facts, given, strict=True)
+    )
+
+
+def _facts(cell: "SetCell") -> dict[str, Any]:
+    params = {f"params.{name}": value for name, value in cell.overrides.items()}
+    facts = {"run": cell.run, "model": cell.model.name, **params, "prompt": cell.prompt.id}
+    return {**facts, "limit": cell.limit, "repeat": cell.repeats}
+
+
+def _name(own: dict[str, Any], differing: Sequence[str]) -> str:
+    """Return the run, the model, the parameters and the prompt, of those alone that differ."""
+    plain = {key: str(own[key]) for key in ("run", "model", "prompt") if key in differing}
+    params = " ".join(
+        f"{key.removeprefix('params.')}={json.dumps(own[key], ensure_ascii=False)}"
+        for key in differing
+        if key not in plain and own.get(key) is not None
+    )
+    parts = (plain.get("run"), plain.get("model"), params, plain.get("prompt"))
+    return _SEPARATOR.join(part for part in parts if part) or str(own["model"])

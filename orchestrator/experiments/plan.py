@@ -1,0 +1,141 @@
+"""What a set would ask: its cells, what of them is there already, and what the rest may take; nothing is asked."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+
+from orchestrator.config import Workspace
+from orchestrator.experiments.estimate import Past
+from orchestrator.experiments.resolve import ExperimentSet, SetCell, params_of
+from orchestrator.images import DigestCache
+from orchestrator.results import keysets
+from orchestrator.results.expected import iter_keys
+from orchestrator.results.layout import PLAN_NAME
+from orchestrator.results.schema import FINAL_STATUSES
+from orchestrator.results.view import read_predictions
+from orchestrator.running.fitting import check_sets, refuse_chats
+from orchestrator.running.planning import Item, make_cells, refuse_other_dataset
+from orchestrator.running.snapshot import write_prompts, write_samples
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCell:
+    """A cell of a set with its distinct requests: `there` have a final prediction, `to_ask` have none.
+
+    A request that several cells of a model share is in the `total` of each, and to be asked by the first. `spent` are
+    the US dollars of what is there. `seconds` and `cost` are estimates for what is to be asked, None where nothing
+    tells; `is_priced` tells whether the model's answers cost money.
+    """
+
+    cell: SetCell
+    total: int
+    there: int
+    to_ask: int
+    spent: float
+    seconds: float | None
+    cost: float | None
+    is_priced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SetPlan:
+    """What carrying `set` out would ask; nothing of it was asked."""
+
+    set: ExperimentSet
+    cells: tuple[PlannedCell, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def to_ask(self) -> int:
+        """How many requests would be made."""
+        return sum(cell.to_ask for cell in self.cells)
+
+    @property
+    def spent(self) -> float:
+        """What the answers that are there cost, in US dollars."""
+        return sum(cell.spent for cell in self.cells)
+
+
+@dataclass(slots=True)
+class _Told:
+    """The keys of a model's predictions in one run that are final, and what each cost; and those taken by a cell."""
+
+    keys: keysets.Keys
+    costs: "np.ndarray[tuple[int], np.dtype[np.float64]]"
+    taken: keysets.Keys
+
+
+def plan_set(
+    workspace: Workspace, wanted: ExperimentSet, notify: Callable[[str], None], *, retry_failed: bool = False
+) -> SetPlan:
+    """Return what carrying out `wanted` would ask, to the request; the results are left as they are.
+
+    Every image is digested, as for asking, which is quick where that was done before. Raises BakeoffError as the run
+    would: for a prompt that does not fit, or a run about another dataset.
+    """
+    past = Past(workspace)
+    notes = list(wanted.notes)
+    found: dict[tuple[str, str, str, str], PlannedCell] = {}
+    for run, cells in wanted.runs.items():
+        _check(workspace, run, cells, notes)
+        with tempfile.TemporaryDirectory(prefix="bakeoff-plan-") as folder:
+            snapshot = Path(folder)
+            limits = [cell.limit for cell in cells]
+            widest = None if None in limits else max(n for n in limits if n is not None)
+            with DigestCache(workspace.results / ".images.sqlite") as cache:
+                write_samples(snapshot, cells[0].dataset, widest, cache, workspace.image_folders, notify=notes.append)
+            write_prompts(snapshot, list({cell.prompt.sha256: cell.prompt for cell in cells}.values()))
+            told: dict[str, _Told] = {}
+            for cell in cells:
+                if cell.model.name not in told:
+                    told[cell.model.name] = _read(workspace.results / run, cell.model.name, retry_failed=retry_failed)
+                found[cell.identity] = _plan(cell, snapshot, told[cell.model.name], past)
+    for note in dict.fromkeys(notes):
+        notify(note)
+    return SetPlan(wanted, tuple(found[cell.identity] for cell in wanted.cells), tuple(dict.fromkeys(notes)))
+
+
+def _check(workspace: Workspace, run: str, cells: Sequence[SetCell], notes: list[str]) -> None:
+    """Raise what `carry_out` would raise before it asks."""
+    refuse_other_dataset(workspace, workspace.results / run, cells[0].dataset)
+    for cell in cells:
+        refuse_chats([cell.model], [cell.prompt])
+        check_sets([cell.prompt], cell.dataset, cell.limit, notes.append)
+
+
+def _read(run: Path, model: str, *, retry_failed: bool) -> _Told:
+    keys, costs = [], [np.zeros(0)]
+    final = {"ok", "refused"} if retry_failed else set(FINAL_STATUSES)
+    if (run / PLAN_NAME).is_file():
+        for batch in read_predictions(run, model, ("key", "status", "cost")):
+            is_final = np.isin(batch["status"].to_numpy(zero_copy_only=False), sorted(final))
+            keys.append(keysets.from_arrow(batch["key"])[is_final])
+            costs.append(pc.fill_null(batch["cost"], 0.0).to_numpy(zero_copy_only=False)[is_final])
+    return _Told(keysets.joined(keys), np.concatenate(costs), keysets.joined([]))
+
+
+def _plan(cell: SetCell, snapshot: Path, told: _Told, past: Past) -> PlannedCell:
+    item = Item(cell.model, cell.overrides, (cell.prompt,), cell.repeats, cell.limit)
+    keys = np.unique(
+        keysets.joined(keysets.from_texts(batch) for one in make_cells(item) for batch in iter_keys(snapshot, one))
+    )
+    is_there = np.isin(keys, told.keys)
+    is_mine = ~np.isin(keys, told.taken)
+    told.taken = keysets.joined([told.taken, keys[is_mine]])
+    to_ask = int((~is_there & is_mine).sum())
+    spent = float(told.costs[np.isin(told.keys, keys[is_mine])].sum())
+    pace = past.find_pace(cell.model.name, params_of(cell))
+    return PlannedCell(
+        cell=cell,
+        total=len(keys),
+        there=int(is_there.sum()),
+        to_ask=to_ask,
+        spent=spent,
+        seconds=0.0 if not to_ask else None if pace.seconds is None else pace.seconds * to_ask,
+        cost=0.0 if not to_ask else None if pace.cost is None else pace.cost * to_ask,
+        is_priced=pace.is_priced,
+    )
