@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator import api
 from orchestrator.errors import BakeoffError, UsageError
+from orchestrator.reporting import summary_tables
 from orchestrator.results.expected import iter_expected
 from orchestrator.results.layout import PROMPTS_NAME
 from orchestrator.results.plan import merge_cells, read_plan, write_plan
@@ -209,3 +210,29 @@ def test_prompts_are_compared_as_models_are(tmp_path):
     assert summary.compared.comparisons == ()
     with pytest.raises(UsageError, match="'echo' has several cells; name one of them: echo / read, echo / shout"):
         find_cell(run, "echo")
+
+
+def test_the_report_shows_who_differs_from_the_best_and_what_can_be_seen_at_all(tmp_path):
+    run = run_of(tmp_path, "a", BAD)
+    add_model(run, "other", GOOD)
+    add_model(run, "third", [*GOOD[:17], "abcx", "<refused>", "<refused>"])
+    table = summary_tables(score_run(run))[-1]
+    assert table.title == "Against the best of each metric"
+    rows = [(row[0], row[1], row[-3], row[-1]) for row in table.rows if row[0] == "exact"]
+    assert rows == [
+        ("exact", "other", "", "best"),
+        ("exact", "third", "0/17/1", "no difference seen"),
+        ("exact", "echo", "0/5/15", "worse"),
+    ]
+    notes = "\n".join(table.notes)
+    assert "third / read: 2 of 20 not scored: 2 refused; counted as wrong: exact 0.850, cer 0.113" in notes
+    assert "The smallest difference that this dataset can see between two cells is about 0." in notes
+    assert "leave out samples that only one of the two has a score for, up to 2 of them" in notes
+    assert "Holm's correction over 6 comparisons" in notes
+
+
+def test_a_report_of_one_cell_says_at_most_what_can_be_seen(tmp_path):
+    summary = score_run(run_of(tmp_path, "a", BAD))
+    tables = summary_tables(summary)
+    assert not [table for table in tables if table.title.startswith("Against")]
+    assert any("can see is at most about 0." in note for note in tables[-1].notes)

@@ -162,6 +162,23 @@ def test_an_interval_is_clustered_by_document(tmp_path):
     assert (exact.low, exact.high) == pytest.approx((0.5 - half, 0.5 + half))
 
 
+def test_the_worst_case_counts_what_is_missing_as_wrong_and_what_the_dataset_lacks_not_at_all(tmp_path):
+    asked = [Asked(["a"], ["a", "a"]), Asked(["a"], ["<error>", "a"]), Asked(["a"], ["<refused>"] * 2), Asked([], "aa")]
+    summary = score_run(make_run(tmp_path, asked, repeats=2))
+    exact, cer = figure(summary, "exact"), figure(summary, "cer")
+    assert (exact.mean, exact.worst_case) == (1.0, pytest.approx((1 + 0.5 + 0) / 3))
+    assert (cer.mean, cer.worst_case) == (0.0, pytest.approx((0 + 0.5 + 1) / 3))
+    assert figure(summary, "output_length").worst_case is None
+
+
+def test_figures_of_the_main_metrics_are_divided_by_the_length_of_the_reference(tmp_path):
+    asked = [Asked(["ab"], ["ab"]), Asked(["abc"], ["abx"]), Asked(["abcde"], ["abcde"]), Asked([], ["a"])]
+    summary = score_run(make_run(tmp_path, asked))
+    strata = {f.reference_length: f.mean for f in summary.figures if (f.group, f.metric) == ("reference_length", "cer")}
+    assert strata == {"1-2": 0.0, "3-5": pytest.approx(1 / 6), None: None}
+    assert {f.metric for f in summary.figures if f.group == "reference_length"} == {"exact", "cer"}
+
+
 def test_one_document_has_no_interval(tmp_path):
     run = make_run(tmp_path, [Asked(["1"], ["1"], "a"), Asked(["1"], ["0"], "a")])
     exact = figure(score_run(run), "exact")
