@@ -11,13 +11,13 @@ from pathlib import Path
 RUNNERS = Path(__file__).resolve().parent.parent / "runners"
 sys.path += [str(RUNNERS / helper) for helper in ("_vlm", "_shared")]
 
-import torch
-import transformers
-from PIL import Image
-from timed_calls import timed
-from vlm_checkpoint import find_checkpoint
-from vlm_device import choose_device, choose_dtype
-from vlm_processor import open_processor
+import torch  # noqa: E402 - after the path, as those below
+import transformers  # noqa: E402
+from PIL import Image  # noqa: E402
+from timed_calls import timed  # noqa: E402
+from vlm_checkpoint import find_checkpoint  # noqa: E402
+from vlm_device import choose_device, choose_dtype  # noqa: E402
+from vlm_processor import open_processor  # noqa: E402
 
 
 def answer(model, processor, pages, tokens):

@@ -106,7 +106,9 @@ def _write_rows(file: IO[str], columns: Sequence[str], extra: Sequence[str], wai
     for number, line in enumerate(waiting, start=1):
         row, metadata = json.loads(line)
         if "answer" in columns and row["answer"] is None:
-            unanswered.append(Problem(row["id"] or row["document"] or f"question {number}", "it has no answer, which others have"))
+            unanswered.append(
+                Problem(row["id"] or row["document"] or f"question {number}", "it has no answer, which others have")
+            )
             continue
         writer.writerow([*(row[name] for name in columns), *(metadata.get(name, "") for name in extra)])
     return unanswered
