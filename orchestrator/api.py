@@ -1,13 +1,17 @@
 """The functions behind the commands, for notebooks and scripts; `orchestrator` hands them on."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator import config, doctor, inspection, scaffold, tending
+from orchestrator import config, doctor, experiments, inspection, scaffold, tending
 from orchestrator.config import Model, Workspace, find_workspace, get_model, get_runner, open_workspace
 from orchestrator.datasets import open_dataset
 from orchestrator.errors import UsageError, nearest
+from orchestrator.experiments import ExperimentSet, SetOutcome, SetPlan
+from orchestrator.experiments.carrying import make_ceiling, make_stops
+from orchestrator.experiments.resolve import metrics_of, set_of_order
 from orchestrator.exporting import Export, Form, export_run
 from orchestrator.findings import Finding
 from orchestrator.importing import Outcome as ImportOutcome
@@ -30,7 +34,7 @@ from orchestrator.running import runner_check
 from orchestrator.running.events import Notify
 from orchestrator.running.experiment import RunOutcome, carry_out
 from orchestrator.running.first_look import Answer, ask_once
-from orchestrator.running.planning import Order
+from orchestrator.running.planning import Order, run_folder
 from orchestrator.scoring.compare import Missing, RunComparison, compare_runs
 from orchestrator.scoring.score import score_run
 from orchestrator.scoring.summary import Summary, read_summary
@@ -51,12 +55,17 @@ __all__ = [
     "list_models",
     "list_runs",
     "new_runner",
+    "open_set",
     "open_workspace",
+    "plan_run",
+    "plan_set",
     "report",
     "run",
     "run_path",
+    "run_set",
     "sample_dataset",
     "score",
+    "score_set",
     "show_dataset",
     "show_run",
     "split_dataset",
@@ -80,29 +89,126 @@ def run(
     retry_failed: bool = False,
     fresh: bool = False,
     max_failures: int | None = None,
+    max_cost: float | None = None,
+    max_time: float | str | None = None,
     workspace: Place = None,
     notify: Notify | None = None,
 ) -> RunOutcome:
     """Ask `models` every question of `dataset` that they have not answered yet, with each of `prompts`.
 
     With `retry_failed` also what finally failed before, with `fresh` everything anew (earlier predictions are set aside
-    in the run's folder `old`). A model is given up with `max_failures` failed requests.
+    in the run's folder `old`). A model is given up with `max_failures` failed requests; all stop where their answers,
+    earlier ones included, cost `max_cost` US dollars, or after `max_time` (seconds, or a text such as "2h").
     A model that fails is told in the outcome; raises BakeoffError for what does not exist or does not fit.
     """
+    opened, tell = _open(workspace), notify or _ignore
+    stops = make_stops(max_cost, max_time, max_failures)
+    order = _order(opened, models, dataset, prompts, repeat, params, limit, name)
+    ceiling = make_ceiling(opened, set_of_order(order, run_folder(opened, order).name), stops, tell)
+    changes: dict[str, Any] = {
+        "retry_failed": retry_failed,
+        "fresh": fresh,
+        "max_failures": max_failures,
+        "ceiling": ceiling,
+    }
+    return carry_out(opened, replace(order, **changes), tell)
+
+
+def plan_run(
+    *,
+    models: Sequence[str] | str,
+    dataset: str | Path,
+    prompts: Sequence[str] | str = ("question",),
+    repeat: int = 1,
+    params: Mapping[str, Any] | None = None,
+    limit: int | None = None,
+    name: str | None = None,
+    retry_failed: bool = False,
+    workspace: Place = None,
+) -> SetPlan:
+    """Return what `run` would ask with the same arguments, what is there, and what the rest may take; ask nothing."""
     opened = _open(workspace)
-    order = Order(
-        models=tuple(get_model(opened, model) for model in dict.fromkeys(_listed(models))),
-        dataset=open_dataset(opened, str(dataset)),
-        prompts=load_prompts(opened, dict.fromkeys(map(str, _listed(prompts)))),
+    order = _order(opened, models, dataset, prompts, repeat, params, limit, name)
+    wanted = set_of_order(order, run_folder(opened, order).name)
+    return experiments.plan_set(opened, wanted, retry_failed=retry_failed)
+
+
+def _order(
+    workspace: Workspace,
+    models: Sequence[str] | str,
+    dataset: str | Path,
+    prompts: Sequence[str] | str,
+    repeat: int,
+    params: Mapping[str, Any] | None,
+    limit: int | None,
+    name: str | None,
+) -> Order:
+    return Order(
+        models=tuple(get_model(workspace, model) for model in dict.fromkeys(_listed(models))),
+        dataset=open_dataset(workspace, str(dataset)),
+        prompts=load_prompts(workspace, dict.fromkeys(map(str, _listed(prompts)))),
         overrides=dict(params or {}),
         repeats=repeat,
         limit=limit,
         run=name,
-        retry_failed=retry_failed,
-        fresh=fresh,
-        max_failures=max_failures,
     )
-    return carry_out(opened, order, notify or _ignore)
+
+
+def open_set(
+    given: str | Path, *, limit: int | None = None, name: str | None = None, workspace: Place = None
+) -> ExperimentSet:
+    """Read an experiment set, a name below `experiments/` or a path; see `orchestrator.experiments.resolve`.
+
+    With `limit` and `name` all its cells are over the first `limit` samples, in the run `name`.
+    """
+    return experiments.open_set(_open(workspace), str(given), limit=limit, run=name)
+
+
+def plan_set(
+    given: str | Path,
+    *,
+    limit: int | None = None,
+    name: str | None = None,
+    retry_failed: bool = False,
+    workspace: Place = None,
+) -> SetPlan:
+    """Return what `run_set` would ask, what is there already, and what the rest may take; nothing is asked."""
+    opened = _open(workspace)
+    wanted = experiments.open_set(opened, str(given), limit=limit, run=name)
+    return experiments.plan_set(opened, wanted, retry_failed=retry_failed)
+
+
+def run_set(
+    given: str | Path,
+    *,
+    limit: int | None = None,
+    name: str | None = None,
+    retry_failed: bool = False,
+    fresh: bool = False,
+    max_failures: int | None = None,
+    max_cost: float | None = None,
+    max_time: float | str | None = None,
+    workspace: Place = None,
+    notify: Notify | None = None,
+) -> SetOutcome:
+    """Carry an experiment set out: ask what is missing of its cells. The arguments are those of `run` and `open_set`.
+
+    Raises BakeoffError with file and key for what is misspelt, unknown or does not fit, before anything is asked.
+    """
+    opened = _open(workspace)
+    stops = make_stops(max_cost, max_time, max_failures)
+    wanted = experiments.open_set(opened, str(given), limit=limit, run=name)
+    return experiments.run_set(opened, wanted, notify or _ignore, stops=stops, retry_failed=retry_failed, fresh=fresh)
+
+
+def score_set(
+    given: str | Path, *, workspace: Place = None, notify: Callable[[str], None] | None = None
+) -> dict[Path, Summary]:
+    """Score each run of an experiment set by the metrics that its cells name (none: the default ones); by folder."""
+    opened = _open(workspace)
+    wanted = experiments.open_set(opened, str(given))
+    folders = {run_path(run, lambda: opened): metrics_of(cells) for run, cells in wanted.runs.items()}
+    return {folder: score(folder, metrics=names, workspace=opened, notify=notify) for folder, names in folders.items()}
 
 
 def import_dataset(

@@ -23,6 +23,7 @@ _COMMANDS = {
     "predictions": "orchestrator.cli.predictions:predictions",
     "try": "orchestrator.cli.running:first_look",
     "run": "orchestrator.cli.running:run",
+    "experiments": "orchestrator.cli.experiments:experiments",
     "score": "orchestrator.cli.scoring:score",
     "report": "orchestrator.cli.scoring:report",
     "export": "orchestrator.cli.export:export",

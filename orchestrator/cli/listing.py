@@ -11,13 +11,13 @@ from orchestrator.config import Workspace, list_models
 if TYPE_CHECKING:
     from orchestrator.metrics import Metric
 
-_KINDS = ("models", "runners", "datasets", "prompts", "metrics", "runs")
+_KINDS = ("models", "runners", "datasets", "prompts", "metrics", "experiments", "runs")
 
 
 @click.command("list")
 @click.argument("kind", type=click.Choice(_KINDS))
 def listing(kind: str) -> None:
-    """Show the models, runners, datasets, prompts, metrics or runs that can be named elsewhere.
+    """Show the models, runners, datasets, prompts, metrics, experiment sets or runs that can be named elsewhere.
 
     \b
     Example:
@@ -29,6 +29,7 @@ def listing(kind: str) -> None:
         "datasets": _datasets,
         "prompts": _prompts,
         "metrics": _metrics,
+        "experiments": _experiments,
         "runs": _runs,
     }[kind](current_workspace())
     width = max((len(name) for name, _ in rows), default=0)
@@ -89,6 +90,20 @@ def _metrics(workspace: Workspace) -> list[tuple[str, str]]:
 def _about(metric: "Metric") -> str:
     default = "; default" if metric.is_default else ""
     return f"{metric.description} ({metric.unit}, {metric.direction} is better, version {metric.version}{default})"
+
+
+def _experiments(workspace: Workspace) -> list[tuple[str, str]]:
+    from orchestrator.errors import BakeoffError  # noqa: PLC0415 - only for this kind
+    from orchestrator.experiments.source import list_sets, read_data  # noqa: PLC0415 - only for this kind
+
+    rows = []
+    for name, path in list_sets(workspace).items():
+        try:
+            readme = str(read_data(path).get("readme", "")).strip()
+            rows.append((name, readme.partition("\n")[0]))
+        except BakeoffError as error:
+            rows.append((name, f"unusable: {error}"))
+    return rows
 
 
 def _runs(workspace: Workspace) -> list[tuple[str, str]]:

@@ -1,13 +1,15 @@
 """The commands that ask models: `run` and `try`."""
 
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from orchestrator import console
 from orchestrator.cli.common import current_workspace, parse_params, shown_path
+from orchestrator.cli.experiments import show_plan
 from orchestrator.errors import ModelFailedError, TryLaterError, UsageError
 
 if TYPE_CHECKING:
@@ -21,10 +23,11 @@ _CENT = 0.01
 
 
 @click.command()
-@click.option("--model", "models", multiple=True, required=True, metavar="M", help="A model; may be repeated.")
-@click.option("--dataset", required=True, metavar="D", help="A dataset's name or path.")
-@click.option("--prompt", "prompts", multiple=True, default=("question",), metavar="P", help="Name, path or folder.")
-@click.option("--repeat", default=1, type=click.IntRange(min=1), metavar="N", help="Ask everything N times.")
+@click.argument("experiments", metavar="[SET]", required=False)
+@click.option("--model", "models", multiple=True, metavar="M", help="A model; may be repeated.")
+@click.option("--dataset", metavar="D", help="A dataset's name or path.")
+@click.option("--prompt", "prompts", multiple=True, metavar="P", help="Name, path or folder; default: question.")
+@click.option("--repeat", type=click.IntRange(min=1), metavar="N", help="Ask everything N times.")
 @click.option("--param", "params", multiple=True, metavar="K=V", help="A parameter for every model.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N samples.")
 @click.option("--run", "name", metavar="NAME", help="The run's name; default: the dataset's.")
@@ -33,19 +36,28 @@ _CENT = 0.01
 @click.option(
     "--max-failures", type=click.IntRange(min=1), metavar="N", help="Give a model up after N failed requests."
 )
+@click.option("--max-cost", type=click.FloatRange(min=0, min_open=True), metavar="USD", help="Stop when this is spent.")
+@click.option("--max-time", metavar="TIME", help="Stop after this time, such as 45m or 2h.")
+@click.option("--dry-run", is_flag=True, help="Show what would be asked, and what it may take; ask nothing.")
 def run(
+    experiments: str | None,
     models: tuple[str, ...],
-    dataset: str,
+    dataset: str | None,
     prompts: tuple[str, ...],
-    repeat: int,
+    repeat: int | None,
     params: tuple[str, ...],
     limit: int | None,
     name: str | None,
     retry_failed: bool,
     fresh: bool,
     max_failures: int | None,
+    max_cost: float | None,
+    max_time: str | None,
+    dry_run: bool,
 ) -> int:
-    """Ask models every question of a dataset that they have not answered yet.
+    """Ask models every question of a dataset that they have not answered yet; or all that SET says.
+
+    SET is an experiment set: a name below experiments/, or a path (see docs/experiments.md).
 
     The same command again goes on where it was left: what is answered is never asked twice, what failed by an error, a
     crash or a timeout is asked again.
@@ -53,38 +65,65 @@ def run(
     \b
     Example:
       bakeoff run --model rapidocr --model tesseract --prompt question --dataset tiny-docs
+      bakeoff run experiments/smoke.yaml --dry-run
     """
     from orchestrator import api  # noqa: PLC0415 - brings pyarrow in, which --help does without
-    from orchestrator.results.layout import log_path  # noqa: PLC0415 - as above
 
+    said = {"models": models, "dataset": dataset, "prompts": prompts, "repeat": repeat, "params": parse_params(params)}
+    _refuse_mixture(experiments, said)
+    shared: dict[str, Any] = {
+        "limit": limit,
+        "name": name,
+        "retry_failed": retry_failed,
+        "workspace": current_workspace(),
+    }
+    if experiments is None:
+        shared |= said | {"prompts": prompts or ("question",), "repeat": repeat or 1}
+    if dry_run:
+        show_plan(api.plan_set(experiments, **shared) if experiments else api.plan_run(**shared))
+        return 0
+    stops = {"fresh": fresh, "max_failures": max_failures, "max_cost": max_cost, "max_time": max_time}
     with console.RunDisplay() as display:
-        outcome = api.run(
-            models=models,
-            dataset=dataset,
-            prompts=prompts,
-            repeat=repeat,
-            params=parse_params(params),
-            limit=limit,
-            name=name,
-            retry_failed=retry_failed,
-            fresh=fresh,
-            max_failures=max_failures,
-            workspace=current_workspace(),
-            notify=lambda event: _show(display, event),
-        )
-    if outcome.interrupted:
-        console.status(f"interrupted; {_next_step(outcome)}")
+        shared |= stops | {"notify": lambda event: _show(display, event)}
+        if experiments is None:
+            return _end([api.run(**shared)], lambda run: f"bakeoff score {run}")
+        outcome = api.run_set(experiments, **shared)
+        return _end(outcome.runs, lambda run: f"bakeoff experiments score {experiments}, bakeoff report {run}")
+
+
+def _refuse_mixture(experiments: str | None, said: Mapping[str, Any]) -> None:
+    """Raise UsageError where a set is given besides what it says itself, or neither is."""
+    options = [f"--{name.removesuffix('s')}" for name, value in said.items() if value]
+    if experiments is not None and options:
+        raise UsageError(f"the set says that itself: leave out {', '.join(options)}, or write it into {experiments}")
+    for needed in ("--model", "--dataset") if experiments is None else ():
+        if needed not in options:
+            raise UsageError(f"say what to ask: a set such as experiments/smoke.yaml, or {needed} (and the other)")
+
+
+def _end(outcomes: "Sequence[RunOutcome]", score: Callable[[str], str]) -> int:
+    """Tell how a call ended and what comes next; return its exit code."""
+    from orchestrator.results.layout import log_path  # noqa: PLC0415 - see run
+
+    last = outcomes[-1]
+    if last.interrupted:
+        console.status(f"interrupted; {_next_step(last)}")
         return _INTERRUPTED
-    failed = [model for model in outcome.models if model.error]
-    for log in (log_path(outcome.folder, model.model) for model in failed):
+    failed = [(outcome.folder, model) for outcome in outcomes for model in outcome.models if model.error]
+    for log in dict.fromkeys(log_path(folder, model.model) for folder, model in failed):
         if log.is_file():
             console.status(f"what its worker said is in {shown_path(log)}")
-    if any(model.answered for model in outcome.models):
-        after = "the same command asks for the rest, then" if failed else "next"
-        console.status(f"answers are in {shown_path(outcome.folder)}; {after}: bakeoff score {outcome.folder.name}")
+    if last.stopped:
+        console.status(f"{last.stopped}; what was answered is kept, and the same command goes on from here")
+    for outcome in outcomes:
+        if any(model.answered for model in outcome.models):
+            after = "the same command asks for the rest, then" if failed or last.stopped else "next"
+            console.status(f"answers are in {shown_path(outcome.folder)}; {after}: {score(outcome.folder.name)}")
+    if last.stopped:
+        return TryLaterError.exit_code
     if not failed:
         return 0
-    return (TryLaterError if all(model.is_passing for model in failed) else ModelFailedError).exit_code
+    return (TryLaterError if all(model.is_passing for _, model in failed) else ModelFailedError).exit_code
 
 
 @click.command("try")
@@ -157,7 +196,8 @@ def _describe(outcome: "ModelOutcome") -> str:
         parts += [f"{outcome.elapsed_s:.1f} s", *describe_spent(outcome.spent)]
     if given_up := sum(outcome.before.get(status, 0) for status in ("bad_input", "quarantined")):
         parts[-1] += f"; {given_up} given up before (--retry-failed asks them again)"
-    lines = [", ".join(parts) + (f"; FAILED: {outcome.error}" if outcome.error else "")]
+    ended = f"; FAILED: {outcome.error}" if outcome.error else "; stopped" if outcome.stopped else ""
+    lines = [", ".join(parts) + ended]
     lines += [f"  {status}: {why}" for status, why in outcome.reasons.items() if why not in (outcome.error or "")]
     return "\n".join(lines)
 

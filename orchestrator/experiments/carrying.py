@@ -7,6 +7,7 @@ from orchestrator.config import Workspace
 from orchestrator.errors import UsageError
 from orchestrator.experiments.plan import plan_set
 from orchestrator.experiments.resolve import ExperimentSet, SetCell
+from orchestrator.experiments.schema import read_seconds
 from orchestrator.identity import canonical
 from orchestrator.running.ceiling import Ceiling
 from orchestrator.running.events import Note, Notify
@@ -21,6 +22,16 @@ class Stops:
     max_cost: float | None = None
     max_time_s: float | None = None
     max_failures: int | None = None
+
+
+def make_stops(max_cost: float | None, max_time: float | str | None, max_failures: int | None) -> Stops:
+    """Return the stops that a person gave, the time in seconds or as a text; raise UsageError where it is no time."""
+    if max_cost is not None and not max_cost > 0:
+        raise UsageError(f"max_cost = {max_cost}: should be more than 0 US dollars")
+    try:
+        return Stops(max_cost, None if max_time is None else read_seconds(max_time), max_failures)
+    except ValueError as error:
+        raise UsageError(f"max_time: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +80,7 @@ def make_ceiling(workspace: Workspace, wanted: ExperimentSet, stops: Stops, noti
     time_max_s = wanted.max_time_s if stops.max_time_s is None else stops.max_time_s
     if cost_max is None:
         return Ceiling(None, time_max_s)
-    plan = plan_set(workspace, wanted, lambda _: None)
+    plan = plan_set(workspace, wanted)
     deaf = dict.fromkeys(cell.cell.model.name for cell in plan.cells if cell.is_priced and cell.cost is None)
     if deaf:
         notify(Note(f"max_cost holds for answers that tell what they cost; unknown as yet: {', '.join(deaf)}"))

@@ -1,7 +1,7 @@
 """What a set would ask: its cells, what of them is there already, and what the rest may take; nothing is asked."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,9 +69,7 @@ class _Told:
     taken: keysets.Keys
 
 
-def plan_set(
-    workspace: Workspace, wanted: ExperimentSet, notify: Callable[[str], None], *, retry_failed: bool = False
-) -> SetPlan:
+def plan_set(workspace: Workspace, wanted: ExperimentSet, *, retry_failed: bool = False) -> SetPlan:
     """Return what carrying out `wanted` would ask, to the request; the results are left as they are.
 
     Every image is digested, as for asking, which is quick where that was done before. Raises BakeoffError as the run
@@ -94,8 +92,6 @@ def plan_set(
                 if cell.model.name not in told:
                     told[cell.model.name] = _read(workspace.results / run, cell.model.name, retry_failed=retry_failed)
                 found[cell.identity] = _plan(cell, snapshot, told[cell.model.name], past)
-    for note in dict.fromkeys(notes):
-        notify(note)
     return SetPlan(wanted, tuple(found[cell.identity] for cell in wanted.cells), tuple(dict.fromkeys(notes)))
 
 

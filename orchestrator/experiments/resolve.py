@@ -21,6 +21,7 @@ from orchestrator.names import RULE, is_plain_name
 from orchestrator.parsing import parse
 from orchestrator.prompt import Prompt
 from orchestrator.prompt_files import load_prompts
+from orchestrator.running.planning import Order
 
 _ENDPOINTS = "openai"  # the runner that asks an address
 
@@ -238,6 +239,16 @@ def _join(cells: Sequence[SetCell], *, is_summed: bool) -> list[SetCell]:
             aliases=(*before.aliases, *cell.aliases),
         )
     return list(joined.values())
+
+
+def set_of_order(order: Order, run: str) -> ExperimentSet:
+    """Return the set that an order without items comes to, in the run `run`."""
+    cells = [
+        SetCell("", run, order.dataset, part.model, dict(part.overrides), prompt, part.repeats, part.limit)
+        for part in order.parts
+        for prompt in part.prompts
+    ]
+    return ExperimentSet(run, None, "", name_cells(cells))
 
 
 def metrics_of(cells: Sequence[SetCell]) -> tuple[str, ...]:

@@ -1,0 +1,122 @@
+"""What belongs to experiment sets: the plan and the end of `run SET`, and the commands below `experiments`."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator import console
+from orchestrator.cli.common import current_workspace, shown_path
+
+if TYPE_CHECKING:
+    from orchestrator.experiments import PlannedCell, SetPlan
+    from orchestrator.reporting.tabular import Table
+
+UNKNOWN, FREE = "unknown", "-"
+
+
+@click.group()
+def experiments() -> None:
+    """Score the runs of an experiment set, or name them; `bakeoff run SET` carries one out."""
+
+
+@experiments.command()
+@click.argument("given", metavar="SET")
+def score(given: str) -> None:
+    """Score the runs of SET, a name below experiments/ or a path, by the metrics that it names.
+
+    \b
+    Example:
+      bakeoff experiments score smoke
+    """
+    from orchestrator import api  # noqa: PLC0415 - brings pyarrow in, which --help does without
+
+    for folder in api.score_set(given, workspace=current_workspace(), notify=console.status):
+        console.status(f"scores are in {shown_path(folder)}; next: bakeoff report {folder.name}")
+
+
+@experiments.command()
+@click.argument("given", metavar="SET")
+def runs(given: str) -> None:
+    """Show the names of the runs that hold the answers to SET, one a line.
+
+    \b
+    Example:
+      bakeoff report $(bakeoff experiments runs smoke)
+    """
+    from orchestrator import api  # noqa: PLC0415 - see score
+
+    for name in api.open_set(given, workspace=current_workspace()).runs:
+        console.say(name)
+
+
+def show_plan(plan: "SetPlan") -> None:
+    """Show what would be asked as a table on stdout."""
+    for note in plan.notes:
+        console.status(note)
+    console.print_table(plan_table(plan))
+
+
+def plan_table(plan: "SetPlan") -> "Table":
+    """Return the plan with a row for each cell, and the sums below it."""
+    from orchestrator.reporting.tabular import Table  # noqa: PLC0415 - see score
+
+    runs = plan.set.runs
+    aliases = any(cell.cell.aliases != (cell.cell.name,) and cell.cell.aliases for cell in plan.cells)
+    header = ("cell", *(("named",) if aliases else ()), *(("run",) if len(runs) > 1 else ()))
+    rows = tuple(
+        (
+            planned.cell.name,
+            *((_aliases(planned.cell.aliases),) if aliases else ()),
+            *((planned.cell.run,) if len(runs) > 1 else ()),
+            f"{planned.total:,}",
+            f"{planned.there:,}",
+            f"{planned.to_ask:,}",
+            UNKNOWN if planned.seconds is None else console.duration(planned.seconds) if planned.to_ask else "",
+            _cost(planned),
+        )
+        for planned in plan.cells
+    )
+    figures = ("requests", "there", "to ask", "time", "cost")
+    where = ", ".join(f"{name} ({cells[0].dataset.name})" for name, cells in runs.items())
+    title = f"{plan.set.name}: {len(rows)} cells in {where or 'no run'}"
+    return Table(title, (*header, *figures), rows, len(header), tuple(_sums(plan)))
+
+
+def _aliases(names: tuple[str, ...]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}" if names else ""
+
+
+def _cost(planned: "PlannedCell") -> str:
+    if not planned.to_ask:
+        return ""
+    if planned.cost is not None:
+        return _dollars(planned.cost)
+    return UNKNOWN if planned.is_priced else FREE
+
+
+def _sums(plan: "SetPlan") -> list[str]:
+    """Return sentences on all cells together, which say what they leave out."""
+    left = [cell for cell in plan.cells if cell.to_ask]
+    if not left:
+        return ["nothing is missing: the same command without --dry-run asks nothing"]
+    no_time = sum(cell.seconds is None for cell in left)
+    no_cost = sum(cell.cost is None and cell.is_priced for cell in left)
+    seconds = sum(cell.seconds or 0.0 for cell in left)
+    cost = sum(cell.cost or 0.0 for cell in left)
+    about = console.duration(seconds) if no_time < len(left) else UNKNOWN
+    share = _without(no_time, len(left))
+    sums = [f"to ask: {plan.to_ask:,} requests; time: {about}{share}, one model after the other, loading not counted"]
+    if cost or no_cost:
+        shown = f"{_dollars(cost)}{_without(no_cost, len(left))}" if cost else UNKNOWN
+        sums.append(f"cost: {shown}; spent before: {_dollars(plan.spent)}")
+    if plan.set.max_cost is not None:
+        sums.append(f"max_cost: {_dollars(plan.set.max_cost)}, with what was spent before")
+    return sums
+
+
+def _without(unknown: int, count: int) -> str:
+    return f" (without {unknown} of {count} cells, of which nothing is known yet)" if 0 < unknown < count else ""
+
+
+def _dollars(cost: float) -> str:
+    return f"${cost:,.2f}" if cost >= 1 or not cost else f"${cost:.4f}" if cost >= 0.0001 else f"${cost:.2g}"  # noqa: PLR2004
