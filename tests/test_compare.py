@@ -126,11 +126,12 @@ def test_repeats_are_averaged_before_they_are_compared(tmp_path):
     assert (exact.first_mean, exact.second_mean, exact.p_mcnemar) == (0.0, 0.5, None)
 
 
-@pytest.mark.parametrize("field", ["question", "references"])
+@pytest.mark.parametrize("field", ["question", "references", "images"])
 def test_other_samples_of_the_same_ids_are_refused_by_name(tmp_path, field):
     one, other = run_of(tmp_path, "a", GOOD), run_of(tmp_path, "b", GOOD)
     samples = pq.read_table(other / "samples.parquet").to_pylist()
-    samples[3][field] = ["zzz"] if field == "references" else "another?"
+    other_values = {"question": "another?", "references": ["zzz"], "images": [{"path": "/data/d3.png", "sha256": "0"}]}
+    samples[3][field] = other_values[field]
     pq.write_table(pa.Table.from_pylist(samples, SAMPLES), other / "samples.parquet")
     score_run(other)
     with pytest.raises(BakeoffError, match=r"1 samples, such as 's3', have another question, image or reference in a"):
