@@ -24,15 +24,24 @@ export UV_FIND_LINKS
 quoted = '$(subst ','\'',$(1))'
 each = $(foreach item,$(2),$(1) $(call quoted,$(item)))
 
-misspelt = $(strip $(foreach name,MODELS DATASETS PROMPTS PARAMS LIMITS RUNS,$(if $(filter command,$(origin $(name))),$(name))))
+misspelt = $(strip $(foreach name,MODELS DATASETS PROMPTS PARAMS LIMITS RUNS SETS,$(if $(filter command,$(origin $(name))),$(name))))
 $(if $(misspelt),$(error there is no $(firstword $(misspelt))=; write $(patsubst %S,%,$(firstword $(misspelt)))=))
+said = $(strip $(foreach name,MODEL DATASET PROMPT PARAM RUN,$(if $(filter command,$(origin $(name))),$(name))))
+$(if $(and $(SET),$(said)),$(error SET=$(SET) says $(firstword $(said))= itself; leave it out, or write it into the set))
 
 .PHONY: bench smoke test test-all faults lint format new-runner doctor clean help
 
 help:  ## Show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-bench: $(READY)  ## Ask MODEL(s) about DATASET with PROMPT(s), score, report (LIMIT=n samples, PARAM=k=v)
+bench: $(READY)  ## Ask MODEL(s) about DATASET with PROMPT(s), or all of SET, score, report (LIMIT=n samples, PARAM=k=v)
+ifdef SET
+	@status=0; $(BIN)/bakeoff run $(call quoted,$(SET)) $(if $(LIMIT),--limit $(call quoted,$(LIMIT))) || status=$$?; \
+	  if [ $$status -ne 0 ] && [ $$status -ne 3 ]; then exit $$status; fi; \
+	  $(BIN)/bakeoff experiments score $(call quoted,$(SET)) || exit; \
+	  runs=$$($(BIN)/bakeoff experiments runs $(call quoted,$(SET))) || exit; \
+	  for run in $$runs; do $(BIN)/bakeoff report "$$run" || exit; done; exit $$status
+else
 	@status=0; $(BIN)/bakeoff run $(call each,--model,$(MODEL)) $(call each,--prompt,$(PROMPT)) \
 	    $(call each,--param,$(PARAM)) --dataset $(call quoted,$(DATASET)) --run $(call quoted,$(RUN)) \
 	    $(if $(LIMIT),--limit $(call quoted,$(LIMIT))) || status=$$?; \
@@ -40,6 +49,7 @@ bench: $(READY)  ## Ask MODEL(s) about DATASET with PROMPT(s), score, report (LI
 	  $(BIN)/bakeoff score $(call quoted,$(RUN)) && $(BIN)/bakeoff report $(call quoted,$(RUN)) || exit; \
 	  if [ $$status -eq 3 ]; then $(BIN)/bakeoff runs show $(call quoted,$(RUN)) | grep ' failed the last time: ' >&2; fi; \
 	  exit $$status
+endif
 
 smoke: $(READY)  ## The whole way with the echo runner, in seconds: run, score, report
 	$(BIN)/bakeoff run --model echo --dataset tiny-docs --run smoke
