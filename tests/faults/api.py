@@ -56,7 +56,9 @@ CUT_OFF = {
     "429-long:600": "no request is wanted for 600 s",
 }
 WAITS = {  # seconds that are told, at least and at most; where none are, those of the first backing off
-    "429-ms:300": (0.3, 0.3), "429-s:1": (1, 1), "429-date:3": (2, 3),
+    "429-ms:300": (0.3, 0.3),
+    "429-s:1": (1, 1),
+    "429-date:3": (2, 3),
     **dict.fromkeys(("429", "429-past", "429-bad", "error-200:429"), (0, 1)),
 }
 AT_ONCE = 17  # fewer than a client begins with
