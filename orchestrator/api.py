@@ -23,8 +23,10 @@ from orchestrator.judging import workspace_metrics
 from orchestrator.manifest import Runner
 from orchestrator.metrics import METRICS, Metric
 from orchestrator.metrics.extract import make_extractor
+from orchestrator.pages import Pictures, Report, write_report
 from orchestrator.prompt_files import load_prompt, load_prompts
 from orchestrator.reporting.failures import failure_table
+from orchestrator.reporting.spent import spent_table
 from orchestrator.reporting.table import summary_tables
 from orchestrator.reporting.tabular import Table
 from orchestrator.reporting.worst import worst as worst_answers
@@ -60,6 +62,7 @@ __all__ = [
     "plan_run",
     "plan_set",
     "report",
+    "report_page",
     "run",
     "run_path",
     "run_set",
@@ -353,12 +356,30 @@ def report(
     summary = read_summary(folder)
     models = tuple(dict.fromkeys(figure.model for figure in summary.figures))
     tables = summary_tables(summary, width)
-    if (failures := failure_table(folder, models)) is not None:
-        tables.append(failures)
+    further = (spent_table(folder, models), failure_table(folder, models))
+    tables += [table for table in further if table is not None]
     if worst:
         for model in models:
             tables.append(worst_table(model, metric, worst_answers(folder, model, metric, worst)))
     return tables
+
+
+def report_page(
+    run: Path | str,
+    output: Path | str | None = None,
+    *,
+    pictures: Pictures = "thumb",
+    plots: Path | str | None = None,
+    workspace: Place = None,
+) -> Report:
+    """Write the page of `run` (default: `report.html` in it), and with `plots` every plot into that folder.
+
+    See `orchestrator.pages`.
+    """
+    folder = run_path(run, lambda: _open(workspace))
+    return write_report(
+        folder, Path(output) if output else None, pictures=pictures, plots=Path(plots) if plots else None
+    )
 
 
 def compare(

@@ -26,6 +26,7 @@ LEVELS = {
     "scoring": 3,
     "report": 4,
     "reporting": 4,
+    "pages": 4,
     "exporting": 4,
     "importing": 3,
     "tending": 3,

@@ -1,0 +1,242 @@
+"""The page's tables: what the template writes down, as plain texts with the little that their looks need."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from orchestrator.pages.standing import find_standing
+from orchestrator.pages.totals import Amount, CellKey, Totals
+from orchestrator.reporting.numbers import NOTHING, interval_text, number_text, unit_of
+from orchestrator.scoring import Figure, Summary
+from orchestrator.scoring.cell_name import params_text
+
+GROUPS_MAX = 40
+_HEATS = 9
+_OF_REPEATS = (
+    "Of each metric: the mean standard deviation between the repeats of one sample; "
+    "below it the lowest and the highest mean of a repeat."
+)
+_Division = Literal["doc_class", "question_type"]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One field of a table: its text, what is said below it in small, a mark, and how bad it is from 0 to 9."""
+
+    text: str
+    small: str = ""
+    mark: str = ""
+    heat: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table: `labels` columns of each row name it."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[Item, ...], ...]
+    labels: int = 1
+    notes: tuple[str, ...] = ()
+
+
+def cells_of(summary: Summary) -> list[CellKey]:
+    """Return the cells in the summary's order."""
+    return list(dict.fromkeys((each.model, each.params, each.prompt) for each in summary.figures))
+
+
+def cell_text(cell: CellKey) -> str:
+    """Return a cell's name on one line."""
+    return " / ".join(part for part in (cell[0], params_text(cell[1]), cell[2]) if part)
+
+
+def main_grid(summary: Summary, totals: Mapping[CellKey, Totals]) -> Grid:
+    """Return each cell with its main metrics, how many answers were scored, and what they took."""
+    metrics = summary.compared.metrics
+    standings = {metric: find_standing(summary, metric) for metric in metrics}
+    figures = figures_of(summary, "all")
+    rows = []
+    for cell in cells_of(summary):
+        scores = [_score(summary, figures.get((cell, metric)), standings[metric].get(cell, "")) for metric in metrics]
+        rows.append((*_name(cell), _scored([figures.get((cell, m)) for m in metrics]), *scores, *_spent(totals[cell])))
+    header = ("model", "prompt", "scored", *(_titled(summary, m) for m in metrics), "cost", "time", "tokens in", "out")
+    return Grid("Models and prompts", header, tuple(rows), labels=2)
+
+
+def every_metric_grid(summary: Summary) -> Grid:
+    """Return each cell with all metrics."""
+    figures = figures_of(summary, "all")
+    rows = tuple(
+        (*_name(cell), *(_score(summary, figures.get((cell, metric)), "") for metric in summary.metrics))
+        for cell in cells_of(summary)
+    )
+    return Grid("All metrics", ("model", "prompt", *(_titled(summary, m) for m in summary.metrics)), rows, labels=2)
+
+
+def heat_grids(summary: Summary) -> list[Grid]:
+    """Return for each division and main metric the means by group and cell; none for a division into one group."""
+    return [
+        grid
+        for division in ("doc_class", "question_type")
+        for metric in summary.compared.metrics
+        if (grid := _heat_grid(summary, division, metric)) is not None
+    ]
+
+
+def repeats_grid(summary: Summary, totals: Mapping[CellKey, Totals]) -> Grid | None:
+    """Return how far repeats differ; None where nothing was asked twice."""
+    repeated = [cell for cell in cells_of(summary) if totals[cell].several]
+    if not repeated:
+        return None
+    metrics = summary.compared.metrics
+    rows = tuple(
+        (*_name(cell), _alike(totals[cell]), *(_spread(summary, totals[cell], metric) for metric in metrics))
+        for cell in repeated
+    )
+    return Grid(
+        "Repeats",
+        ("model", "prompt", "all answers alike", *metrics),
+        rows,
+        labels=2,
+        notes=(_OF_REPEATS,),
+    )
+
+
+def status_grid(summary: Summary, totals: Mapping[CellKey, Totals]) -> Grid:
+    """Return how many answers of each cell came to what, and why answers have no score."""
+    metric = summary.compared.metrics[0] if summary.compared.metrics else None
+    figures = figures_of(summary, "all")
+    reasons = {cell: (figures[cell, metric].reasons if metric else {}) for cell in cells_of(summary)}
+    statuses = _commonest(totals[cell].statuses for cell in reasons)
+    others = [reason for reason in _commonest(reasons.values()) if reason not in statuses]
+    names = ["ok", *(name for name in statuses if name != "ok"), *others]
+    rows = tuple(
+        (*_name(cell), *(_count(totals[cell].statuses.get(name) or reasons[cell].get(name)) for name in names))
+        for cell in reasons
+    )
+    by = f" by {metric}" if metric and others else ""
+    notes = (f"{', '.join(others)}: answered, but without a score{by}.",) if others else ()
+    return Grid("Answered, refused, failed", ("model", "prompt", *names), rows, labels=2, notes=notes)
+
+
+def figures_of(summary: Summary, group: str) -> dict[tuple[CellKey, str], Figure]:
+    """Return the figures of a grouping that has one group, by cell and metric."""
+    return {
+        ((each.model, each.params, each.prompt), each.metric): each for each in summary.figures if each.group == group
+    }
+
+
+def badness(summary: Summary, metric: str, mean: float | None) -> float | None:
+    """Return how bad a mean is, 0 to 1; None where the metric's scores are no fractions."""
+    note = summary.metric_notes.get(metric)
+    if mean is None or note is None or note.unit != "fraction" or not 0 <= mean <= 1:
+        return None
+    return mean if note.direction == "lower" else 1 - mean
+
+
+def _heat_grid(summary: Summary, division: _Division, metric: str) -> Grid | None:
+    groups: dict[str, dict[CellKey, Figure]] = {}
+    for each in summary.figures:
+        if each.group == division and each.metric == metric:
+            name = getattr(each, division) or "(none)"
+            groups.setdefault(name, {})[each.model, each.params, each.prompt] = each
+    if len(groups) < 2:  # noqa: PLR2004 - one group is the whole
+        return None
+    cells = cells_of(summary)
+    by_size = sorted(groups, key=lambda name: -max(each.n_total for each in groups[name].values()))
+    rows = tuple(
+        (Item(name), *(_heat(summary, metric, groups[name].get(cell)) for cell in cells))
+        for name in by_size[:GROUPS_MAX]
+    )
+    left = len(groups) - len(rows)
+    notes = (f"{left} more groups, with fewer samples, are in summary.csv.",) if left else ()
+    return Grid(f"{_titled(summary, metric)} by {division}", (division, *map(cell_text, cells)), rows, notes=notes)
+
+
+def _heat(summary: Summary, metric: str, figure: Figure | None) -> Item:
+    if figure is None:
+        return Item(NOTHING)
+    bad = badness(summary, metric, figure.mean)
+    heat = None if bad is None else round(bad * _HEATS)
+    return Item(number_text(figure.mean, unit_of(summary, metric)), f"{figure.n_scored}/{figure.n_total}", heat=heat)
+
+
+def _score(summary: Summary, figure: Figure | None, mark: str) -> Item:
+    if figure is None:
+        return Item(NOTHING)
+    unit = unit_of(summary, figure.metric)
+    interval = interval_text(figure.mean, figure.low, figure.high, unit)
+    text, _, rest = interval.partition(" ")
+    corpus = "" if figure.corpus is None else f"corpus {number_text(figure.corpus, unit)}"
+    return Item(text, ", ".join(part for part in (rest, corpus) if part), mark)
+
+
+def _scored(figures: Iterable[Figure | None]) -> Item:
+    known = [each for each in figures if each is not None]
+    if not known:
+        return Item(NOTHING)
+    least, most = min(each.n_scored for each in known), max(each.n_scored for each in known)
+    return Item(f"{least if least == most else f'{least} to {most}'} / {known[0].n_total}")
+
+
+def _name(cell: CellKey) -> tuple[Item, Item]:
+    return Item(cell[0], params_text(cell[1])), Item(cell[2])
+
+
+def _spent(totals: Totals) -> tuple[Item, ...]:
+    cost, time = totals.spent("cost"), totals.spent("latency_s")
+    tokens = (totals.spent("input_tokens"), totals.spent("output_tokens"))
+    return (
+        _amount(cost, totals.asked, lambda v: f"${v:.2f}" if v >= 1 else f"${v:.4f}", "${:.5f} each"),
+        _amount(time, totals.asked, _time, "{:.2f} s each"),
+        *(_amount(each, totals.asked, lambda v: f"{v:,.0f}", "{:,.0f} each") for each in tokens),
+    )
+
+
+def _amount(amount: Amount, asked: int, total: Callable[[float], str], each: str) -> Item:
+    if amount.mean is None:
+        return Item(NOTHING)
+    partly = f", known of {amount.known}/{asked}" if amount.known < asked else ""
+    return Item(total(amount.total), each.format(amount.mean) + partly)
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{seconds:.1f} s"
+
+
+def _alike(totals: Totals) -> Item:
+    return Item(f"{100 * totals.alike / totals.several:.0f} %", f"{totals.alike}/{totals.several} samples")
+
+
+def _spread(summary: Summary, totals: Totals, metric: str) -> Item:
+    repeats, unit = totals.repeats[metric], unit_of(summary, metric)
+    means = repeats.means
+    if repeats.deviation is None or not means:
+        return Item(NOTHING)
+    return Item(
+        number_text(repeats.deviation, unit), f"{number_text(min(means), unit)} to {number_text(max(means), unit)}"
+    )
+
+
+def _count(count: int | None) -> Item:
+    return Item(str(count)) if count else Item(NOTHING)
+
+
+def _commonest(counts: Iterable[Mapping[str, int]]) -> list[str]:
+    total: dict[str, int] = {}
+    for each in counts:
+        for name, n in each.items():
+            total[name] = total.get(name, 0) + n
+    return sorted(total, key=lambda name: -total[name])
+
+
+def _titled(summary: Summary, metric: str) -> str:
+    note = summary.metric_notes.get(metric)
+    return f"{metric} {'↓' if note.direction == 'lower' else '↑'}" if note else metric
+
+
+def titles(metrics: Sequence[str], summary: Summary) -> list[str]:
+    """Return metrics with an arrow that says which way is better."""
+    return [_titled(summary, metric) for metric in metrics]

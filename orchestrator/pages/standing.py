@@ -1,0 +1,34 @@
+"""Which cells may be called best: the paired tests say so, not the means."""
+
+from typing import Literal
+
+from orchestrator.pages.totals import CellKey
+from orchestrator.scoring import CellName, Summary
+
+Standing = Literal["best", "among the best"]
+
+
+def find_standing(summary: Summary, metric: str) -> dict[CellKey, Standing]:
+    """Return by cell its standing by `metric`; nothing where there is nothing to compare.
+
+    The cell of the best mean is the best where every other cell that has a score was compared with it and found worse.
+    Else it and all that were not found worse are among the best: the data do not tell them apart.
+    """
+    compared = [each for each in summary.compared.comparisons if each.metric == metric]
+    if not compared:
+        return {}
+    best = compared[0].first  # comparisons come in the order of means
+    against = {_key(each.second): each.verdict for each in compared if each.first == best}
+    scored = {
+        (each.model, each.params, each.prompt)
+        for each in summary.figures
+        if each.group == "all" and each.metric == metric and each.mean is not None
+    }
+    rivals = [cell for cell in scored if cell != _key(best) and against.get(cell) != "worse"]
+    if not rivals:
+        return {_key(best): "best"}
+    return {_key(best): "among the best", **dict.fromkeys(rivals, "among the best")}
+
+
+def _key(name: CellName) -> CellKey:
+    return name.model, name.params, name.prompt
