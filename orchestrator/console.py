@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -101,9 +102,10 @@ def _rendered(table: TableLike) -> Table:
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     shown.title, shown.title_justify = _one_line(table.title), "left"
     for name in table.header[: table.labels]:
-        shown.add_column(_one_line(name), overflow="fold", no_wrap=table.labels < len(table.header))
-    for name in table.header[table.labels :]:
-        shown.add_column(_one_line(name), justify="right", no_wrap=True)
+        shown.add_column(_one_line(name), overflow="fold")
+    for place in range(table.labels, len(table.header)):  # whatever has to give way, figures are whole
+        widest = max(cell_len(text) for text in (table.header[place], *(row[place] for row in table.rows)))
+        shown.add_column(_one_line(table.header[place]), justify="right", no_wrap=True, min_width=min(widest, 40))
     for row in table.rows:
         shown.add_row(*(_one_line(cell) for cell in row))
     return shown

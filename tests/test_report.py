@@ -7,9 +7,12 @@ from rich.cells import cell_len
 from orchestrator import console
 from orchestrator.errors import BakeoffError, UsageError
 from orchestrator.reporting import summary_tables, worst, worst_table
+from orchestrator.reporting.params import shorten
+from orchestrator.reporting.spent import spent_table
 from orchestrator.results.plan import merge_cells, now, read_plan, write_plan
+from orchestrator.results.view import read_predictions
 from orchestrator.scoring import read_summary, score_run
-from tests.scored_run import Asked, make_run
+from tests.scored_run import Asked, make_run, write_predictions
 
 RECEIPTS = [
     Asked(["12.50"], ["12.50"], "a", "receipt", "total"),
@@ -29,10 +32,47 @@ def column(table, name):
 
 def test_a_cell_shows_mean_interval_and_how_many_were_scored(tmp_path):
     first = tables(tmp_path, RECEIPTS)[0]
-    assert first.rows[0][: first.labels] == ("echo", "read")
-    assert column(first, "scored") == ["2/4"]
-    assert column(first, "exact ↑") == ["0.500 [0.095, 0.905]"]
-    assert column(first, "cer_span ↓") == ["0.000 [0.000, 0.658]"]
+    assert first.rows[0][: first.labels] == ("exact ↑", "echo", "read")
+    assert set(column(first, "scored")) == {"2/4"}
+    means = dict(zip(column(first, "metric"), column(first, "mean"), strict=True))
+    assert means["exact ↑"] == "0.500 [0.095, 0.905]"
+    assert means["cer_span ↓"] == "0.000 [0.000, 0.658]"
+
+
+def test_few_metrics_stand_side_by_side_and_many_below_each_other(tmp_path):
+    side_by_side = tables(tmp_path, RECEIPTS, ["exact", "cer"])[0]
+    assert column(side_by_side, "exact ↑") == ["0.500 [0.095, 0.905]"]
+    below = tables(tmp_path, RECEIPTS)
+    assert "metric" in below[0].header
+    assert [table.title for table in below].count("Run run, dataset toy (continued)") == 0
+
+
+def test_parameters_leave_room_for_figures():
+    long = "/data/models/a-rather-long-name"
+    cells = [f'{{"checkpoint":"{long}-{n}","t":0}}' for n in (2, 7)]
+    shown = shorten(cells)
+    assert [shown.of(cell) for cell in cells] == ["p1", "p2"]
+    assert shown.notes == (
+        "Parameters of all cells: t=0.",
+        f'p1: checkpoint="{long}-2"',
+        f'p2: checkpoint="{long}-7"',
+    )
+    alone = shorten(cells[:1])
+    assert (alone.of(cells[0]), alone.notes) == ("", (f'Parameters of all cells: checkpoint="{long}-2" t=0.',))
+    short = shorten(['{"t":0}', '{"t":1}', "{}"])
+    assert [short.of(cell) for cell in ('{"t":0}', '{"t":1}', "{}")] == ["t=0", "t=1", ""]
+    assert short.notes == ()
+
+
+def test_tokens_and_costs_are_told_with_what_they_are_of(tmp_path):
+    run = make_run(tmp_path, [Asked(["a"], ["a"]), Asked(["b"], ["b"]), Asked(["c"], ["<error>"])])
+    assert spent_table(run, ["echo"]) is None, "echo counts nothing"
+    rows = [row for batch in read_predictions(run, "echo") for row in batch.to_pylist()]
+    rows[0] |= {"input_tokens": 1500, "output_tokens": 20, "cost": 0.25, "stop_reason": "length", "served_model": "m-1"}
+    rows[1] |= {"input_tokens": 500, "output_tokens": 1}
+    write_predictions(run, "echo", rows)
+    table = spent_table(run, ["echo"])
+    assert table.rows == (("echo", "2", "2,000", "21", "0.2500 (1 of 2)", "1", "m-1"),)
 
 
 def test_a_figure_that_cannot_be_made_is_a_dash(tmp_path):

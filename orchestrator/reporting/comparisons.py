@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from orchestrator.reporting.numbers import number_text, signed_text, unit_of
+from orchestrator.reporting.params import Params, shorten
 from orchestrator.reporting.tabular import Table
 from orchestrator.scoring import CellName, Comparison, Summary
-from orchestrator.scoring.cell_name import params_text
 
 ROWS_MAX = 12  # a metric
 _HEADER = ("metric", "model", "params", "prompt", "difference", "better/equal/worse", "p", "verdict")
@@ -29,9 +29,15 @@ def _rows(summary: Summary, metric: str) -> Iterator[tuple[str, ...]]:
     best = of_metric[0].first  # comparisons come in the order of means
     others = [each for each in of_metric if each.first == best]
     unit = unit_of(summary, metric)
-    yield (metric, *_labels(best), _of_best(summary, metric, best), "", "", "best")
+    params = shorten(figure.params for figure in summary.figures)
+    yield (metric, *_labels(best, params), _of_best(summary, metric, best), "", "", "best")
     for each in others[:ROWS_MAX]:
-        yield (metric, *_labels(each.second), signed_text(each.difference, each.low, each.high, unit), *_found(each))
+        yield (
+            metric,
+            *_labels(each.second, params),
+            signed_text(each.difference, each.low, each.high, unit),
+            *_found(each),
+        )
     if len(others) > ROWS_MAX:
         yield (metric, f"({len(others) - ROWS_MAX} more are in summary.json)", "", "", "", "", "", "")
 
@@ -41,8 +47,8 @@ def _found(each: Comparison) -> Sequence[str]:
     return f"{each.n_better}/{each.n_equal}/{each.n_worse}", p, each.verdict
 
 
-def _labels(cell: CellName) -> tuple[str, str, str]:
-    return cell.model, params_text(cell.params), cell.prompt
+def _labels(cell: CellName, params: Params) -> tuple[str, str, str]:
+    return cell.model, params.of(cell.params), cell.prompt
 
 
 def _of_best(summary: Summary, metric: str, best: CellName) -> str:

@@ -15,7 +15,7 @@ from orchestrator.results.schema import SCORES
 from orchestrator.results.view import read_predictions
 
 ROWS_MAX = 10
-_CHARS = 200
+_CHARS = 400
 _HEADER = ("model", "status", "predictions", "message")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from orchestrator.reporting.params import shorten
 from orchestrator.scoring import Compared, Figure, Summary
 from orchestrator.scoring.cell_name import params_text
 
@@ -18,6 +19,7 @@ def make_notes(summary: Summary) -> tuple[str, ...]:
     """Return what a reader of the figures has to know, the most important first."""
     return (
         *_tell_outdated(summary),
+        *shorten(figure.params for figure in summary.figures).notes,
         *_tell_missing(summary),
         *_tell_stale(summary.stale),
         *_tell_deaf(summary.deaf),

@@ -7,15 +7,16 @@ from typing import Literal
 from orchestrator.reporting.comparisons import comparison_table
 from orchestrator.reporting.notes import make_notes
 from orchestrator.reporting.numbers import interval_text, number_text, unit_of
+from orchestrator.reporting.params import Params, shorten
 from orchestrator.reporting.tabular import Table
 from orchestrator.scoring import Figure, Summary
-from orchestrator.scoring.cell_name import params_text
 from orchestrator.scoring.tally import LENGTHS
 
 __all__ = ["Table", "summary_tables"]
 
 WIDTH = 100
 ROWS_MAX = 24
+TABLES_MAX = 2
 MAIN_METRICS = ("cer", "cer_span", "exact")
 _ARROWS = {"lower": "↓", "higher": "↑"}
 _GAP = 2
@@ -106,20 +107,40 @@ def _lay_out(
     width: int,
     division: _Division | None = None,
 ) -> list[Table]:
-    labels = _label_columns(rows)
+    labels = _label_columns(rows, shorten(figure.params for figure in summary.figures))
     if division:
         labels.insert(0, _Column(division, tuple(_group_name(row, division) for row in rows)))
     blocks = {metric: _metric_columns(summary, rows, metric) for metric in metrics}
     counts = _scored_column(rows, metrics)
     room = width - sum(column.width for column in (*labels, counts))
+    packed = _pack(blocks, room)
+    if len(packed) > TABLES_MAX:
+        return [_lay_out_long(title, labels, rows, blocks)]
     tables: list[Table] = []
-    for names in _pack(blocks, room):
+    for names in packed:
         figures = [_scored_column(rows, names), *(column for name in names for column in blocks[name])]
         columns = [*labels, *figures]
         header = tuple(column.header for column in columns)
         cells = tuple(zip(*(column.cells for column in columns), strict=True))
         tables.append(Table(title if not tables else f"{title} (continued)", header, cells, len(labels)))
     return tables
+
+
+def _lay_out_long(
+    title: str, labels: Sequence[_Column], rows: Sequence[_Row], blocks: Mapping[str, Sequence[_Column]]
+) -> Table:
+    """Return one table with a line per metric and row, where side by side they would be many tables."""
+    header = ("metric", *(column.header for column in labels), "scored", "mean", "corpus")
+    has_corpus = any(len(columns) > 1 for columns in blocks.values())
+    lines: list[tuple[str, ...]] = []
+    for metric, (mean, *corpus) in blocks.items():
+        scored = _scored_column(rows, [metric])
+        for number in range(len(rows)):
+            found = (mean.cells[number], corpus[0].cells[number] if corpus else "")
+            name = mean.header if number == 0 else ""
+            lines.append((name, *(column.cells[number] for column in labels), scored.cells[number], *found))
+    width = len(header) if has_corpus else len(header) - 1
+    return Table(title, header[:width], tuple(line[:width] for line in lines), 1 + len(labels))
 
 
 def _pack(blocks: Mapping[str, Sequence[_Column]], room: int) -> list[list[str]]:
@@ -136,11 +157,11 @@ def _pack(blocks: Mapping[str, Sequence[_Column]], room: int) -> list[list[str]]
     return packed
 
 
-def _label_columns(rows: Sequence[_Row]) -> list[_Column]:
+def _label_columns(rows: Sequence[_Row], params: Params) -> list[_Column]:
     cells = [_any(row) for row in rows]
     columns = [
         _Column("model", tuple(cell.model for cell in cells)),
-        _Column("params", tuple(params_text(cell.params) for cell in cells)),
+        _Column("params", tuple(params.of(cell.params) for cell in cells)),
         _Column("prompt", tuple(cell.prompt for cell in cells)),
     ]
     return [column for column in columns if column.header != "params" or any(column.cells)]
