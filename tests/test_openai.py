@@ -412,6 +412,14 @@ def test_the_body_is_what_the_parameters_say(repository, own_server, images):
     }
 
 
+def test_each_repeat_has_the_next_seed(repository, own_server):
+    with worker(repository, own_server.url, seed=3) as session:
+        load(session)
+        ask_all(session, ["one"])
+        ask_all(session, ["two"], repeat=2)
+    assert [request["body"]["seed"] for request in own_server.requests()] == [3, 4]
+
+
 def test_turns_are_sent_as_turns(repository, own_server, images):
     text = {"type": "text", "text": "what?"}
     turns = [

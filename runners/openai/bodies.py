@@ -8,7 +8,8 @@ from pictures import read_pictures
 async def build_body(settings, request):
     """Return the body of `request` and a list of what its images are."""
     images = []
-    chunks = [settings.head]
+    seed = b"" if settings.seed is None else b'"seed": %d, ' % (settings.seed + request.get("repeat", 1) - 1)
+    chunks = [settings.head, seed, b'"messages": [']
     for number, message in enumerate(find_messages(request)):
         role = json.dumps(message["role"]).encode()
         chunks += [b"," if number else b"", b'{"role":', role, b',"content":']

@@ -36,7 +36,7 @@ TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, 5.6.2
 class Settings:
     """What a model's parameters come to; `headers` hold the key, and `key` is that alone.
 
-    `head` is the start of every request's body.
+    `head` is the start of every request's body, to which the seed is added: each repeat has the next one.
     """
 
     url: str
@@ -44,6 +44,7 @@ class Settings:
     key: str
     headers: dict
     head: bytes
+    seed: int | None
     timeouts: dict
     image_detail: str
     max_side: int
@@ -77,6 +78,7 @@ def read_settings(params):
         key=key,
         headers=_headers(given, key),
         head=_head(given),
+        seed=None if "seed" in given["extra_params"] else given["seed"],
         timeouts=_timeouts(given["timeouts"]),
         trusted=trust() if url.startswith("https:") else True,  # aiohttp's own, for a proxy
         prices=tuple(given[name] for name in PRICES),
@@ -155,11 +157,11 @@ def _headers(given, key):
 
 
 def _head(given):
-    """Return the start of every request's body, up to its messages."""
+    """Return the start of every request's body, up to its seed and messages."""
     body = {"model": given["model"]} if given["model"] else {}
     body[given["max_tokens_field"]] = given["max_new_tokens"]
-    sampling = {name: given[name] for name in ("temperature", "top_p", "seed") if given[name] is not None}
-    return json.dumps({**body, **sampling, **given["extra_params"]})[:-1].encode() + b', "messages": ['
+    sampling = {name: given[name] for name in ("temperature", "top_p") if given[name] is not None}
+    return json.dumps({**body, **sampling, **given["extra_params"]})[:-1].encode() + b", "
 
 
 def _timeouts(given):
