@@ -1,7 +1,7 @@
 """The commands that ask models: `run` and `try`."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,9 +86,13 @@ def run(
     with console.RunDisplay() as display:
         shared |= stops | {"notify": lambda event: _show(display, event)}
         if experiments is None:
-            return _end([api.run(**shared)], lambda run: f"bakeoff score {run}")
-        outcome = api.run_set(experiments, **shared)
-        return _end(outcome.runs, lambda run: f"bakeoff experiments score {experiments}, bakeoff report {run}")
+            ran = api.run(**shared)
+            outcomes, stopped, after = (ran,), ran.stopped, "bakeoff score "
+        else:
+            done = api.run_set(experiments, **shared)
+            outcomes, stopped = done.runs, done.stopped
+            after = f"bakeoff experiments score {experiments}, bakeoff report "
+    return _end(outcomes, stopped, after)
 
 
 def _refuse_mixture(experiments: str | None, said: Mapping[str, Any]) -> None:
@@ -96,13 +100,13 @@ def _refuse_mixture(experiments: str | None, said: Mapping[str, Any]) -> None:
     options = [f"--{name.removesuffix('s')}" for name, value in said.items() if value]
     if experiments is not None and options:
         raise UsageError(f"the set says that itself: leave out {', '.join(options)}, or write it into {experiments}")
-    for needed in ("--model", "--dataset") if experiments is None else ():
-        if needed not in options:
-            raise UsageError(f"say what to ask: a set such as experiments/smoke.yaml, or {needed} (and the other)")
+    missing = [needed for needed in ("--model", "--dataset") if needed not in options]
+    if experiments is None and missing:
+        raise UsageError(f"say what to ask: an experiment set, or --model and --dataset; {missing[0]} is missing")
 
 
-def _end(outcomes: "Sequence[RunOutcome]", score: Callable[[str], str]) -> int:
-    """Tell how a call ended and what comes next; return its exit code."""
+def _end(outcomes: "Sequence[RunOutcome]", stopped: str | None, after: str) -> int:
+    """Tell how a call ended and what comes next, `after` with a run's name; return the exit code."""
     from orchestrator.results.layout import log_path  # noqa: PLC0415 - see run
 
     last = outcomes[-1]
@@ -113,13 +117,13 @@ def _end(outcomes: "Sequence[RunOutcome]", score: Callable[[str], str]) -> int:
     for log in dict.fromkeys(log_path(folder, model.model) for folder, model in failed):
         if log.is_file():
             console.status(f"what its worker said is in {shown_path(log)}")
-    if last.stopped:
-        console.status(f"{last.stopped}; what was answered is kept, and the same command goes on from here")
+    if stopped:
+        console.status(f"{stopped}; what was answered is kept, and the same command goes on from here")
     for outcome in outcomes:
         if any(model.answered for model in outcome.models):
-            after = "the same command asks for the rest, then" if failed or last.stopped else "next"
-            console.status(f"answers are in {shown_path(outcome.folder)}; {after}: {score(outcome.folder.name)}")
-    if last.stopped:
+            then = "the same command asks for the rest, then" if failed or stopped else "next"
+            console.status(f"answers are in {shown_path(outcome.folder)}; {then}: {after}{outcome.folder.name}")
+    if stopped:
         return TryLaterError.exit_code
     if not failed:
         return 0

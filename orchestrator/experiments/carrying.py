@@ -71,7 +71,8 @@ def run_set(
         if outcomes[-1].interrupted or ceiling.reason:
             break
     is_complete = len(outcomes) == len(wanted.runs) and all(outcome.is_complete for outcome in outcomes)
-    return SetOutcome(wanted, tuple(outcomes), outcomes[-1].interrupted, is_complete, ceiling.reason)
+    stopped = None if is_complete else ceiling.reason
+    return SetOutcome(wanted, tuple(outcomes), outcomes[-1].interrupted, is_complete, stopped)
 
 
 def make_ceiling(workspace: Workspace, wanted: ExperimentSet, stops: Stops, notify: Notify) -> Ceiling:

@@ -136,7 +136,9 @@ class _Finder:
         return Model(plain, runner, {**runner.manifest.defaults, **own})
 
     def _refuse_unknown_params(self, ones: Sequence[Experiment], models: Sequence[Model]) -> None:
-        """Raise UsageError for a common parameter that none of the models has: it is misspelt."""
+        """Raise UsageError for a common parameter that none of the models has, which is misspelt, or for a secret."""
+        for one in ones:
+            refuse_secrets({**one.params, **one.own_params}, f"{self.path}: {one.where}")
         if not all(model.params for model in models):
             return
         known = {name for model in models for name in model.params} | {name for one in ones for name in one.own_params}
@@ -168,7 +170,6 @@ class _Finder:
             raise UsageError(f"{self.path}: {one.where}: '{run}' cannot name a run: {RULE}; say another with `run`")
         overrides = self._overrides(one, model)
         where = f"{self.path}: {one.where}: model '{model.name}'"
-        _located(where, lambda: refuse_secrets(overrides, where))
         _located(where, lambda: refuse_gaps(model, {**model.params, **overrides}))
         return [
             SetCell(

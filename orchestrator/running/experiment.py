@@ -95,7 +95,8 @@ def carry_out(workspace: Workspace, order: Order, notify: Notify) -> RunOutcome:
                 outcomes += (done := _run_model(kitchen, model, settings[model.name]))
                 record_failure(run, model.name, _join_errors(done))
     is_complete = len(outcomes) == sum(map(len, settings.values())) and all(each.is_complete for each in outcomes)
-    return RunOutcome(run, tuple(outcomes), interrupt.level > 0, is_complete, order.ceiling.reason)
+    stopped = None if is_complete else order.ceiling.reason
+    return RunOutcome(run, tuple(outcomes), interrupt.level > 0, is_complete, stopped)
 
 
 def _join_errors(outcomes: Sequence[ModelOutcome]) -> str | None:
@@ -166,7 +167,10 @@ def _run_setting(kitchen: _Kitchen, model: Model, setting: Setting, afresh: tupl
                 record_answers(kitchen.run)
         stopped = kitchen.order.ceiling.reason
         is_stopped = stopped is not None and error is not None and error.startswith(stopped)
-        outcome = replace(outcome, stopped=stopped) if is_stopped else replace(outcome, error=error)
+        if is_stopped:
+            outcome = replace(outcome, stopped=None if outcome.is_complete else stopped)
+        else:
+            outcome = replace(outcome, error=error)
     except DiskError:
         raise
     except BakeoffError as failure:
