@@ -87,10 +87,10 @@ def run(
         shared |= stops | {"notify": lambda event: _show(display, event)}
         if experiments is None:
             ran = api.run(**shared)
-            outcomes, stopped, after = (ran,), ran.stopped, "bakeoff score "
+            outcomes, stopped, after = [ran], ran.stopped, "bakeoff score "
         else:
             done = api.run_set(experiments, **shared)
-            outcomes, stopped = done.runs, done.stopped
+            outcomes, stopped = [*done.runs], done.stopped
             after = f"bakeoff experiments score {experiments}, bakeoff report "
     return _end(outcomes, stopped, after)
 
