@@ -1,5 +1,6 @@
 """What the runners of Hugging Face models share and what needs no torch: parameters, checkpoints, halved batches."""
 
+import gc
 import importlib
 import re
 import tomllib
@@ -32,6 +33,14 @@ class Full(Exception):  # noqa: N818
 
 class Gone(Exception):  # noqa: N818
     """Stands for torch's AcceleratorError."""
+
+
+@pytest.fixture(autouse=True)
+def _quick_collections():
+    """Leave what is there already out of collections: each halving makes one, which takes long in a large process."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def device(free=lambda: None):
@@ -72,7 +81,7 @@ def test_only_what_has_equal_parameters_shares_a_batch():
     assert vlm_params.group_alike(rows, lambda row: row) == [[0, 2], [1]]
 
 
-@settings(max_examples=20)  # each halving collects garbage, which takes its time in a large process
+@settings(max_examples=20)
 @given(items=st.integers(1, 40), room=st.integers(1, 40))
 def test_a_batch_is_halved_until_it_fits_and_answers_stay_in_order(items, room):
     def ask(part):
