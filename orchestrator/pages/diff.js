@@ -7,6 +7,8 @@ const INVISIBLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u00a0\u00ad\u034f\u061c\u1
 
 /** Return [kind, reference, answer] triples, kinds "same", "changed", "gone" and "extra"; null where both are too long. */
 function findDiff(reference, answer, most = CELLS_MAX) {
+  const within = findWithin(reference, answer);
+  if (within) return within;
   const a = Array.from(reference), b = Array.from(answer);
   let start = 0, endA = a.length, endB = b.length;
   while (start < endA && start < endB && a[start] === b[start]) start++;
@@ -15,6 +17,16 @@ function findDiff(reference, answer, most = CELLS_MAX) {
   const steps = align(a.slice(start, endA), b.slice(start, endB));
   const whole = [...a.slice(0, start).map((c) => ["same", c, c]), ...steps, ...a.slice(endA).map((c) => ["same", c, c])];
   return joinSteps(whole);
+}
+
+/** Return the steps where one text is a part of the other: the commonest case, and found at once. */
+function findWithin(reference, answer) {
+  const [long, short, kind] = answer.length >= reference.length ? [answer, reference, "extra"] : [reference, answer, "gone"];
+  const start = short ? long.indexOf(short) : -1;
+  if (start < 0 || /[\udc00-\udfff]/.test(long[start + short.length] ?? "") || /[\udc00-\udfff]/.test(short[0])) return null;
+  const side = (text) => (kind === "extra" ? [kind, "", text] : [kind, text, ""]);
+  const steps = [side(long.slice(0, start)), ["same", short, short], side(long.slice(start + short.length))];
+  return steps.filter(([, a, b]) => a || b);
 }
 
 /** Align two lists by Gotoh's algorithm (1982): edits cost EDIT, each run of insertions or deletions GAP more. */

@@ -168,7 +168,7 @@ def _score(summary: Summary, figure: Figure | None, mark: str) -> Item:
     interval = interval_text(figure.mean, figure.low, figure.high, unit)
     text, _, rest = interval.partition(" ")
     corpus = "" if figure.corpus is None else f"corpus {number_text(figure.corpus, unit)}"
-    return Item(text, ", ".join(part for part in (rest, corpus) if part), mark)
+    return Item(text, "\n".join(part for part in (rest, corpus) if part), mark)
 
 
 def _scored(figures: Iterable[Figure | None]) -> Item:
@@ -196,7 +196,7 @@ def _spent(totals: Totals) -> tuple[Item, ...]:
 def _amount(amount: Amount, asked: int, total: Callable[[float], str], each: str) -> Item:
     if amount.mean is None:
         return Item(NOTHING)
-    partly = f", known of {amount.known}/{asked}" if amount.known < asked else ""
+    partly = f"\nknown of {amount.known}/{asked}" if amount.known < asked else ""
     return Item(total(amount.total), each.format(amount.mean) + partly)
 
 

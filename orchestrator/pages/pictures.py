@@ -84,8 +84,9 @@ class Album:
         if self.used >= BUDGET[self.pictures]:
             self.left_out += 1
             return {"defect": "left out, or the page would be too large"}
-        small = image.copy()
-        small.thumbnail((side, side), Image.Resampling.BILINEAR)
+        share = min(1.0, side / max(image.size))
+        size = (max(1, round(image.width * share)), max(1, round(image.height * share)))
+        small = image if share == 1 else image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
         file = io.BytesIO()
         small.save(file, "JPEG", quality=quality, optimize=True)
         source = base64.b64encode(file.getvalue()).decode()
@@ -101,7 +102,9 @@ def _open_image(path: Path, sha256: str | None) -> Image.Image | str:
         return "the file has changed since it was asked about" if sha256 else "it was never read for this run"
     try:
         with Image.open(path) as opened:
-            return ImageOps.exif_transpose(opened).convert("RGB")
+            opened.load()
+            ImageOps.exif_transpose(opened, in_place=True)
+            return opened if opened.mode == "RGB" else opened.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         return f"cannot be decoded ({' '.join(str(error).split())})"
 

@@ -24,7 +24,7 @@ def write_png(drawing: Drawing, path: Path) -> None:
         _draw(pen, shape, full)
     small = image.resize((image.width // _SMOOTH, image.height // _SMOOTH), Image.Resampling.LANCZOS)
     with replacing(path) as temporary:
-        small.save(temporary, "PNG", dpi=(96 * SCALE, 96 * SCALE), optimize=True)
+        small.save(temporary, "PNG", dpi=(96 * SCALE, 96 * SCALE))
 
 
 def _draw(pen: ImageDraw.ImageDraw, shape: Shape, scale: int) -> None:

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,9 @@ def _gather(run: Path, plan: RunPlan, summary: Summary) -> tuple[dict[CellKey, T
     columns = [
         cell.name for model in dict.fromkeys(c.model for c in plan.cells) for cell in plan.cells if cell.model == model
     ]
-    totals = {name: Totals(summary.compared.metrics) for name in (*columns, *overview.cells_of(summary))}
+    repeats = {cell.name: cell.repeats for cell in plan.cells}
+    names = (*columns, *overview.cells_of(summary))
+    totals = {name: Totals(summary.compared.metrics, repeats.get(name, 1)) for name in names}
     matrix = Matrix(choose(run, plan, summary), columns, summary.metrics)
     for row in iter_rows(run, plan, summary.metrics):
         totals[row["model"], row["params"], row["prompt"]].add(row)
@@ -144,11 +146,19 @@ def _tables_of_page(run: Path, summary: Summary, totals: Mapping[CellKey, Totals
         "heats": overview.heat_grids(summary),
         "repeats": overview.repeats_grid(summary, totals),
         "statuses": overview.status_grid(summary, totals),
-        "compared": comparison_table(summary),
+        "compared": _compared(summary),
         "failures": failure_table(run, models),
         "notes": make_notes(summary),
         "prompts": [{**row, "text": row["text"][:LONGEST]} for row in prompts.values()],
     }
+
+
+def _compared(summary: Summary) -> Table | None:
+    """Return the comparisons; who has the best mean is not called best, for that is what the marks are for."""
+    table = comparison_table(summary)
+    if table is None:
+        return None
+    return replace(table, rows=tuple((*row[:-1], "best mean" if row[-1] == "best" else row[-1]) for row in table.rows))
 
 
 def _data(summary: Summary, matrix: Matrix, samples: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -61,6 +61,7 @@ class Totals:
     """
 
     metrics: Sequence[str]
+    repeated: int = 1  # answers to one sample
     answers: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     scores: dict[str, "array[float]"] = field(default_factory=dict)
@@ -92,9 +93,9 @@ class Totals:
         for metric, values in self.scores.items():
             score = row.get(metric)
             values.append(_number(score))
-            if score is not None:
+            if score is not None and self.repeated > 1:
                 self._measured.setdefault(metric, {})[row["repeat"]] = score
-        if row["answer"] is not None:
+        if row["answer"] is not None and self.repeated > 1:
             self._texts.append(hashlib.blake2b(row["answer"].encode(errors="replace"), digest_size=8).digest())
 
     def finish(self) -> None:

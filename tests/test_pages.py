@@ -1,0 +1,303 @@
+"""The report before a browser sees it: what it counts, chooses, embeds and writes."""
+
+import json
+import math
+import xml.etree.ElementTree as ET
+from array import array
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from orchestrator.cli import cli
+from orchestrator.errors import BakeoffError, UsageError
+from orchestrator.pages import chosen, matrix, overview, pictures, write_report
+from orchestrator.pages import report as report_module
+from orchestrator.pages.axes import scale_for
+from orchestrator.pages.block import to_block
+from orchestrator.pages.markdown import to_markdown
+from orchestrator.pages.standing import find_standing
+from orchestrator.pages.totals import Totals
+from orchestrator.reporting.tabular import Table
+from orchestrator.results.plan import read_plan
+from orchestrator.scoring import read_summary, score_run
+from tests.pages_run import make_image, make_pages_run, sample
+from tests.payloads import PAYLOADS
+
+ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))
+
+
+def data_of(path):
+    """Return the page's data as the browser reads it."""
+    text = path.read_text(encoding="utf-8")
+    block = text.split('<script type="application/json" id="data">')[1].split("</script>")[0]
+    images = text.split('<script type="application/json" id="pictures">')[1].split("</script>")[0]
+    return json.loads(block), json.loads(images)
+
+
+def two_models(tmp_path, right=30, **more):
+    """Write a run in which `good` is right and `poor` is wrong, and score it."""
+    run = make_pages_run(
+        tmp_path,
+        [sample(n) for n in range(right)],
+        lambda s, model, *_: f"answer {s[1:]}" if model == "good" else "zzz",
+        models=("good", "poor"),
+        **more,
+    )
+    return run, score_run(run, ["exact", "cer"])
+
+
+@given(ANY_TEXT)
+def test_any_text_comes_back_out_of_a_block_and_none_ends_it(text):
+    block = to_block([text])
+    assert json.loads(block) == [text]
+    assert not set(block) & set("<>&\u2028\u2029")
+    block.encode("utf-8")
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_no_payload_can_end_a_block(payload):
+    assert "<" not in to_block({payload: [payload]})
+
+
+def test_the_best_is_marked_where_every_other_one_was_found_worse(tmp_path):
+    _, summary = two_models(tmp_path)
+    assert find_standing(summary, "exact") == {("good", "{}", "read"): "best"}
+
+
+def test_nobody_is_best_where_the_data_do_not_tell_cells_apart(tmp_path):
+    _, summary = two_models(tmp_path, right=3)
+    assert set(find_standing(summary, "exact").values()) == {"among the best"}
+    assert len(find_standing(summary, "exact")) == 2
+
+
+def test_a_cell_alone_has_no_standing(tmp_path):
+    run = make_pages_run(tmp_path, [sample(0)], lambda *_: "answer 0")
+    assert find_standing(score_run(run, ["exact"]), "exact") == {}
+
+
+def row(key, **more):
+    plain = {"sample_id": key, "status": "ok", "answer": "a", "repeat": 1, "cer": None}
+    spent = {"latency_s": 2.0, "cost": None, "input_tokens": 10, "output_tokens": None}
+    return {"key": (key * 64)[:64], **plain, **spent, **more}
+
+
+def test_an_answer_that_counts_for_many_samples_is_paid_for_once():
+    totals = Totals(["cer"])
+    for sample_id in "abc":
+        totals.add(row("a", sample_id=sample_id, cost=0.5))
+    totals.add(row("b"))
+    totals.finish()
+    assert (totals.answers, totals.asked) == (4, 2)
+    assert (totals.spent("latency_s").total, totals.spent("latency_s").mean) == (4.0, 2.0)
+    assert (totals.spent("cost").total, totals.spent("cost").known) == (0.5, 1)
+    assert totals.spent("output_tokens").mean is None
+
+
+def test_repeats_are_compared_within_their_sample():
+    totals = Totals(["cer"], 2)
+    for sample_id, scores, texts in (("a", (0.0, 0.2), "xy"), ("b", (0.4, 0.4), "zz")):
+        for repeat, (score, text) in enumerate(zip(scores, texts, strict=True), 1):
+            totals.add(row(f"{sample_id}{repeat}", sample_id=sample_id, repeat=repeat, cer=score, answer=text))
+    totals.finish()
+    assert (totals.several, totals.alike) == (2, 1)
+    assert totals.repeats["cer"].deviation == pytest.approx(math.sqrt(0.02) / 2)
+    assert totals.repeats["cer"].means == pytest.approx([0.2, 0.3])
+    assert totals.scores["cer"] == array("d", [0.0, 0.2, 0.4, 0.4])
+
+
+def test_of_many_samples_the_worst_are_shown_and_some_by_chance(tmp_path, monkeypatch):
+    monkeypatch.setattr(chosen, "SAMPLES_MIN", 10)
+    monkeypatch.setattr(chosen, "ANSWERS_MAX", 10)
+    wrong = {f"s{n}" for n in (3, 50, 51, 99)}
+    run = make_pages_run(
+        tmp_path, [sample(n) for n in range(100)], lambda s, *_: "zzz" if s in wrong else f"answer {s[1:]}"
+    )
+    summary = score_run(run, ["exact", "cer"])
+    choice = chosen.choose(run, read_plan(run), summary)
+    assert (len(choice.ids), choice.total, choice.worst, choice.is_all) == (10, 100, 5, False)
+    assert wrong <= set(choice.ids)
+    assert list(choice.ids) == sorted(choice.ids, key=lambda each: int(each[1:]))
+    assert chosen.choose(run, read_plan(run), summary) == choice
+    report = write_report(run)
+    assert (report.shown, report.samples) == (10, 100)
+    assert "10 of 100 samples</b> are shown here: the 5 with the worst mean" in report.path.read_text()
+    assert [each["id"] for each in data_of(report.path)[0]["samples"]] == list(choice.ids)
+
+
+def test_long_texts_are_cut_and_the_page_says_so(tmp_path, monkeypatch):
+    texts = matrix.Texts()
+    assert [texts.add("a" * 5000), texts.add("a" * 5000), texts.add("a" * 5001), texts.add("b")] == [0, 0, 1, 2]
+    assert texts.more == {0: 1000, 1: 1001}
+    monkeypatch.setattr(matrix, "TEXT_BUDGET", 1500)
+    assert texts.fit() == 500
+    assert ([len(each) for each in texts.values], texts.more) == ([500, 500, 1], {0: 4500, 1: 4501})
+
+
+def shown_picture(tmp_path, change=None, kind="thumb", box=(30, 50, 200, 120)):
+    image = make_image(tmp_path / "images" / "a.png")
+    run = make_pages_run(tmp_path, [sample(0, images=[image], answer_bbox=box)], lambda *_: "x")
+    score_run(run, ["exact"])
+    if change:
+        change(tmp_path / "images" / "a.png")
+    data, images = data_of(write_report(run, pictures=kind).path)
+    return data["samples"][0], images
+
+
+def test_an_image_comes_with_its_box_in_hundredths_and_cut_out(tmp_path):
+    found, images = shown_picture(tmp_path)
+    assert (found["names"], found["pictures"], found["crop"], found["box"]) == (
+        ["a.png"],
+        [0],
+        1,
+        [10.0, 12.5, 56.67, 17.5],
+    )
+    assert [sorted(each) for each in images] == [["height", "source", "width"]] * 2
+
+
+def test_a_page_without_images_names_them(tmp_path):
+    found, images = shown_picture(tmp_path, kind="none")
+    assert (found["names"], images, "pictures" in found) == (["a.png"], [], False)
+
+
+def test_an_image_that_changed_since_is_not_shown(tmp_path):
+    _, images = shown_picture(tmp_path, lambda path: make_image(path, "other"))
+    assert images == [{"defect": "the file has changed since it was asked about"}]
+
+
+def test_an_image_that_is_gone_says_so(tmp_path):
+    _, images = shown_picture(tmp_path, lambda path: path.unlink())
+    assert images == [{"defect": "there is no such image"}]
+
+
+def test_pictures_end_with_their_budget(tmp_path, monkeypatch):
+    monkeypatch.setitem(pictures.BUDGET, "thumb", 1)
+    image = make_image(tmp_path / "images" / "a.png")
+    other = make_image(tmp_path / "images" / "b.png", "other")
+    run = make_pages_run(tmp_path, [sample(0, images=[image, other])], lambda *_: "x")
+    score_run(run, ["exact"])
+    report = write_report(run)
+    assert report.left_out == 1
+    assert "1 pictures are left out" in report.path.read_text()
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=5))
+def test_ticks_are_round_within_the_scale_and_say_their_value(values):
+    scale = scale_for(values, 0, 100)
+    ticks = scale.ticks()
+    assert 2 <= len(ticks) <= 7
+    assert all(scale.low - 1e-9 <= value <= scale.high + 1e-9 for value, _ in ticks)
+    step = ticks[1][0] - ticks[0][0]
+    assert all(abs(float(text) - value) <= step * 1e-6 for value, text in ticks)
+
+
+def test_plots_are_files_for_papers(tmp_path):
+    run, _ = two_models(tmp_path)
+    report = write_report(run, plots=tmp_path / "figures")
+    names = {path.name for path in report.plots}
+    assert {"scores-cer.svg", "scores-cer.png", "differences-exact.svg", "cer-distribution.png"} <= names
+    for path in report.plots:
+        if path.suffix == ".svg":
+            root = ET.parse(path).getroot()
+            assert root.find("{http://www.w3.org/2000/svg}desc").text
+        else:
+            with Image.open(path) as image:
+                image.load()
+                assert image.width == 1440
+
+
+def test_names_of_any_letters_make_sound_plots(tmp_path):
+    run, _ = two_models(tmp_path, prompts=("<b>&\x01\ufffe\u202e", "Ж"))
+    for path in write_report(run, plots=tmp_path / "figures").plots:
+        if path.suffix == ".svg":
+            ET.parse(path)
+
+
+def test_the_summary_is_markdown_in_which_nothing_else_is(tmp_path):
+    table = Table("A <b>", ("model", "x|y"), (("a|b\nc", "*1*"),), 1, ("_note_",))
+    lines = ["## A \\<b\\>", "", "| model | x\\|y |", "| --- | ---: |", "| a\\|b c | \\*1\\* |", "", "- \\_note\\_"]
+    assert to_markdown([table]).splitlines() == lines
+    run, _ = two_models(tmp_path)
+    write_report(run)
+    assert (run / "summary.md").read_text().startswith("## Run run, dataset toy\n")
+
+
+def test_a_run_that_was_not_scored_has_no_page(tmp_path):
+    run = make_pages_run(tmp_path, [sample(0)], lambda *_: "x")
+    with pytest.raises(BakeoffError, match="bakeoff score run"):
+        write_report(run)
+
+
+def test_a_page_is_a_file(tmp_path):
+    run, _ = two_models(tmp_path, right=2)
+    with pytest.raises(UsageError, match="is a folder"):
+        write_report(run, tmp_path)
+    with pytest.raises(UsageError, match="there is no folder"):
+        write_report(run, tmp_path / "no" / "page.html")
+
+
+def test_the_tables_of_the_page(tmp_path):
+    def answer(sample_id, model, prompt, repeat):
+        if sample_id == "s1":
+            return "<refused>" if model == "poor" else "<error>"
+        return f"answer {sample_id[1:]}" if model == "good" or repeat == 1 else "zzz"
+
+    samples = [sample(n, doc_class="ab"[n % 2]) for n in range(6)]
+    run = make_pages_run(tmp_path, samples, answer, models=("good", "poor"), repeats=2)
+    summary = score_run(run, ["exact", "cer"])
+    report = write_report(run)
+    totals, _ = report_module._gather(run, read_plan(run), read_summary(run))
+    main = overview.main_grid(summary, totals)
+    assert [item.text for item in main.rows[0]][:4] == ["good", "read", "10 / 12", "1.000"]
+    (repeats,) = [grid for grid in [overview.repeats_grid(summary, totals)] if grid]
+    assert [rows[2].text for rows in repeats.rows] == ["100 %", "17 %"]
+    statuses = overview.status_grid(summary, totals)
+    assert statuses.header == ("model", "prompt", "ok", "error", "refused")
+    assert [[item.text for item in each[2:]] for each in statuses.rows] == [["10", "2", "-"], ["10", "-", "2"]]
+    heats = overview.heat_grids(summary)
+    assert [grid.title for grid in heats] == ["exact ↑ by doc_class", "cer ↓ by doc_class"]
+    assert [item.heat for item in heats[1].rows[0]][1:] == [0, 4]
+    page = report.path.read_text()
+    assert '<th scope="row">' in page
+    assert "style=" not in page.split("<main>")[1].split("<script")[0]
+
+
+@pytest.fixture
+def in_workspace(tmp_path, monkeypatch):
+    """Stand in a workspace with one scored run, and return what calls the command."""
+    (tmp_path / "bakeoff.toml").touch()
+    run, _ = two_models(tmp_path / "results", right=3)
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        try:
+            cli.main(["report", *words], standalone_mode=False)
+        except BakeoffError as error:
+            return str(error)
+        return ""
+
+    return call, run
+
+
+def test_the_command_writes_the_page_and_keeps_the_tables(in_workspace, capsys):
+    call, run = in_workspace
+    assert call("run", "--plots", "figures") == ""
+    out, err = capsys.readouterr()
+    assert "Run run, dataset toy" in out
+    assert "results/run/report.html: the page, 0." in err
+    assert "files of plots are in figures" in err
+    assert (run / "report.html").is_file()
+
+
+def test_a_terminal_is_enough_where_it_is_asked_for(in_workspace, capsys):
+    call, run = in_workspace
+    assert call("run", "--terminal") == ""
+    assert "Run run" in capsys.readouterr().out
+    assert not (run / "report.html").exists()
+    assert "--terminal writes no files" in call("run", "--terminal", "--plots", "x")
+
+
+def test_one_file_is_not_for_two_runs(in_workspace):
+    call, _ = in_workspace
+    assert "report them one by one" in call("run", "run", "--output", "x.html")

@@ -1,0 +1,334 @@
+"""The report in a real browser: filters, order, differences, links, keys, and that nothing in it ever runs."""
+
+import http.server
+import shutil
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+from orchestrator.pages import write_report
+from orchestrator.scoring import score_run
+from tests.pages_run import make_image, make_pages_run, sample
+from tests.payloads import PAYLOADS
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+
+REFERENCES = ["86.00", "ACME", "12/03/2018", "Selangor", "", "KL 53300"]
+ANSWERS = {
+    "good": ["86.00", "ACME", "12/03/2018", "Selangor", "", "KL 53300"],
+    "poor": ["86.08", "ACME", "12/03/18", "<refused>", "something", "KL\u200b 53300"],
+}
+CLASSES = ["receipt", "receipt", "receipt", "form", "form", "form"]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as started:
+        launched = started.chromium.launch(executable_path=CHROMIUM)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """Return the page of a run in which two models answer six questions."""
+    folder = tmp_path_factory.mktemp("pages")
+    image = make_image(folder / "images" / "receipt.png")
+    samples = [
+        sample(n, references=[text], doc_class=CLASSES[n], images=[image], answer_bbox=[30, 50, 200, 120])
+        for n, text in enumerate(REFERENCES)
+    ]
+    run = make_pages_run(folder, samples, lambda s, model, *_: ANSWERS[model][int(s[1:])], models=("good", "poor"))
+    score_run(run, ["exact", "cer"])
+    return write_report(run).path
+
+
+@contextmanager
+def opened(browser, path, address="", **options):
+    """Open the page; whatever it logs, asks for or pops up fails the test."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, **options)
+    page = context.new_page()
+    told = []
+    page.on("console", lambda message: told.append(message.text))
+    page.on("pageerror", lambda error: told.append(str(error)))
+    page.on("dialog", lambda dialog: (told.append(f"dialog {dialog.message}"), dialog.dismiss()))
+    page.on(
+        "request", lambda request: told.append(request.url) if not request.url.startswith(("file:", "data:")) else 0
+    )
+    page.goto(f"{path.as_uri()}{address}")
+    yield page
+    assert told == []
+    context.close()
+
+
+def shown(page):
+    """Return the ids of the samples shown, in order."""
+    return page.locator("#body .id").all_inner_texts()
+
+
+def answer(page, row, column):
+    return page.locator(f'#body td[data-row="{row}"][data-column="{column}"] .answer')
+
+
+def test_a_filter_leaves_what_is_wrong_somewhere(browser, report):
+    with opened(browser, report) as page:
+        assert page.inner_text("#count") == "6 of 6 samples"
+        page.select_option("#show", "wrong")
+        assert shown(page) == ["s0", "s2", "s3", "s4"]
+        assert page.inner_text("#count") == "4 of 6 samples"
+        page.select_option("#show", "everywhere")
+        assert shown(page) == []
+        page.select_option("#show", "failed")
+        assert shown(page) == ["s3"]
+
+
+def test_a_filter_shows_where_models_disagree(browser, report):
+    with opened(browser, report) as page:
+        page.select_option("#show", "disagree")
+        assert shown(page) == ["s0", "s2", "s3", "s4", "s5"]
+        page.select_option("#show", "split")
+        assert shown(page) == ["s0", "s2", "s3", "s4"]
+
+
+def test_filters_add_up_with_a_search_in_answers_and_questions(browser, report):
+    with opened(browser, report) as page:
+        page.select_option("#doc_class", label="form")
+        assert shown(page) == ["s3", "s4", "s5"]
+        page.fill("#search", "SOMETHING")
+        page.get_by_text("1 of 6 samples").wait_for()
+        assert shown(page) == ["s4"]
+        page.fill("#search", "question 0")
+        page.get_by_text("0 of 6 samples").wait_for()
+
+
+def test_a_filter_forgets_columns_that_are_not_shown(browser, report):
+    with opened(browser, report) as page:
+        page.select_option("#show", "wrong")
+        page.click(".menu summary")
+        page.get_by_label("poor / read").uncheck()
+        assert shown(page) == []
+        assert page.locator("#head th").count() == 2
+
+
+def test_samples_are_sorted_by_what_went_worst(browser, report):
+    with opened(browser, report) as page:
+        page.select_option("#metric", label="cer")
+        page.select_option("#sort", "worst")
+        assert shown(page)[:2] == ["s3", "s4"]
+        page.select_option("#sort", "long")
+        assert shown(page)[0] == "s2"
+        page.click("#head th:nth-child(3) button")
+        assert page.get_attribute("#head th:nth-child(3)", "aria-sort") == "descending"
+        assert shown(page) == ["s3", "s4", "s0", "s2", "s1", "s5"]
+        page.click("#head th:nth-child(3) button")
+        assert shown(page) == ["s2", "s3", "s5", "s0", "s1", "s4"]
+
+
+def test_a_difference_is_shown_by_letter_on_both_sides(browser, report):
+    with opened(browser, report) as page:
+        assert answer(page, 0, 0).locator("ins").count() == 0
+        assert answer(page, 0, 1).locator("ins").all_inner_texts() == ["8"]
+        answer(page, 2, 1).click()
+        assert page.locator("#detail del").all_inner_texts() == ["20"]
+        assert page.locator("#detail .side").nth(1).inner_text() == "12/03/18"
+
+
+def test_what_nobody_sees_is_named(browser, report):
+    with opened(browser, report) as page:
+        assert answer(page, 5, 1).locator("ins").all_inner_texts() == ["⟨U+200B⟩"]
+        assert answer(page, 4, 1).locator("ins").all_inner_texts() == ["something"]
+
+
+def test_a_link_leads_to_one_cell(browser, report):
+    with opened(browser, report, "#s2/poor~read") as page:
+        assert page.inner_text("#detail-title") == "s2 · poor / read"
+        assert page.get_attribute("#detail a", "href") == "#s2/poor~read"
+        page.keyboard.press("Escape")
+        assert "#" not in page.url
+        page.evaluate("location.hash = '#s0/good~read'")
+        page.wait_for_selector("#detail[open]")
+        assert page.inner_text("#detail-title") == "s0 · good / read"
+
+
+def test_a_link_to_nothing_says_so(browser, report):
+    with opened(browser, report, "#nobody/poor~read") as page:
+        assert "not among those" in page.inner_text("#count")
+        assert not page.locator("#detail[open]").count()
+
+
+def test_keys_move_open_and_close(browser, report):
+    with opened(browser, report) as page:
+        page.keyboard.press("/")
+        assert page.evaluate("document.activeElement.id") == "search"
+        page.keyboard.press("Escape")
+        page.keyboard.press("j")
+        page.keyboard.press("j")
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("Enter")
+        assert page.inner_text("#detail-title") == "s1 · poor / read"
+        page.keyboard.press("k")
+        page.keyboard.press("ArrowLeft")
+        assert page.inner_text("#detail-title") == "s0 · good / read"
+        page.keyboard.press("Escape")
+        focused = page.evaluate("[document.activeElement.dataset.row, document.activeElement.dataset.column]")
+        assert focused == ["0", "0"]
+        page.keyboard.press("?")
+        assert page.locator("#help[open]").count() == 1
+
+
+def test_a_cell_shows_the_image_the_box_and_every_score(browser, report):
+    with opened(browser, report, "#s0/poor~read") as page:
+        assert page.locator("#detail .page img").evaluate("e => e.naturalWidth") == 300
+        box = page.locator("#detail .mark-box").evaluate("e => [e.style.left, e.style.top]")
+        assert box == ["10%", "12.5%"]
+        rows = page.locator("#detail table tbody tr").all_inner_texts()
+        assert [row.split() for row in rows] == [["exact", "0"], ["cer", "0.200"], ["latency_s", "0.5"]]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_width_makes_the_page_scroll_sideways(browser, report, width, scheme):
+    with opened(browser, report, color_scheme=scheme) as page:
+        page.set_viewport_size({"width": width, "height": 844})
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_only_the_rows_in_sight_are_in_the_document(browser, tmp_path):
+    run = make_pages_run(tmp_path, [sample(n) for n in range(1000)], lambda s, *_: f"answer {s[1:]}")
+    score_run(run, ["exact"])
+    with opened(browser, write_report(run).path) as page:
+        assert 0 < page.locator("#body th").count() < 30
+        page.evaluate("document.querySelector('#box').scrollTop = 1e9")
+        page.get_by_text("s999", exact=True).wait_for()
+        assert page.locator("#body th").count() < 30
+
+
+class _Trap(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.server.hits.append(self.path)
+        self.send_response(404)
+        self.end_headers()
+
+    do_POST = do_HEAD = do_OPTIONS = do_GET  # noqa: N815 - http.server's names
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def trap():
+    """Serve on loopback, and remember whoever asks."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Trap) as server:
+        server.hits = []
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def hostile_run(folder, trap, payloads, **names):
+    """Write and score a run in which each payload is answer, reference, question, id, class, error and file name."""
+    url = f"127.0.0.1:{trap.server_port}"
+    texts = [payload.replace("HOST", url) for payload in payloads]
+    files = [text.replace("/", "\u2215").replace("\0", "")[:60] + f"{n}.png" for n, text in enumerate(texts)]
+    samples = [
+        sample(
+            f"{n}{text}",
+            question=text,
+            references=[text, f"x{text}"],
+            doc_class=text,
+            question_type=text,
+            images=[make_image(folder / "images" / file)],
+            document=text,
+        )
+        for n, (text, file) in enumerate(zip(texts, files, strict=True))
+    ]
+    by_id = {each["id"]: each["question"] for each in samples}
+    refused = set(list(by_id)[::5])
+
+    def answer(sample_id, *_):
+        text = by_id[sample_id]
+        status = "refused" if sample_id in refused else "ok"
+        return {"text": text, "status": status, "error_message": text, "stop_reason": text}
+
+    run = make_pages_run(folder, samples, answer, **names)
+    score_run(run, ["exact", "cer"])
+    return run
+
+
+def look_everywhere(page, samples):
+    """Scroll through the matrix, open a cell of every sample, sort, search and hover."""
+    for top in range(0, 200 * samples, 700):
+        page.evaluate(f"document.querySelector('#box').scrollTop = {top}")
+    page.keyboard.press("j")
+    page.evaluate("document.querySelector('#box').scrollTop = 0")
+    page.keyboard.press("Enter")
+    for _ in range(samples):
+        page.keyboard.press("j")
+    assert page.locator("#detail[open]").count() == 1
+    page.keyboard.press("Escape")
+    page.select_option("#sort", "worst")
+    page.select_option("#show", "disagree")
+    page.fill("#search", "script")
+    page.locator("details:not(.menu) > summary").evaluate_all("all => all.forEach(e => e.click())")
+    page.wait_for_timeout(300)
+
+
+OURS = {
+    *("HTML", "HEAD", "META", "TITLE", "STYLE", "BODY", "HEADER", "MAIN", "SECTION", "NAV", "FORM", "LABEL", "INPUT"),
+    *("SELECT", "OPTION", "BUTTON", "DETAILS", "SUMMARY", "DIALOG", "SCRIPT", "TABLE", "THEAD", "TBODY", "TR", "TH"),
+    *("TD", "COL", "COLGROUP", "DIV", "SPAN", "P", "A", "B", "BDI", "SMALL", "PRE", "UL", "LI", "DL", "DT", "DD", "H1"),
+    *("H2", "H3", "IMG", "INS", "DEL", "KBD", "FIGURE", "NOSCRIPT", "svg", "title", "desc", "line", "rect", "circle"),
+    *("text",),
+}
+
+
+def cases():
+    """Return what each case names by payloads, and how many samples have their texts from payloads."""
+    names = dict.fromkeys(payload.replace("HOST", "x").replace("\0", "")[:60] for payload in PAYLOADS)
+    files = dict.fromkeys(name.replace("/", "\u2215") for name in names)
+    return {
+        "samples": ({}, len(PAYLOADS)),
+        "models": ({"models": tuple(files)}, 3),
+        "prompts": ({"prompts": tuple(names)}, 3),
+    }
+
+
+@pytest.mark.parametrize("case", ["samples", "models", "prompts"])
+def test_no_payload_runs_or_fetches_anything(browser, trap, tmp_path, case):
+    named, count = cases()[case]
+    run = hostile_run(tmp_path, trap, PAYLOADS[:count], **named)
+    with opened(browser, write_report(run).path) as page:
+        look_everywhere(page, count)
+        assert page.evaluate("window.pwned ?? null") is None
+        assert page.locator("script").count() == 3
+        assert set(page.evaluate("[...document.querySelectorAll('*')].map(e => e.tagName)")) <= OURS
+        on = "[...document.querySelectorAll('*')].flatMap(e => [...e.attributes]).filter(a => a.name.startsWith('on'))"
+        assert page.evaluate(f"{on}.length") == 0
+        links = page.evaluate(
+            "[...document.querySelectorAll('[href],[src]')].map(e => e.getAttribute('href') ?? e.src)"
+        )
+        assert all(link.startswith(("#", "data:image/jpeg;base64,")) for link in links)
+    assert trap.hits == []
+
+
+def test_the_policy_alone_would_stop_them(browser, trap, report):
+    """Because escaping may be broken one day: the browser runs and fetches nothing that is not ours."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(report.as_uri())
+    spoilt = report.read_text().replace(
+        "<main>",
+        f"<main><script>pwned = 1</script><img src=x onerror='pwned = 2'><img src=http://127.0.0.1:{trap.server_port}/>",
+    )
+    path = report.with_name("spoilt.html")
+    path.write_text(spoilt)
+    page.goto(path.as_uri())
+    page.wait_for_timeout(200)
+    assert page.evaluate("window.pwned ?? null") is None
+    assert trap.hits == []
+    context.close()
