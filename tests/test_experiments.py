@@ -249,6 +249,8 @@ GOOD = {"common": {"dataset": "words", "model": "counts"}}
         ({"experiments": [{"metrics": ["cer@cu"]}]}, "experiments[0]: metrics 'cer@cu': there is no normaliser 'cu'"),
         ({"grid": {"params.sise": [1]}}, "set.json: grid: params.sise: no model of this set has the parameter 'sise'"),
         ({"experiments": [{"prompt": "a", "prompts": ["b"]}]}, "experiments[0]: says both prompt and prompts"),
+        ({"common": {**GOOD["common"], "prompt": "shrt"}, "grid": {"params.size": [1]}}, "common: prompt 'shrt'"),
+        ({"common": {**GOOD["common"], "metrics": ["wr"]}, "experiments": [{"limit": 1}]}, "common: metrics 'wr'"),
         ({"run": "a/b"}, "set.json: common: 'a/b' cannot name a run"),
         ({"common": {**GOOD["common"], "params": {"api_key": "sk-0123456789abcdef"}}}, "'api_key' would land in every"),
         ({"grid": {"params.size": list(range(200)), "params.seed": list(range(200))}}, "grid: makes 40,000 cells"),

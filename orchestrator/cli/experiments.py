@@ -78,7 +78,7 @@ def plan_table(plan: "SetPlan") -> "Table":
     )
     figures = ("requests", "there", "to ask", "time", "cost")
     where = ", ".join(f"{name} ({cells[0].dataset.name})" for name, cells in runs.items())
-    title = f"{plan.set.name}: {len(rows)} cells in {where or 'no run'}"
+    title = f"{plan.set.name}: {len(rows)} cell{'s' * (len(rows) != 1)} in {where or 'no run'}"
     return Table(title, (*header, *figures), rows, len(header), tuple(_sums(plan)))
 
 
@@ -97,6 +97,8 @@ def _cost(planned: "PlannedCell") -> str:
 def _sums(plan: "SetPlan") -> list[str]:
     """Return sentences on all cells together, which say what they leave out."""
     left = [cell for cell in plan.cells if cell.to_ask]
+    if not plan.cells:
+        return ["the set asks nothing; give it a grid, or experiments"]
     if not left:
         return ["nothing is missing: the same command without --dry-run asks nothing"]
     no_time = sum(cell.seconds is None for cell in left)

@@ -1,7 +1,8 @@
 """What an answer of a model took so far, in any run of the workspace: seconds and US dollars."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from orchestrator.results.view import read_predictions
 
 _COLUMNS = ("params", "status", "latency_s", "cost", "time", "input_tokens", "output_tokens")
 _PER = 1_000_000
+_ENOUGH = 20_000  # rows of a run: a million would be held in memory to learn the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +51,21 @@ class Past:
         for run in sorted(self._results.iterdir()) if self._results.is_dir() else ():
             if predictions_path(run, model).is_file() or journal_folder(run, model).is_dir():
                 try:
-                    batches = [
-                        batch.filter(pc.equal(batch["status"], "ok"))
-                        for batch in read_predictions(run, model, _COLUMNS)
-                    ]
+                    batches = list(_answers(run, model))
                 except BakeoffError:  # damaged, which is told where it is used
                     continue
                 tables += [pa.Table.from_batches(batches)] if batches else []
         return tables
+
+
+def _answers(run: Path, model: str) -> Iterator[pa.RecordBatch]:
+    rows = 0
+    for batch in read_predictions(run, model, _COLUMNS):
+        answers = batch.filter(pc.equal(batch["status"], "ok"))
+        yield answers
+        rows += answers.num_rows
+        if rows >= _ENOUGH:
+            return
 
 
 def _pace(tables: list[pa.Table], params: Mapping[str, Any]) -> Pace:

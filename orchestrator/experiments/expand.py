@@ -29,7 +29,8 @@ class Endpoint:
 class Experiment:
     """One cell of a set as the file says it: `params` are for every model, `own_params` this model's in this set.
 
-    `where` is its place in the file; `names` are those that the file gives it, of EvalAP's one for each repeat.
+    `where` is its place in the file, for keys other than the `inherited`, which are in `common`; `names` are those that
+    the file gives it, of EvalAP's one for each repeat.
     """
 
     where: str
@@ -45,6 +46,11 @@ class Experiment:
     seed: int | None = None
     names: tuple[str, ...] = ()
     endpoint: Endpoint | None = None
+    inherited: frozenset[str] = frozenset()
+
+    def place(self, key: str) -> str:
+        """Return where in the file `key` of it stands."""
+        return "common" if self.inherited & {key, f"{key}s"} else self.where
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +69,14 @@ def expand(file: SetFile, path: Path) -> Expanded:
     used: set[int] = set()
     found: list[Experiment] = []
     for where, cell in _grid_cells(file, path, merge):
-        for each in _read_cell(cell, file, path, where):
+        for each in _read_cell(cell, file, path, where, {key.partition(".")[0] for key in file.grid}):
             by = [n for n, rule in enumerate(excluded) if _matches(each, rule)]
             used.update(by)
             if not by:
                 found.append(each)
     for number, overlay in enumerate(file.experiments):
         check_fragment(overlay, path, f"experiments[{number}]")
-        found += _read_cell(merge(file.common, overlay), file, path, f"experiments[{number}]")
+        found += _read_cell(merge(file.common, overlay), file, path, f"experiments[{number}]", set(overlay))
     idle = [f"exclude[{n}] leaves nothing out: no cell of the grid is like it" for n in range(len(excluded))]
     return Expanded(tuple(found), tuple(sentence for n, sentence in enumerate(idle) if n not in used))
 
@@ -107,8 +113,8 @@ def _read_axis(key: str, values: Any, path: Path) -> list[Any]:
     return values
 
 
-def _read_cell(cell: Mapping[str, Any], file: SetFile, path: Path, where: str) -> list[Experiment]:
-    """Return the experiments of a merged cell, one for each of its prompts."""
+def _read_cell(cell: Mapping[str, Any], file: SetFile, path: Path, where: str, said: set[str]) -> list[Experiment]:
+    """Return the experiments of a merged cell, one for each of its prompts; of its keys `said` are not of `common`."""
     check_fragment(cell, path, where)
     one = parse(cell, Fragment, f"{path}: {where}")
     table: dict[str, Any] = {"name": one.model} if isinstance(one.model, str) else one.model or {}
@@ -129,6 +135,7 @@ def _read_cell(cell: Mapping[str, Any], file: SetFile, path: Path, where: str) -
             repeat=one.repeat or file.repeat,
             run=one.run or file.run,
             seed=file.seed if one.seed is None else one.seed,
+            inherited=frozenset(file.common.keys() - said),
             names=(one.name if len(prompts) == 1 else f"{one.name} / {prompt}",) if one.name else (),
         )
         for prompt in prompts

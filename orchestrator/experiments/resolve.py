@@ -123,7 +123,7 @@ class _Finder:
         return name_cells(_join(cells, is_summed=is_summed)), (*expanded.notes, *dict.fromkeys(self.notes))
 
     def _at(self, one: Experiment, key: str, value: str, call: Callable[[], Any]) -> Any:
-        return _located(f"{self.path}: {one.where}: {key} '{value}'", call)
+        return _located(f"{self.path}: {one.place(key)}: {key} '{value}'", call)
 
     def _model(self, one: Experiment) -> Model:
         known = list_models(self.workspace)
@@ -146,8 +146,8 @@ class _Finder:
             for name in one.params:
                 if name not in known:
                     raise UsageError(
-                        f"{self.path}: {one.where}: params.{name}: no model of this set has the parameter '{name}'"
-                        f"{nearest(name, known)}; where one takes it all the same, say it in the params of that model"
+                        f"{self.path}: {one.place('params')}: params.{name}: no model of this set has the parameter "
+                        f"'{name}'{nearest(name, known)} (one that takes it all the same gets it by its own params)"
                     )
 
     def _check_metrics(self, ones: Sequence[Experiment]) -> None:
