@@ -118,7 +118,8 @@ def _end(outcomes: "Sequence[RunOutcome]", stopped: str | None, after: str) -> i
         if log.is_file():
             console.status(f"what its worker said is in {shown_path(log)}")
     if stopped:
-        console.status(f"{stopped}; what was answered is kept, and the same command goes on from here")
+        how = " with a higher --max-cost" if stopped.startswith("max_cost") else ""
+        console.status(f"{stopped}; what was answered is kept, and the same command{how} goes on from here")
     for outcome in outcomes:
         if any(model.answered for model in outcome.models):
             then = "the same command asks for the rest, then" if failed or stopped else "next"
