@@ -115,6 +115,7 @@ def test_what_a_runner_leaks_is_in_no_file_and_in_nothing_told(keyed, capfd):
     assert sum(MARK in (row["info"] or "") for row in rows) >= len(ANSWERED) - 1
 
 
+@pytest.mark.slow
 def test_without_the_redactor_the_same_search_finds_the_key_everywhere(keyed, capfd, monkeypatch):
     """Shows that the test above can fail."""
     monkeypatch.setattr(worker_spec, "_find_secrets", lambda *_: {})

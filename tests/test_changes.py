@@ -202,6 +202,7 @@ print("interrupted" if outcome.interrupted else "complete", flush=True)
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_a_build_that_waits_for_the_network(workspace, tmp_path):
     make_runner(workspace, "stuck", SAYS)
     (workspace.root / "runners" / "stuck" / "requirements.txt").write_text("nothing-of-this-name\n")

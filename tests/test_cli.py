@@ -224,6 +224,7 @@ def test_requirements_without_a_network_are_one_sentence(workspace, bakeoff, mon
     assert "network" in err
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_with_12_and_the_same_command_goes_on(workspace):
     table = "question,answer\n" + "".join(f"{'long ' * 40}{i},x\n" for i in range(2000))
     (workspace / "datasets" / "wide.csv").write_text(table)

@@ -63,6 +63,15 @@ def test_cells_of_a_run_are_compared_in_its_summary_the_better_first(tmp_path):
     assert read_summary(run).compared == compared
 
 
+def test_who_answered_little_is_not_the_best(tmp_path):
+    run = run_of(tmp_path, "run", ["abcd"] * 15 + ["abxy"] * 5)
+    add_model(run, "shy", ["abcd"] * 3 + ["<refused>"] * 17)
+    summary = score_run(run, ["exact"])
+    means = {f.model: f.mean for f in summary.figures if f.group == "all"}
+    assert means == {"echo": 0.75, "shy": 1.0}
+    assert [each.first.model for each in summary.compared.comparisons] == ["echo"]
+
+
 def test_what_the_summary_says_is_what_the_files_say(tmp_path):
     texts = ["abcd", "abcx", "abxx", "axxx"]
     rng = np.random.default_rng(1)

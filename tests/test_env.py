@@ -167,6 +167,7 @@ def test_a_build_killed_before_its_packages_came_is_never_used(root):
     assert list((root / "envs").glob("*.tmp-*")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delay_s", [0.0, 0.04, 0.08, 0.12, 0.16])
 def test_a_build_killed_at_any_time_leaves_a_whole_env_or_none(root, delay_s):
     add_wheel(root / "wheels", "leaf", "1.0", files=500)

@@ -131,6 +131,7 @@ def test_no_text_breaks_a_step(text):
         assert found is None or isinstance(found, str)
 
 
+@pytest.mark.slow
 def test_a_looping_answer_is_read_in_linear_time():
     start = time.perf_counter()
     for loop in ("<think>", "</think>", "```", "<answer>", "\\boxed{", "\n", "[", '{"a":'):

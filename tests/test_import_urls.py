@@ -410,6 +410,7 @@ def test_a_damaged_cache_is_begun_anew(server, workspace, tmp_path):
     assert len(server.hits) == 3
 
 
+@pytest.mark.slow
 def test_interrupted_it_ends_at_once_and_goes_on_later(server, workspace, tmp_path):
     release = threading.Event()
 

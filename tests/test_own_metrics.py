@@ -169,6 +169,7 @@ def test_files_beginning_with_an_underscore_are_passed_over_and_nothing_is_writt
     assert not (root / "metrics" / "__pycache__").exists()
 
 
+@pytest.mark.slow
 def test_the_command_line_lists_and_uses_it(root):
     load(root, DIGITS)
     load(root, "x = 1\n", "broken")

@@ -56,6 +56,7 @@ def wait_for_answers(workspace, model, n):
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_after_ctrl_c_nothing_is_sent_any_more_and_the_wait_is_told(workspace):
     words = [f"w{number}" for number in range(20)]
     write_words(workspace.root, words)
@@ -64,7 +65,7 @@ def test_after_ctrl_c_nothing_is_sent_any_more_and_the_wait_is_told(workspace):
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
         told = process.stderr.read()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15, "18 more would take 13 s, after the start of a busy machine"
     assert re.search(r"^queueing: waiting for 2 answers, (29|30) s at most$", told, re.MULTILINE)
     assert "queueing: 4 of 20 answered" in told
     assert told.endswith("interrupted; the same command goes on from here\n")
@@ -72,6 +73,7 @@ def test_after_ctrl_c_nothing_is_sent_any_more_and_the_wait_is_told(workspace):
     assert [row["status"] for row in rows] == ["ok"] * 4  # the others count as not asked
 
 
+@pytest.mark.slow
 def test_ctrl_c_at_the_end_does_not_promise_to_go_on(workspace):
     write_words(workspace.root, ["a", "b"])
     with run_in_the_background(workspace, "--model", "slow", "--param", "seconds=1", "--param", "only=b") as process:
@@ -82,6 +84,7 @@ def test_ctrl_c_at_the_end_does_not_promise_to_go_on(workspace):
     assert told.endswith("interrupted; nothing is missing; next: bakeoff score words\n")
 
 
+@pytest.mark.slow
 def test_the_end_of_a_run_says_what_its_answers_took(workspace):
     write_words(workspace.root, ["a", "b", "raise"])
     with run_in_the_background(workspace, "--model", "queueing", "--param", "seconds=0") as process:
@@ -118,6 +121,7 @@ def test_a_model_that_takes_its_time_to_load_is_told_with_its_log(workspace, mon
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.slow
 def test_a_check_and_a_first_look_tell_of_loading_again_and_again(workspace, tmp_path):
     notes = []
     runner = workspace.root / "runners" / "slow" / "runner.py"

@@ -83,6 +83,7 @@ def test_every_box_is_on_exactly_one_line(corners):
     assert sorted(i for line in group_lines(quads) for i in line) == list(range(len(quads)))
 
 
+@pytest.mark.slow
 @given(st.randoms(use_true_random=False))
 def test_the_order_in_which_boxes_were_found_does_not_matter(chance: random.Random):
     quads = form(1.0)

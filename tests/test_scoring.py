@@ -226,6 +226,7 @@ score_run(Path(sys.argv[1]))
 """
 
 
+@pytest.mark.slow
 def test_figures_are_the_same_to_the_last_bit_in_every_process(tmp_path):
     lengths = [(number * 7919) % 97 + 3 for number in range(300)]
     asked = [

@@ -122,6 +122,7 @@ def test_a_model_is_given_up_with_as_many_failures_as_allowed(chaos):
     assert (again.models[0].answered, again.models[0].statuses["error"]) == (1, 400)
 
 
+@pytest.mark.slow
 def test_a_model_whose_server_is_down_is_given_up_and_asked_again_by_the_next_run(chaos):
     script = [f"w{n};offline" for n in range(400)]
     first = chaos(script).models[0]
@@ -132,6 +133,7 @@ def test_a_model_whose_server_is_down_is_given_up_and_asked_again_by_the_next_ru
     assert 100 <= again.statuses["error"] < 400, "one that answers has more credit"
 
 
+@pytest.mark.slow
 def test_an_answer_in_between_shows_that_the_server_is_there(chaos):
     script = [f"w{n};offline" if n % 20 else f"w{n}" for n in range(200)]
     model = chaos(script).models[0]

@@ -243,6 +243,7 @@ def running_elsewhere(workspace, oracle, seconds):
             process.kill()
 
 
+@pytest.mark.slow
 def test_a_killed_orchestrator_loses_doubles_and_repeats_nothing_acknowledged(ask, workspace, oracle):
     words = [f"w{number}" for number in range(40)]
     write_words(workspace.root, words)
@@ -289,6 +290,7 @@ def test_ctrl_c_finishes_what_was_begun_and_the_same_call_goes_on(ask, workspace
     assert executed(oracle) == dict.fromkeys(words, 1)
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_stops_at_once(workspace, oracle):
     write_words(workspace.root, ["one", "two", "three", "hang", "four"])
     argv = [sys.executable, "-c", DRIVER.replace('"seconds"', '"only": "hang", "seconds"')]

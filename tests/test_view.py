@@ -106,6 +106,7 @@ def follow(run, events):
     return rows
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(EVENTS)
 def test_the_rows_that_count_follow_the_rule_in_any_order_of_events(events):
@@ -214,6 +215,7 @@ def test_a_reader_sees_every_acknowledged_row_while_a_run_writes_and_compacts(tm
             writer.kill()
 
 
+@pytest.mark.slow
 def test_a_killed_writer_loses_no_acknowledged_row(tmp_path):
     for _ in range(2):
         argv = [sys.executable, "-c", WRITING, str(tmp_path)]

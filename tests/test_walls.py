@@ -179,6 +179,7 @@ def test_no_module_imports_pandas():
     assert importers("pandas") == set()
 
 
+@pytest.mark.slow
 def test_the_command_line_spares_pandas_and_hides_it_from_nobody(tmp_path):
     code = """
 import sys

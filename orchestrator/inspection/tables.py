@@ -15,7 +15,7 @@ from orchestrator.inspection.show import SAMPLES_SHOWN, RunState
 from orchestrator.inspection.sound_rows import is_newer
 from orchestrator.inspection.stale import REASONS
 from orchestrator.reporting.tabular import Table
-from orchestrator.results.plan import Cell
+from orchestrator.results.plan import IMPORTED, Cell
 from orchestrator.scoring.cell_name import params_text
 
 _NARROW = 80
@@ -173,7 +173,9 @@ def _fates(state: RunState, gaps: Sequence[Gap]) -> Iterator[str]:
     if state.holder and any(gap.status == "lost" for gap in gaps):
         yield "lost: these may be under way just now"
     if again := dict.fromkeys(_word(gap) for gap in gaps if not gap.is_final):
-        yield f"{', '.join(again)}: asked again by the same command"
+        is_ours = any(each.cell.runner != IMPORTED for each in state.cells)
+        remedy = "asked again by the same command" if is_ours else "import a file that has them"
+        yield f"{', '.join(again)}: {remedy}"
     final = {gap.status for gap in gaps if gap.is_final}
     if "bad_input" in final:
         yield "bad_input: final; mend the image or setting that is named, and run again with --retry-failed"

@@ -14,13 +14,15 @@ from orchestrator.parsing import Frozen, read_json
 from orchestrator.results.layout import PLAN_NAME
 from orchestrator.results.schema import SCHEMA_VERSION
 
+IMPORTED = "imported"  # the runner of cells whose answers came from another program
+
 
 class Cell(Frozen):
     """One experiment: a model with its parameters and a prompt, over the first `limit` samples (None: all).
 
     `overrides` are the parameters given for this run; `params` all that the runner got. `runner_digest` covers the
-    runner's code and lock. A cell is named by (model, overrides, prompt) and replaced when asked again. Parameters named
-    in `not_in_key` leave the keys of its answers as they are.
+    runner's code and lock. A cell is named by (model, overrides, prompt) and replaced when asked again. Parameters
+    named in `not_in_key` leave the keys of its answers as they are.
     """
 
     model: str

@@ -62,11 +62,10 @@ class RunComparisons:
         )
 
     def _pairs(self, metric: Metric) -> Iterator[Pair]:
-        """Yield pairs of cells, the better mean first."""
-        sign = 1 if metric.direction == "lower" else -1
+        """Yield pairs of cells, the better first; what a cell has no score for counts as wrong there."""
         scored = [(name, scores[metric.name]) for name, scores in self._cells]
         known = [(name, scores) for name, scores in scored if not np.isnan(scores).all()]
-        ranked = sorted(known, key=lambda cell: sign * float(np.nanmean(cell[1])))
+        ranked = sorted(known, key=lambda cell: _rank(metric, cell[1], len(self._documents)))
         better = ranked if len(self._cells) <= CELLS_MAX else ranked[:1]
         for place, (name, scores) in enumerate(better):
             for other, others in ranked[place + 1 :]:
@@ -81,6 +80,19 @@ class RunComparisons:
                     documents=self._documents[:n],
                     n_left_out=int((~np.isnan(rest)).sum()),
                 )
+
+
+def _rank(metric: Metric, scores: Floats, total: int) -> tuple[float, int]:
+    """Return by what a cell is ranked, the least best: its mean, all that is missing being wrong; then how much is.
+
+    Else a model that refuses hard pages, or was asked a few, would be the best. What is no fraction has no worst.
+    """
+    missing = total - int((~np.isnan(scores)).sum())
+    mean = float(np.nanmean(scores))
+    if metric.unit == "fraction":
+        worst = 1.0 if metric.direction == "lower" else 0.0
+        mean = (mean * (total - missing) + worst * missing) / total
+    return (mean if metric.direction == "lower" else -mean), missing
 
 
 def _smallest(metric: str, comparisons: Sequence[Comparison], figures: Sequence[Figure]) -> float | None:
