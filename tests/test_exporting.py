@@ -2,6 +2,8 @@
 
 import csv
 import json
+import resource
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -10,7 +12,8 @@ from openpyxl import load_workbook
 from orchestrator import api
 from orchestrator.errors import BakeoffError, UsageError
 from orchestrator.exporting import FORMS, export_run
-from orchestrator.exporting.sheets import CELL_CHARS
+from orchestrator.exporting.lines import write_lmms_eval
+from orchestrator.exporting.sheets import CELL_CHARS, write_csv, write_xlsx
 from orchestrator.importing.record import Record
 from orchestrator.importing.writer import write_dataset
 from tests.nasty import NASTY
@@ -135,3 +138,41 @@ def test_the_command_says_where_the_file_is_and_what_it_lacks(tmp_path, monkeypa
     assert result.exit_code == 0, result.output
     assert "run/export.xlsx: 1 rows" in result.output
     assert "bakeoff score" in result.output
+
+
+def test_the_names_of_columns_are_texts_that_a_workbook_can_hold(tmp_path):
+    columns, rows = ["=1+1", "metadata.a\x01b\r"], [["x", "\x02"]]
+    write_xlsx(tmp_path / "out.xlsx", columns, iter(rows))
+    header, row = load_workbook(tmp_path / "out.xlsx").active.iter_rows()
+    assert [cell.value for cell in header] == ["=1+1", "metadata.a␁b␍", "changed"]
+    assert header[0].data_type in ("s", "inlineStr")
+    assert [cell.value for cell in row] == ["x", "␂", "metadata.a␁b␍"]
+    write_xlsx(tmp_path / "none.xlsx", columns, iter([]))
+    assert load_workbook(tmp_path / "none.xlsx").active["B1"].value == "metadata.a␁b␍"
+    write_csv(tmp_path / "out.csv", columns, iter(rows))
+    with (tmp_path / "out.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert [*csv.reader(file)][1] == ["x", "␂", "metadata.a␁b\r"]
+
+
+def test_each_cell_and_repeat_has_a_file_of_its_own_and_few_are_open(tmp_path):
+    cells = [("p", params, 1) for params in ('{"stop":"a b"}', '{"stop":"a_b"}', "{}")]
+    cells += [("p" * 60 + end, "{}", 1) for end in "xy"] + [("p_repeat2", "{}", 1), ("p", "{}", 2), ("P", "{}", 1)]
+    cells += [("many", "{}", repeat) for repeat in range(1, 101)]
+    same = {"asked": "", "references": [], "input_tokens": 0, "output_tokens": 0, "key": "", "images": []}
+    rows = [
+        {**same, "sample_id": sample, "model": "m", "answer": repr(cell)}
+        | dict(zip(("prompt", "params", "repeat"), cell, strict=True))
+        for cell in cells
+        for sample in "ab"
+    ]
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len([*Path("/proc/self/fd").iterdir()]) + 80, limits[1]))
+    try:
+        assert write_lmms_eval(tmp_path, rows, "t", ()) == len(rows)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    answers = [
+        [json.loads(line)["resps"] for line in path.read_text().splitlines()] for path in (tmp_path / "m").iterdir()
+    ]
+    assert sorted(answers) == sorted([[[repr(cell)]]] * 2 for cell in cells)
+    assert (tmp_path / "m" / "samples_t_p.jsonl").is_file(), "what is plain is called as before"

@@ -64,8 +64,9 @@ def open_table(path: Path) -> Table:
 
     Raises BakeoffError where the file cannot be read, is empty, is not UTF-8 or names a column twice.
     """
-    headers = {delimiter: _header(path, delimiter) for delimiter in _DELIMITERS}
-    delimiter = max(_DELIMITERS, key=lambda d: len(headers[d]))
+    delimiters = _DELIMITERS[:1] if path.suffix.lower() == ".xlsx" else _DELIMITERS  # a workbook has none
+    headers = {delimiter: _header(path, delimiter) for delimiter in delimiters}
+    delimiter = max(headers, key=lambda d: len(headers[d]))
     columns = tuple(name.strip() for name in headers[delimiter])
     plain = [_plain(name) for name in columns]
     twice = next((name for name in columns if name and plain.count(_plain(name)) > 1), None)

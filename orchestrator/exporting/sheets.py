@@ -26,10 +26,11 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]])
     count = 0
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file, lineterminator="\r\n")
-        writer.writerow([*(_safe_header(name) for name in columns), CHANGED])
+        header = [_safe_header(name) for name in columns]
+        writer.writerow([*header, CHANGED])
         for row in rows:
             cells, changes = [], []
-            for name, value in zip(columns, row, strict=True):
+            for name, value in zip(header, row, strict=True):
                 plain = _plain(value)
                 safe = _guarded(_clean(plain)) if isinstance(plain, str) else plain
                 cells.append(safe)
@@ -49,20 +50,29 @@ def write_xlsx(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]
     from openpyxl.cell import WriteOnlyCell  # noqa: PLC0415 - as above
 
     book = Workbook(write_only=True)
+    header = [_one_break(name) for name in columns]
     count, sheet = 0, None
+
+    def text_cell(sheet: Any, text: str) -> Any:
+        cell = WriteOnlyCell(sheet, value=text)
+        cell.data_type = "s"  # else what begins with = is a formula, and #N/A an error
+        return cell
+
+    def next_sheet() -> Any:
+        made = book.create_sheet(f"predictions {count // (SHEET_ROWS - 1) + 1}")
+        made.append([*(text_cell(made, name) for name in header), CHANGED])
+        return made
+
     for row in rows:
         if sheet is None or count % (SHEET_ROWS - 1) == 0:
-            sheet = book.create_sheet(f"predictions {count // (SHEET_ROWS - 1) + 1}")
-            sheet.append([*columns, CHANGED])
+            sheet = next_sheet()
         cells: list[Any] = []
         changes = []
-        for name, value in zip(columns, row, strict=True):
+        for name, value in zip(header, row, strict=True):
             plain = _plain(value)
             if isinstance(plain, str):
-                safe = _clean(plain.replace("\r", "\u240d"))  # XML has but one line break
-                cell = WriteOnlyCell(sheet, value=safe)
-                cell.data_type = "s"  # else what begins with = is a formula, and #N/A an error
-                cells.append(cell)
+                safe = _one_break(plain)
+                cells.append(text_cell(sheet, safe))
                 if safe != plain:
                     changes.append(name)
             else:
@@ -70,7 +80,7 @@ def write_xlsx(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]
         sheet.append([*cells, " ".join(changes)])
         count += 1
     if sheet is None:
-        book.create_sheet("predictions 1").append([*columns, CHANGED])
+        next_sheet()
     try:
         book.save(path)
     except OSError as error:
@@ -87,6 +97,11 @@ def _plain(value: Any) -> str | float | None:
     if isinstance(value, str | int | float) or value is None:
         return value
     return str(value)
+
+
+def _one_break(text: str) -> str:
+    """Return `text` as a workbook can hold it: XML has but one line break."""
+    return _clean(text.replace("\r", "\u240d"))
 
 
 def _clean(text: str) -> str:
