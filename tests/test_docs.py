@@ -4,6 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
+import click
 import pytest
 
 from orchestrator import api
@@ -61,6 +62,26 @@ def test_every_command_in_the_docs_exists():
     named = set(re.findall(r"^(?:\$ )?bakeoff ([a-z]+)", "\n".join(fences), re.MULTILINE))
     assert named
     assert named <= set(cli.list_commands(None))
+
+
+def commands(group, before=()):
+    """Return the names of a group's commands, of those within it too."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        is_kinds = (*before, name) == ("dataset", "import")
+        if isinstance(command, click.Group) and not is_kinds:
+            yield from commands(command, (*before, name))
+        else:
+            yield " ".join((*before, name))
+
+
+def test_every_command_stands_in_the_table_of_commands():
+    text = (ROOT / "docs" / "cli.md").read_text()
+    named = set(re.findall(r"^\| `([a-z-]+(?: [a-z-]+)?)", text, re.MULTILINE))
+    for first, several in re.findall(r"^\| `([a-z-]+) ([a-z-]+(?:\\\|[a-z-]+)+)", text, re.MULTILINE):
+        named |= {f"{first} {second}" for second in several.split("\\|")}
+    assert [name for name in commands(cli) if name not in named and name.split()[0] not in named] == []
 
 
 def test_a_runner_of_add_your_model_runs_as_written(tmp_path):
