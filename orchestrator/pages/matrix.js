@@ -149,7 +149,7 @@ function scoresLine(sample, column) {
   const answers = CELLS[sample][column];
   if (answers.length > 1) {
     const different = new Set(answers.map((answer) => answer.t)).size;
-    line.append(make("span", "", `${answers.length} repeats, ${different === 1 ? "alike" : `${different} different`}`));
+    if (answers.some((answer) => answer.t !== undefined)) line.append(make("span", "", `${answers.length} repeats, ${different === 1 ? "alike" : `${different} different`}`));
   }
   return line;
 }

@@ -7,6 +7,7 @@ from typing import Literal
 from orchestrator.pages.standing import find_standing
 from orchestrator.pages.totals import Amount, CellKey, Totals
 from orchestrator.reporting.numbers import NOTHING, interval_text, number_text, unit_of
+from orchestrator.reporting.params import shorten
 from orchestrator.scoring import Figure, Summary
 from orchestrator.scoring.cell_name import params_text
 
@@ -45,9 +46,17 @@ def cells_of(summary: Summary) -> list[CellKey]:
     return list(dict.fromkeys((each.model, each.params, each.prompt) for each in summary.figures))
 
 
-def cell_text(cell: CellKey) -> str:
-    """Return a cell's name on one line."""
-    return " / ".join(part for part in (cell[0], params_text(cell[1]), cell[2]) if part)
+def cell_names(summary: Summary) -> dict[CellKey, str]:
+    """Return the cells' names on one line, with what `params_notes` explains of their parameters."""
+    short = shorten(each.params for each in summary.figures)
+    return {
+        cell: " / ".join(part for part in (cell[0], short.of(cell[1]), cell[2]) if part) for cell in cells_of(summary)
+    }
+
+
+def params_notes(summary: Summary) -> tuple[str, ...]:
+    """Return what has to be said of parameters beside tables that have no room for them."""
+    return shorten(each.params for each in summary.figures).notes
 
 
 def main_grid(summary: Summary, totals: Mapping[CellKey, Totals]) -> Grid:
@@ -142,7 +151,7 @@ def _heat_grid(summary: Summary, division: _Division, metric: str) -> Grid | Non
             groups.setdefault(name, {})[each.model, each.params, each.prompt] = each
     if len(groups) < 2:  # noqa: PLR2004 - one group is the whole
         return None
-    cells = cells_of(summary)
+    cells = cell_names(summary)
     by_size = sorted(groups, key=lambda name: -max(each.n_total for each in groups[name].values()))
     rows = tuple(
         (Item(name), *(_heat(summary, metric, groups[name].get(cell)) for cell in cells))
@@ -150,7 +159,7 @@ def _heat_grid(summary: Summary, division: _Division, metric: str) -> Grid | Non
     )
     left = len(groups) - len(rows)
     notes = (f"{left} more groups, with fewer samples, are in summary.csv.",) if left else ()
-    return Grid(f"{_titled(summary, metric)} by {division}", (division, *map(cell_text, cells)), rows, notes=notes)
+    return Grid(f"{_titled(summary, metric)} by {division}", (division, *cells.values()), rows, notes=notes)
 
 
 def _heat(summary: Summary, metric: str, figure: Figure | None) -> Item:

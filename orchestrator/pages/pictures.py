@@ -27,9 +27,14 @@ class _Level:
 
 
 _FULL = _Level(1600, 800, 80)
-_THUMBS = ((400, _Level(480, 420, 62)), (1200, _Level(320, 300, 52)), (2500, _Level(224, 240, 45)))
+_THUMBS = (
+    (400, _Level(480, 420, 62)),
+    (1200, _Level(320, 300, 52)),
+    (2500, _Level(224, 240, 45)),
+    (4500, _Level(180, 220, 42)),
+)
 _SMALLEST = _Level(144, 180, 40)
-BUDGET: Mapping[Pictures, int] = {"none": 0, "thumb": 13_000_000, "full": 200_000_000}  # bytes of the page
+BUDGET: Mapping[Pictures, int] = {"none": 0, "thumb": 15_000_000, "full": 200_000_000}  # bytes of the page
 _MARGIN = 0.35  # of a box's height: what is cut out around it
 
 

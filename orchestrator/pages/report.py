@@ -24,6 +24,7 @@ from orchestrator.pages.totals import CellKey, Totals
 from orchestrator.reporting.comparisons import comparison_table
 from orchestrator.reporting.failures import failure_table
 from orchestrator.reporting.notes import make_notes
+from orchestrator.reporting.spent import spent_table
 from orchestrator.reporting.table import summary_tables
 from orchestrator.reporting.tabular import Table
 from orchestrator.results.layout import PROMPTS_NAME
@@ -148,6 +149,8 @@ def _tables_of_page(run: Path, summary: Summary, totals: Mapping[CellKey, Totals
         "statuses": overview.status_grid(summary, totals),
         "compared": _compared(summary),
         "failures": failure_table(run, models),
+        "spent": spent_table(run, models),
+        "params": overview.params_notes(summary),
         "notes": make_notes(summary),
         "prompts": [{**row, "text": row["text"][:LONGEST]} for row in prompts.values()],
     }

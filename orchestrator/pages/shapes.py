@@ -98,9 +98,9 @@ class Drawing:
 
 
 def fitted(text: str, width: float, size: float = FONT_PX) -> str:
-    """Return `text` cut to about `width` pixels."""
-    most = max(1, int(width / (size * _CHAR)))
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+    """Return `text` cut in its middle to about `width` pixels: names often differ at their ends."""
+    most = max(3, int(width / (size * _CHAR)))
+    return text if len(text) <= most else f"{text[: most // 2]}…{text[len(text) - (most - 1) // 2 :]}"
 
 
 def to_svg(drawing: Drawing, *, standalone: bool = False) -> str:
