@@ -24,6 +24,7 @@ PIPE_WIDTH = 100
 # Every row is padded to the longest cell: one answer of 1 MB would make gigabytes of a table.
 LONGEST_CELL = 10_000
 _UNLIMITED = 1_000_000
+LABEL_LEAST, FIGURE_MOST, GAP = 10, 40, 2
 
 _err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
@@ -91,23 +92,45 @@ def print_table(table: TableLike) -> None:
 
 
 def _print_parts(out: Console, table: TableLike) -> None:
-    out.print(_rendered(table))
+    for number, columns in enumerate(_split(table, out.width)):
+        out.print(_rendered(table, columns, f"{table.title}{' (continued)' if number else ''}"))
     for note in table.notes:
         out.print(_one_line(note))
     if table.notes:
         out.print()
 
 
-def _rendered(table: TableLike) -> Table:
+def _widest(table: TableLike, place: int) -> int:
+    return max(cell_len(text) for text in (table.header[place], *(row[place] for row in table.rows)))
+
+
+def _split(table: TableLike, width: int) -> list[list[int]]:
+    """Return the columns of each part of `table`: the names of rows, and figures as far as there is room for both."""
+    labels = list(range(table.labels))
+    room = width - sum(min(_widest(table, place), LABEL_LEAST) + GAP for place in labels)
+    parts: list[list[int]] = [[]]
+    left = room
+    for place in range(table.labels, len(table.header)):
+        need = min(_widest(table, place), FIGURE_MOST) + GAP
+        if parts[-1] and need > left:
+            parts.append([])
+            left = room
+        parts[-1].append(place)
+        left -= need
+    return [labels + part for part in parts]
+
+
+def _rendered(table: TableLike, columns: list[int], title: str) -> Table:
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    shown.title, shown.title_justify = _one_line(table.title), "left"
-    for name in table.header[: table.labels]:
-        shown.add_column(_one_line(name), overflow="fold")
-    for place in range(table.labels, len(table.header)):  # whatever has to give way, figures are whole
-        widest = max(cell_len(text) for text in (table.header[place], *(row[place] for row in table.rows)))
-        shown.add_column(_one_line(table.header[place]), justify="right", no_wrap=True, min_width=min(widest, 40))
+    shown.title, shown.title_justify = _one_line(title), "left"
+    for place in columns:
+        name, widest = _one_line(table.header[place]), _widest(table, place)
+        if place < table.labels:
+            shown.add_column(name, overflow="fold", min_width=min(widest, LABEL_LEAST))
+        else:  # whatever has to give way, figures are whole
+            shown.add_column(name, justify="right", no_wrap=True, min_width=min(widest, FIGURE_MOST))
     for row in table.rows:
-        shown.add_row(*(_one_line(cell) for cell in row))
+        shown.add_row(*(_one_line(row[place]) for place in columns))
     return shown
 
 

@@ -1,14 +1,18 @@
 """Reports: what the tables and notes say, and how a terminal and a pipe get them."""
 
+import io
+
 import pyarrow.parquet as pq
 import pytest
 from rich.cells import cell_len
+from rich.console import Console
 
 from orchestrator import console
 from orchestrator.errors import BakeoffError, UsageError
 from orchestrator.reporting import summary_tables, worst, worst_table
 from orchestrator.reporting.params import shorten
 from orchestrator.reporting.spent import spent_table
+from orchestrator.reporting.tabular import Table
 from orchestrator.results.plan import merge_cells, now, read_plan, write_plan
 from orchestrator.results.view import read_predictions
 from orchestrator.scoring import read_summary, score_run
@@ -217,3 +221,19 @@ def test_notes_stand_below_the_last_table(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert "echo / read: 2 of 4 not scored: 1 bad_input, 1 error; counted as wrong: exact 0.250, cer 0.750" in lines
     assert lines[0] == "Run run, dataset toy"
+
+
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_on_a_terminal_no_row_loses_its_name_and_no_figure_a_digit(width, monkeypatch):
+    header = ("metric", "model", "prompt", "difference", "b/e/w", "p", "verdict", "one more column of figures")
+    row = ("exact", "a-model-of-45-letters-which-are-really-a-lot-x", "question", "+0.217 [+0.150, +0.283]")
+    row = (*row, "1234/5678/9012", "<0.001", "no difference seen", "0.123 [0.456, 0.789]")
+    out = Console(width=width, force_terminal=True, color_system=None, file=io.StringIO(), highlight=False)
+    monkeypatch.setattr(console, "Console", lambda **_: out)
+    console.print_table(Table("A table", header, (row,), 3))
+    shown = out.file.getvalue()
+    assert max(cell_len(line.rstrip()) for line in shown.splitlines()) <= width
+    for text in (*row[3:], *header[3:]):
+        assert text in shown, text
+    assert shown.count("exact") == shown.count("A table"), "each part names its rows"
+    assert "…" not in shown

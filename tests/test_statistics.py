@@ -277,6 +277,23 @@ def test_intervals_with_eight_questions_a_document_cover_at_least_93_percent(n_d
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("sizes", "least"), [([2] * 10 + [30] * 2, 0.92), ([1] * 28 + [40] * 2, 0.90)])
+def test_intervals_of_documents_of_very_different_sizes_are_the_wider_for_it(sizes, least):
+    random = np.random.default_rng(len(sizes))
+    documents = np.repeat(np.arange(len(sizes)), sizes)
+
+    def right(documents):
+        effects = 1.0 + random.normal(0, 1.6, int(documents.max()) + 1)[documents]
+        return answers(random, effects, documents)[0]
+
+    truth = right(np.arange(400_000)).mean()
+    found = (mean_of(right(documents), documents, is_fraction=True) for _ in range(2000))
+    covered = sum(each.low[0] <= truth <= each.high[0] for each in found) / 2000
+    print(f"{len(sizes)} documents of {min(sizes)} to {max(sizes)}: {covered:.3f}")
+    assert covered >= least
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("n_documents", [10, 40])
 def test_equal_cells_are_told_apart_in_five_percent_and_after_holm_no_oftener(n_documents):
     random = np.random.default_rng(n_documents)

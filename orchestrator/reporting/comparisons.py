@@ -8,7 +8,7 @@ from orchestrator.reporting.tabular import Table
 from orchestrator.scoring import CellName, Comparison, Summary
 
 ROWS_MAX = 12  # a metric
-_HEADER = ("metric", "model", "params", "prompt", "difference", "better/equal/worse", "p", "verdict")
+_HEADER = ("metric", "model", "params", "prompt", "difference", "b/e/w", "p", "verdict")
 _LABELS = 4
 
 

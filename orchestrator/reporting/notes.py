@@ -106,6 +106,7 @@ def _explain(summary: Summary) -> Iterator[str]:
     if summary.compared.comparisons:
         claims = summary.compared.claims
         yield (
+            "b/e/w: on how many samples it is better, equal, worse than the best. "
             f"p: paired on samples, signs flipped by document, Holm's correction over {claims} "
             f"{'comparison' if claims == 1 else 'comparisons'}. No difference seen is not: no difference."
         )

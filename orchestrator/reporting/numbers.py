@@ -9,7 +9,15 @@ def number_text(value: float | None, unit: str) -> str:
     """Return `value` with as many digits as its unit deserves."""
     if value is None:
         return NOTHING
-    return f"{value:.1f}" if unit in {"characters", "tokens"} else f"{value:.3f}"
+    return _plain(value, unit)
+
+
+def _plain(value: float, unit: str, sign: str = "") -> str:
+    if unit == "US dollars":
+        return f"{value:{sign}.5f}" if abs(value) < 1 else f"{value:{sign}.2f}"
+    value = value or 0.0  # no minus before a zero
+    digits = 1 if unit in {"characters", "tokens"} else 3
+    return f"{round(value, digits) + 0.0:{sign}.{digits}f}"
 
 
 def interval_text(value: float | None, low: float | None, high: float | None, unit: str) -> str:
@@ -21,7 +29,7 @@ def interval_text(value: float | None, low: float | None, high: float | None, un
 def signed_text(value: float, low: float | None, high: float | None, unit: str) -> str:
     """Return a difference with its interval, such as `+0.250 [+0.101, +0.412]`."""
     numbers = [value] if low is None or high is None else [value, low, high]
-    first, *rest = (f"{number:+{'.1f' if unit in {'characters', 'tokens'} else '.3f'}}" for number in numbers)
+    first, *rest = (_plain(number, unit, "+") for number in numbers)
     return first if not rest else f"{first} [{', '.join(rest)}]"
 
 

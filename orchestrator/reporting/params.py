@@ -34,7 +34,7 @@ def shorten(cells: Iterable[str]) -> Params:
     }
     notes = [f"Parameters of all cells: {params_text(canonical(shared))}."] if shared else []
     if max(map(len, rest.values()), default=0) > CHARS:
-        numbered = {text: f"p{number}" for number, text in enumerate(rest, start=1) if rest[text]}
+        numbered = {text: f"p{number}" for number, text in enumerate((t for t in rest if rest[t]), start=1)}
         notes += [f"{name}: {rest[text]}" for text, name in numbered.items()]
         rest = {text: numbered.get(text, "") for text in rest}
     return Params(rest, tuple(notes))

@@ -47,18 +47,21 @@ def clustered_means(scores: Floats, groups: Ints, documents: Ints, count: int, *
         squares = np.bincount(owners, residuals**2, minlength=count).astype(np.float64)
         error = np.sqrt(squares / samples**2 * clustered / (clustered - 1))
         fourths = np.bincount(owners, residuals**4, minlength=count)
-        freedom = _freedom(clustered, np.where(error > _ROUNDING, fourths / squares**2, 0))
+        alike = samples**2 / np.maximum(np.bincount(owners, np.bincount(members) ** 2, minlength=count), 1)
+        freedom = _freedom(clustered, np.where(error > _ROUNDING, fourths / squares**2, 0), alike)
     quantiles = np.array([_quantile(each) for each in freedom.tolist()])
     if is_fraction:
-        sizes = np.bincount(owners, np.bincount(members) ** 2, minlength=count)
-        low, high = wilson(mean, error, quantiles, samples**2 / np.maximum(sizes, 1))
+        low, high = wilson(mean, error, quantiles, alike)
     else:
         low, high = mean - quantiles * error, mean + quantiles * error
     return Means(mean, error, low, high, samples, clustered)
 
 
-def _freedom(documents: Ints, peaks: Floats) -> Floats:
+def _freedom(documents: Ints, peaks: Floats, alike: Floats) -> Floats:
     """Return the degrees of freedom of errors; `peaks` are Σ r⁴ / (Σ r²)² of documents' sums of residuals r.
+
+    `alike` is n² / Σ m² for m samples a document (Kish 1965): as many documents of one size would weigh as much, and
+    of few large ones no more can be learned, so that there are at most one less.
 
     2D / (κ - (D-3)/(D-1)) with the kurtosis κ = D · peak (Satterthwaite 1946; O'Neill 2014, The American Statistician
     68:282), at most D-1, which κ = 3 of a normal distribution gives: where a few documents hold most of the errors,
@@ -66,7 +69,7 @@ def _freedom(documents: Ints, peaks: Floats) -> Floats:
     """
     excess = documents * peaks - (documents - 3) / (documents - 1)
     freedom = np.where(excess > 0, 2 * documents / excess, np.inf)
-    return np.where(documents > 1, np.clip(freedom, 1, documents - 1), np.nan)
+    return np.where(documents > 1, np.clip(freedom, 1, np.clip(alike - 1, 1, documents - 1)), np.nan)
 
 
 def _quantile(freedom: float) -> float:
