@@ -9,8 +9,6 @@ json may be an object as {"a.png": "text"} or {"a.png": {"date": "…"}}, or a l
 image without a row, and a row without an image, are told and left out.
 """
 
-import json
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,8 +17,10 @@ from pydantic import Field
 
 from orchestrator.errors import BakeoffError, UsageError
 from orchestrator.images import SUFFIXES
+from orchestrator.importing.local import Local
+from orchestrator.importing.matching import Matcher
 from orchestrator.importing.record import Notify, Picture, Problem, Record, Source
-from orchestrator.importing.url_rows import SPELLINGS, Line, find_column, find_unfit, read_lines, written
+from orchestrator.importing.url_rows import SPELLINGS, Line, find_column, find_unfit, parse_json, read_lines, written
 from orchestrator.parsing import Frozen
 
 _TRUTH_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
@@ -44,12 +44,15 @@ def read(source: Source, options: Options, notify: Notify) -> Iterator[Record | 
         raise UsageError(f"{source.given}: is not a folder; give the one with the images")
     if options.per_field is not None and "{field}" not in options.per_field:
         raise UsageError("--per-field: should have {field} in it, as 'What is the {field}?'")
-    images = _Images(folder)
-    for line in _read_truth(_find_truth(folder, options.truth)):
+    local = Local(source, folder)
+    truth = _find_truth(folder, options.truth, local)
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if _is_image(p))
+    images = Matcher(names, "image", _given(truth, options))
+    for line in _read_truth(truth):
         if isinstance(line, Problem):
             yield line
         else:
-            yield from _records(line, images, options)
+            yield from _records(line, images, local, options)
     unused = images.unused()
     if unused:
         notify(f"{len(unused)} images are named by no row of the truth")
@@ -57,40 +60,18 @@ def read(source: Source, options: Options, notify: Notify) -> Iterator[Record | 
         yield Problem(name, "no row of the truth names it")
 
 
-class _Images:
-    """The images of a folder, found by path, by name where that is unique, or by either without suffix."""
-
-    def __init__(self, folder: Path) -> None:
-        found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-        self._paths = {path.relative_to(folder).as_posix(): path for path in found}
-        self._by_end: dict[str, str] = {}
-        ends = [(end, name) for name in self._paths for end in _ends(name)]
-        times = Counter(end for end, _ in ends)
-        self._by_end = {end: name for end, name in ends if times[end] == 1}
-        self._several = {end for end, n in times.items() if n > 1}
-        self._used: set[str] = set()
-
-    def find(self, given: str) -> tuple[str, Path] | str:
-        """Return the image's name and path, or why there is none."""
-        plain = given.replace("\\", "/").removeprefix("./").removeprefix("file://")
-        name = plain if plain in self._paths else self._by_end.get(plain) or self._by_end.get(plain.rsplit("/", 1)[-1])
-        if name is None:
-            several = plain in self._several or plain.rsplit("/", 1)[-1] in self._several
-            return "several images are called so; write its path" if several else "there is no such image"
-        self._used.add(name)
-        return name, self._paths[name]
-
-    def unused(self) -> list[str]:
-        """Return the names of the images that were never asked for."""
-        return [name for name in self._paths if name not in self._used]
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.is_dir()
 
 
-def _ends(name: str) -> set[str]:
-    base = name.rsplit("/", 1)[-1]
-    return {base, base.rsplit(".", 1)[0], name.rsplit(".", 1)[0]}
+def _given(truth: Path, options: Options) -> Iterator[str]:
+    """Yield what the rows call their images."""
+    for line in _read_truth(truth):
+        if isinstance(line, Line) and (column := _file_column(line.values, options.file)) is not None:
+            yield str(line.values[column])
 
 
-def _find_truth(folder: Path, given: str | None) -> Path:
+def _find_truth(folder: Path, given: str | None, local: Local) -> Path:
     if given is not None:
         path = Path(given).expanduser()
         within = folder / given
@@ -99,16 +80,16 @@ def _find_truth(folder: Path, given: str | None) -> Path:
     if len(found) != 1:
         told = f"{len(found)} files that may be it" if found else "no csv, json or jsonl file"
         raise UsageError(f"{folder}: has {told}; say which says what is right with --truth FILE")
-    return found[0]
+    return local.check(found[0])
 
 
 def _read_truth(path: Path) -> Iterator[Line | Problem]:
     """Yield rows; an object whose keys name images is a row for each of them."""
     if path.suffix.lower() == ".json" and path.is_file():
         try:
-            data = json.loads(path.read_text(encoding="utf-8-sig"))
-        except (ValueError, RecursionError) as error:
-            raise BakeoffError(f"{path}: is not JSON in UTF-8: {error}") from error
+            data = parse_json(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
+        except (ValueError, OSError) as error:
+            raise BakeoffError(f"{path}: {error}") from error
         if isinstance(data, dict) and any(Path(key).suffix.lower() in SUFFIXES for key in data):
             for key, value in data.items():
                 row = value if isinstance(value, dict) and _has_answer(value) else {"answer": value}
@@ -122,17 +103,19 @@ def _has_answer(value: Mapping[str, Any]) -> bool:
     return find_column("answer", None, value) is not None and find_column("question", None, value) is not None
 
 
-def _records(line: Line, images: _Images, options: Options) -> Iterator[Record | Problem]:
+def _records(line: Line, images: Matcher, local: Local, options: Options) -> Iterator[Record | Problem]:
+    if unfit := find_unfit(line.values):
+        yield Problem(_shown(line.where), unfit)
+        return
     column = _file_column(line.values, options.file)
     if column is None:
         yield Problem(line.where, f"names no image (columns: {', '.join(line.values)}); say which does with --file")
         return
-    found = images.find(str(line.values[column]))
-    if isinstance(found, str):
-        yield Problem(f"{line.where}, {line.values[column]}", found)
-        return
-    if unfit := find_unfit(line.values):
-        yield Problem(line.where, unfit)
+    try:
+        name = images.find(str(line.values[column]))
+        picture = Picture(name, local.picture(name).content)
+    except ValueError as error:
+        yield Problem(f"{line.where}, {str(line.values[column])[:200]}", str(error))
         return
     named = {
         field: find_column(field, None, line.values) for field in SPELLINGS if field not in ("url", "answer", "id")
@@ -141,7 +124,7 @@ def _records(line: Line, images: _Images, options: Options) -> Iterator[Record |
     if named["answer"] is None and options.answer is None and options.per_field is None:
         rest = [name for name in line.values if name != column and name not in named.values()]
         named["answer"] = rest[0] if len(rest) == 1 else None
-    yield from _questions(line, Picture(*found), {**named, "file": column}, options)
+    yield from _questions(line, picture, {**named, "file": column}, options)
 
 
 def _questions(line: Line, image: Picture, named: Mapping[str, str | None], options: Options) -> Iterator[Record]:
@@ -162,6 +145,11 @@ def _questions(line: Line, image: Picture, named: Mapping[str, str | None], opti
     question = text("question") or options.question
     right = written(answer) if named["answer"] is not None else None
     yield Record(question, right, question_type=text("question_type"), metadata=metadata, **shared)
+
+
+def _shown(where: str) -> str:
+    """Return a place in the file as a table can hold it."""
+    return where.encode("utf-8", "backslashreplace").decode().replace("\0", "␀")
 
 
 def _file_column(values: Mapping[str, Any], given: str | None) -> str | None:

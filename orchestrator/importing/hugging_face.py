@@ -8,7 +8,6 @@ Examples:
 SOURCE is a folder on this machine (a cloned dataset) or one Parquet file; nothing is downloaded.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,9 @@ from pydantic import Field
 
 from orchestrator.errors import BakeoffError, UsageError
 from orchestrator.image_headers import find_format
+from orchestrator.importing.local import Local
 from orchestrator.importing.record import Notify, Picture, Problem, Record, Source
-from orchestrator.importing.url_rows import Line, find_column, find_unfit, read_lines, written
+from orchestrator.importing.url_rows import Line, as_json, find_column, find_unfit, parse_json, read_lines, written
 from orchestrator.parsing import Frozen
 
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
@@ -46,25 +46,33 @@ def read(source: Source, options: Options, notify: Notify) -> Iterator[Record | 
     path = Path(source.given).expanduser()
     if not path.exists():
         raise UsageError(f"{source.given}: there is no such folder or file; clone or download the dataset first")
-    for number, record in enumerate(_read(path, options, notify)):
+    folder = path if path.is_dir() else path.parent
+    local = Local(source, folder, *_blobs(folder))
+    for number, record in enumerate(_read(path, local, options, notify)):
         if options.limit is not None and number >= options.limit:
             return
         yield record
 
 
-def _read(path: Path, options: Options, notify: Notify) -> Iterator[Record | Problem]:
-    tables = [path] if path.is_file() else _find_tables(path, options.split)
+def _blobs(folder: Path) -> list[Path]:
+    """Return where a download's files really are: huggingface_hub keeps links to them in `snapshots/<revision>`."""
+    above = folder.absolute().parent
+    return [above.parent / "blobs"] if above.name == "snapshots" else []
+
+
+def _read(path: Path, local: Local, options: Options, notify: Notify) -> Iterator[Record | Problem]:
+    tables = [path] if path.is_file() else [local.check(table) for table in _find_tables(path, options.split)]
     parquet = [table for table in tables if table.suffix == ".parquet" and table.name not in METADATA]
     if parquet:
         notify(f"{len(parquet)} Parquet files")
         for table in parquet:
-            yield from _read_parquet(table, options)
+            yield from _read_parquet(table, local, options)
         return
     found = [table for table in tables if table.name in METADATA]
     if not found:
         raise BakeoffError(f"{path}: holds neither Parquet files nor one of {', '.join(METADATA)}")
     for table in found:
-        yield from _read_imagefolder(table, options)
+        yield from _read_imagefolder(table, local, options)
 
 
 def _find_tables(folder: Path, split: str | None) -> list[Path]:
@@ -83,7 +91,7 @@ def _is_of(stem: str, split: str) -> bool:
     return split in stem.replace(".", "-").replace("_", "-").split("-")
 
 
-def _read_imagefolder(table: Path, options: Options) -> Iterator[Record | Problem]:
+def _read_imagefolder(table: Path, local: Local, options: Options) -> Iterator[Record | Problem]:
     for line in read_lines(table) if table.suffix != ".parquet" else _lines(table):
         if isinstance(line, Problem):
             yield line
@@ -91,12 +99,11 @@ def _read_imagefolder(table: Path, options: Options) -> Iterator[Record | Proble
         names = [name for name in line.values if name == "file_name" or name.endswith("_file_name")]
         if not names:
             raise BakeoffError(f"{table}: has no column file_name, by which an imagefolder knows its images")
-        paths = [table.parent / str(line.values[name]) for name in names]
-        missing = next((path for path in paths if not path.is_file()), None)
-        if missing is not None:
-            yield Problem(line.where, f"there is no image {missing}")
+        try:
+            pictures = tuple(local.picture(table.absolute().parent / str(line.values[name])) for name in names)
+        except ValueError as error:
+            yield Problem(line.where, str(error))
             continue
-        pictures = tuple(Picture(path.name, path) for path in paths)
         yield _record(line, pictures, names, options)
 
 
@@ -105,7 +112,7 @@ def _lines(table: Path) -> Iterator[Line]:
         yield Line(f"{table.name}, row {number}", row)
 
 
-def _read_parquet(table: Path, options: Options) -> Iterator[Record | Problem]:
+def _read_parquet(table: Path, local: Local, options: Options) -> Iterator[Record | Problem]:
     schema = _schema(table)
     columns = list(options.image) or [field.name for field in schema if _is_image(field.type)]
     if unknown := [name for name in columns if name not in schema.names]:
@@ -115,7 +122,7 @@ def _read_parquet(table: Path, options: Options) -> Iterator[Record | Problem]:
     for number, row in enumerate(_rows(table), start=1):
         where = f"{table.name}, row {number}"
         try:
-            pictures = [p for name in columns for p in _pictures(row[name], f"{table.stem}-{number:06}", table.parent)]
+            pictures = [p for name in columns for p in _pictures(row[name], f"{table.stem}-{number:06}", table, local)]
         except ValueError as error:
             yield Problem(where, str(error))
             continue
@@ -148,7 +155,7 @@ def _is_image(kind: pa.DataType) -> bool:
     return pa.types.is_struct(kind) and {field.name for field in kind} == {"bytes", "path"}
 
 
-def _pictures(cell: Any, name: str, folder: Path) -> Iterator[Picture]:
+def _pictures(cell: Any, name: str, table: Path, local: Local) -> Iterator[Picture]:
     """Yield the images of a cell; raise ValueError, a sentence, for one that is none."""
     for item in cell if isinstance(cell, list) else [cell]:
         if item is None:
@@ -159,17 +166,17 @@ def _pictures(cell: Any, name: str, folder: Path) -> Iterator[Picture]:
             if kind is None:
                 raise ValueError("its image is of no known format")
             yield Picture(Path(path).name if path else f"{name}.{kind.lower()}", data)
-        elif path and (folder / path).is_file():
-            yield Picture(Path(path).name, folder / path)
+        elif path:
+            yield local.picture(table.absolute().parent / path)
         else:
-            raise ValueError(f"its image {path or ''} is not in the file, nor beside it")
+            raise ValueError("its image is not in the file, nor has it a path")
 
 
 def _record(line: Line, pictures: tuple[Picture, ...], images: Sequence[str], options: Options) -> Record | Problem:
     row = {name: value for name, value in line.values.items() if not isinstance(value, bytes) and name not in images}
-    plain = json.loads(json.dumps(row, default=str, ensure_ascii=False))
-    if unfit := find_unfit(plain):
+    if unfit := find_unfit(row):
         return Problem(line.where, unfit)
+    plain = parse_json(as_json(row).encode())
     asked = _column("question", options.question, row, _QUESTIONS)
     right = _column("answer", options.answer, row, _ANSWERS)
     named = {"doc_class": find_column("doc_class", None, row), "document": find_column("document", None, row)}

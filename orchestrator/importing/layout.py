@@ -9,6 +9,7 @@ image is found by the name in the XML, or by the XML file's own, in its folder, 
 """
 
 import io
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -17,12 +18,17 @@ from PIL import Image, ImageOps
 from pydantic import Field
 
 from orchestrator.errors import UsageError
-from orchestrator.images import SUFFIXES, probe
+from orchestrator.images import SUFFIXES
 from orchestrator.importing.layout_xml import Page, Zone, read_page, to_pixels
+from orchestrator.importing.local import Local
 from orchestrator.importing.record import Notify, Picture, Problem, Record, Source
 from orchestrator.parsing import Frozen
 
 _LEAST = 4  # pixels a side
+_NAME_MAX = 200  # characters of a file's name; a longer one is none
+_NOT_PAGES = {"mets.xml", "metadata.xml"}
+_APART = "import the one or the other, or put the images in folders as those of the XML files"
+_ERRORS = (OSError, ValueError, OverflowError, RecursionError)
 
 
 class Options(Frozen):
@@ -43,31 +49,59 @@ def read(source: Source, options: Options, notify: Notify) -> Iterator[Record | 
     images = Path(options.images).expanduser() if options.images else None
     if images is not None and not images.is_dir():
         raise UsageError(f"--images {options.images}: is not a folder")
-    for path in sorted(p for p in folder.rglob("*.xml") if p.name.lower() not in {"mets.xml", "metadata.xml"}):
+    local = Local(source, folder, folder.absolute().parent, *([images] if images else []))
+    files = sorted(p for p in folder.rglob("*.xml") if p.is_file() and p.name.lower() not in _NOT_PAGES)
+    found = {path: _look(path, folder, images, local, options) for path in files}
+    owners: dict[Path, list[Path]] = defaultdict(list)
+    for path, image in found.items():
+        if isinstance(image, Path):
+            owners[image].append(path)
+    for path, image in found.items():
         name = path.relative_to(folder).as_posix()
-        try:
-            page = read_page(path, options.level)
-        except ValueError as error:
-            yield Problem(name, str(error))
-            continue
-        image = _find_image(path, page, images)
-        if image is None:
-            yield Problem(name, f"its image {page.image or path.stem + '.*'} is not there; say where with --images")
+        if isinstance(image, str):
+            yield Problem(name, image)
+        elif others := [p.relative_to(folder).as_posix() for p in owners[image] if p != path]:
+            yield Problem(name, f"its image {image.name} is that of {others[0]} too; {_APART}")
         else:
-            yield from _zones(name, page, image, options)
+            yield from _zones(name, path, image, options)
 
 
-def _zones(name: str, page: Page, path: Path, options: Options) -> Iterator[Record | Problem]:
+def _look(path: Path, folder: Path, images: Path | None, local: Local, options: Options) -> Path | str:
+    """Return the image of an XML file, or why there is none; what it says is read again later, one page at a time."""
+    try:
+        page = read_page(local.find(path.absolute()), options.level)
+        image = _find_image(path, path.relative_to(folder).parent, page, images)
+        if image is None:
+            return f"its image {page.image or path.stem + '.*'} is not there; say where with --images"
+        local.picture(image.absolute())
+    except _ERRORS as error:
+        return _sentence(error)
+    return image
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"cannot be read: {error.strerror or error}"
+    return str(error) if isinstance(error, ValueError) else "is nested too deep"
+
+
+def _zones(name: str, xml: Path, path: Path, options: Options) -> Iterator[Record | Problem]:
+    try:
+        page = read_page(xml, options.level)
+    except _ERRORS as error:
+        yield Problem(name, _sentence(error))
+        return
     if not page.zones:
         yield Problem(name, f"has no {options.level}s")
         return
-    seen = probe(path)
-    if seen.defect:
-        yield Problem(name, seen.defect)
+    try:
+        with Image.open(path) as opened:
+            image = ImageOps.exif_transpose(opened)
+            image.load()
+    except (OSError, SyntaxError, ValueError) as error:
+        yield Problem(name, f"its image {path.name} is damaged: {error}")
         return
-    with Image.open(path) as opened:
-        image = ImageOps.exif_transpose(opened)
-        image.load()
+    document = name.rpartition(".")[0]
     for number, zone in enumerate(page.zones, start=1):
         what = f"{name}, {zone.id or f'{options.level} {number}'}"
         if not zone.text.strip():
@@ -75,30 +109,29 @@ def _zones(name: str, page: Page, path: Path, options: Options) -> Iterator[Reco
         elif zone.box is None:
             yield Problem(what, "has no coordinates")
         else:
-            yield _record(what, zone, number, page, path, image, options)
+            yield _record(what, zone, f"{document}-{zone.id or number}", page, path, image, options, document)
 
 
 def _record(
-    what: str, zone: Zone, number: int, page: Page, path: Path, image: Image.Image, options: Options
+    what: str, zone: Zone, name: str, page: Page, path: Path, image: Image.Image, options: Options, document: str
 ) -> Record | Problem:
     assert zone.box is not None, "who calls has seen to it"
     box = to_pixels(page, zone.box, *image.size)
     if box[2] - box[0] < _LEAST or box[3] - box[1] < _LEAST:
         return Problem(what, f"its box {list(zone.box)} is outside the page or smaller than {_LEAST} pixels")
-    stem = f"{path.stem}-{zone.id or number}"
     metadata = {"page": path.name, "page_bbox": list(box), "zone": zone.kind}
     if options.whole_page:
         picture, answer_bbox = Picture(path.name, path), tuple(float(v) for v in box)
     else:
-        picture, answer_bbox = Picture(f"{stem}.png", _cut(image, box, options.margin)), None
+        picture, answer_bbox = Picture(f"{Path(name).name}.png", _cut(image, box, options.margin)), None
     return Record(
         question=options.question,
         answer=zone.text,
         images=(picture,),
-        id=f"{path.parent.name}/{stem}" if path.parent.name else stem,
+        id=name,
         question_type=options.level,
         answer_bbox=answer_bbox,  # type: ignore[arg-type]
-        document=path.stem,
+        document=document,
         metadata=metadata,
     )
 
@@ -112,14 +145,16 @@ def _cut(image: Image.Image, box: tuple[int, int, int, int], margin: int) -> byt
     return file.getvalue()
 
 
-def _find_image(xml: Path, page: Page, images: Path | None) -> Path | None:
-    folders = [images] if images else [xml.parent, xml.parent.parent, xml.parent.parent / "images"]
+def _find_image(xml: Path, below: Path, page: Page, images: Path | None) -> Path | None:
+    """Return the image of `xml`, which lies `below` its source; --images may have the same folders."""
+    folders = [images / below, images] if images else [xml.parent, xml.parent.parent, xml.parent.parent / "images"]
     named = page.image.replace("\\", "/").rsplit("/", 1)[-1] if page.image else None
     for folder in folders:
-        if named and (folder / named).is_file():
+        if named and len(named) < _NAME_MAX and (folder / named).is_file():
             return folder / named
         for stem in dict.fromkeys([Path(named).stem, xml.stem] if named else [xml.stem]):
-            found = sorted(p for p in folder.glob(f"{_literal(stem)}.*") if p.suffix.lower() in SUFFIXES)
+            paths = folder.glob(f"{_literal(stem)}.*") if len(stem) < _NAME_MAX else ()
+            found = sorted(p for p in paths if p.suffix.lower() in SUFFIXES and p.is_file())
             if found:
                 return found[0]
     return None

@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 
 MAX_BYTES = 100_000_000
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_FARTHEST = 1e9
 _MM10, _INCH1200 = 254.0, 1200.0  # units to the inch
 
 
@@ -38,7 +39,8 @@ def read_page(path: Path, level: str) -> Page:
     data = path.read_bytes()
     if len(data) > MAX_BYTES:
         raise ValueError(f"is larger than {MAX_BYTES // 10**6} MB")
-    if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
+    plain = data.replace(b"\0", b"")  # as UTF-16 has them
+    if b"<!DOCTYPE" in plain or b"<!ENTITY" in plain:
         raise ValueError("has a document type declaration, which ALTO and PAGE have no use for")
     try:
         root = ET.fromstring(data)  # noqa: S314 - without a DOCTYPE there are no entities
@@ -67,18 +69,15 @@ def _read_alto(root: ET.Element, level: str) -> Page:
     tag = "TextLine" if level == "line" else "TextBlock"
     zones = [_alto_zone(element, level) for element in root.iter() if _local(element) == tag]
     size = (page.get("WIDTH"), page.get("HEIGHT")) if page is not None else (None, None)
-    width, height = (float(v) if v and float(v) > 0 else None for v in size)
+    width, height = map(_positive, size)
     name = (image.text or "").strip() or None if image is not None else None
     return Page(name, width, height, (unit.text or "pixel") if unit is not None else "pixel", tuple(zones))
 
 
 def _alto_zone(element: ET.Element, level: str) -> Zone:
     lines = [element] if level == "line" else [e for e in element.iter() if _local(e) == "TextLine"]
-    box = [element.get(name) for name in ("HPOS", "VPOS", "WIDTH", "HEIGHT")]
-    found = None
-    if all(box):
-        x, y, w, h = (float(value) for value in box if value)
-        found = (x, y, x + w, y + h)
+    x, y, w, h = (_finite(element.get(name)) for name in ("HPOS", "VPOS", "WIDTH", "HEIGHT"))
+    found = None if x is None or y is None or w is None or h is None else (x, y, x + w, y + h)
     text = "\n".join(_alto_line(line) for line in lines)
     return Zone(element.get("ID") or "", text, found, _local(element))
 
@@ -127,7 +126,7 @@ def _page_text(element: ET.Element) -> str:
     """Return the element's own text (of the lowest index), else that of its lines."""
     own = [e for e in element if _local(e) == "TextEquiv"]
     if own:
-        best = min(own, key=lambda e: int(e.get("index") or 0))
+        best = min(own, key=lambda e: _finite(e.get("index")) or 0)
         text = next((e.text for e in best if _local(e) == "Unicode"), None)
         if text:
             return text
@@ -140,7 +139,7 @@ def _page_box(element: ET.Element) -> tuple[float, float, float, float] | None:
     if coords is None:
         return None
     text = coords.get("points") or " ".join(f"{e.get('x')},{e.get('y')}" for e in coords)  # points: since 2013
-    numbers = [float(match) for match in _NUMBER.findall(text)]
+    numbers = [number for match in _NUMBER.findall(text) if (number := _finite(match)) is not None]
     xs, ys = numbers[0::2], numbers[1::2]
     return (min(xs), min(ys), max(xs), max(ys)) if xs and len(xs) == len(ys) else None
 
@@ -154,4 +153,14 @@ def _local(element: ET.Element) -> str:
 
 
 def _positive(text: str | None) -> float | None:
-    return float(text) if text and float(text) > 0 else None
+    number = _finite(text)
+    return number if number is not None and number >= 1 else None
+
+
+def _finite(text: str | None) -> float | None:
+    """Return a number that a page can have; None for none, or for one as `nan` and `1e999`."""
+    try:
+        number = float(text or "nan")
+    except ValueError:
+        return None
+    return number if abs(number) < _FARTHEST else None

@@ -20,6 +20,7 @@ from pydantic import Field
 
 from orchestrator.errors import UsageError
 from orchestrator.image_headers import find_format
+from orchestrator.importing.local import Local
 from orchestrator.importing.record import Notify, Picture, Problem, Record, Source
 from orchestrator.importing.url_rows import Line, find_unfit, read_lines, written
 from orchestrator.parsing import Frozen
@@ -52,7 +53,7 @@ class Options(Frozen):
 def read(source: Source, options: Options, notify: Notify) -> Iterator[Record | Problem]:
     """Yield a question per test, in order."""
     path = Path(source.given).expanduser()
-    told = False
+    told, local = False, Local(source, path.parent)
     for line in read_lines(path):
         if isinstance(line, Problem):
             yield line
@@ -65,7 +66,7 @@ def read(source: Source, options: Options, notify: Notify) -> Iterator[Record | 
         if others and not told:
             told = True
             notify(f"{line.where}: '{others[0][:60]}' is no answer; such assertions are kept in the column assertions")
-        yield _record(flat, answers, others, path.parent, options)
+        yield _record(flat, answers, others, local, options)
 
 
 def _flat(line: Line) -> Line:
@@ -100,14 +101,14 @@ def _expected(values: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     return answers, others
 
 
-def _record(line: Line, answers: list[str], others: list[str], folder: Path, options: Options) -> Record | Problem:
+def _record(line: Line, answers: list[str], others: list[str], local: Local, options: Options) -> Record | Problem:
     values = line.values
     asked = _variable("question", options.question, values, _QUESTIONS)
     shown = _variable("image", options.image, values, _IMAGES)
     if asked is None and options.ask is None:
         return Problem(line.where, f"no variable is the question ({', '.join(values)}); name it with --question")
     try:
-        images = (_picture(written(values[shown]) or "", folder, line.where),) if shown and values[shown] else ()
+        images = (_picture(written(values[shown]) or "", local, line.where),) if shown and values[shown] else ()
     except ValueError as error:
         return Problem(line.where, str(error))
     kept = {
@@ -131,18 +132,15 @@ def _variable(what: str, chosen: str | None, values: Mapping[str, Any], usual: t
     return next((name for name in usual if name in values), None)
 
 
-def _picture(cell: str, folder: Path, where: str) -> Picture:
+def _picture(cell: str, local: Local, where: str) -> Picture:
     """Return the image that a variable names; raise ValueError, a sentence, where it is none."""
     if cell.startswith(("http://", "https://")):
         raise ValueError("its image is a URL; import such a list with `bakeoff dataset import urls`")
-    path = folder / unquote(cell.removeprefix("file://"))
-    if len(cell) < 1024 and path.is_file():  # noqa: PLR2004 - no path is that long, and base64 always is
-        return Picture(path.name, path)
     try:
         data = base64.b64decode(cell.partition("base64,")[2] if cell.startswith("data:") else cell, validate=True)
     except (binascii.Error, ValueError):
-        raise ValueError(f"there is no image {cell[:80]}") from None
+        data = b""
     kind = find_format(data[:32])
     if kind is None:
-        raise ValueError(f"there is no image {cell[:80]}")
+        return local.picture(unquote(cell.removeprefix("file://")))
     return Picture(f"{where.replace(' ', '-')}.{kind.lower()}", data)

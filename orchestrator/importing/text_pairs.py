@@ -1,5 +1,6 @@
 """A folder of images, each beside a text file of the same name: what the text file says is the right answer."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from pydantic import Field
 
 from orchestrator.errors import UsageError
 from orchestrator.images import SUFFIXES
+from orchestrator.importing.local import Local
 from orchestrator.importing.record import Notify, Picture, Problem, Record, Source
 from orchestrator.parsing import Frozen
 
@@ -26,15 +28,31 @@ def read(source: Source, options: Any, notify: Notify) -> Iterator[Record | Prob
     folder = Path(source.given).expanduser()
     if not folder.is_dir():
         raise UsageError(f"{source.given}: is not a folder; give one with images beside their .txt files")
-    for image in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES):
+    local = Local(source, folder)
+    files = sorted(path for path in folder.rglob("*") if not path.is_dir())
+    images = [path for path in files if path.suffix.lower() in SUFFIXES]
+    texts = {image: _find_text(image) for image in images}
+    times = Counter(texts.values())
+    for image, text in texts.items():
         name = image.relative_to(folder).as_posix()
-        text = next((p for p in (image.with_suffix(suffix) for suffix in _TEXTS) if p.is_file()), None)
         if text is None:
             yield Problem(name, f"there is no {image.stem}.txt beside it")
-            continue
-        try:
-            answer = text.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError:
-            yield Problem(name, f"{text.name} is not UTF-8 text")
-            continue
-        yield Record(options.question, answer.removesuffix("\n"), (Picture(name, image),), doc_class=options.doc_class)
+        elif times[text] > 1:
+            yield Problem(name, f"{text.name} is beside another image of that name too; which is meant nobody knows")
+        else:
+            yield _make(name, text.relative_to(folder), local, options)
+    for path in files:
+        if path.suffix.lower() == ".txt" and path not in times:
+            yield Problem(path.relative_to(folder).as_posix(), "there is no image of its name beside it")
+
+
+def _find_text(image: Path) -> Path | None:
+    return next((p for p in (image.with_suffix(suffix) for suffix in _TEXTS) if p.is_file()), None)
+
+
+def _make(name: str, text: Path, local: Local, options: Options) -> Record | Problem:
+    try:
+        picture, answer = local.picture(name), local.read_text(text)
+    except ValueError as error:
+        return Problem(name, str(error))
+    return Record(options.question, answer, (Picture(name, picture.content),), doc_class=options.doc_class)

@@ -24,6 +24,8 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
 }
 
 
+_DEPTH_MAX = 200
+_DIGITS_MAX = 4000  # Python's limit for an int of a text
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # as JSON writes it, no backslash before a word
 
 
@@ -54,6 +56,10 @@ def read_lines(path: Path) -> Iterator[Line | Problem]:
     suffix = path.suffix.lower()
     if not path.is_file():
         raise UsageError(f"{path}: there is no such file; give a .json, .jsonl or .csv file with a URL on each row")
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise BakeoffError(f"{path}: cannot be read: {error.strerror or error}") from error
     if suffix in SUFFIXES:
         return _read_table(path)
     if suffix in {".jsonl", ".ndjson"}:
@@ -80,12 +86,44 @@ def written(value: Any) -> str | None:
     """Return a value as an answer: texts and numbers as they were written, lists and objects as JSON, null as None."""
     if value is None or isinstance(value, str):
         return value
-    return value.written if isinstance(value, Number) else json.dumps(value, ensure_ascii=False)
+    return as_json(value)
+
+
+def as_json(value: Any, depth: int = 0) -> str:
+    """Return a value as JSON whose numbers are as they were written; what JSON does not know becomes a text.
+
+    Raises RecursionError where it is nested more than 200 deep.
+    """
+    if depth > _DEPTH_MAX:
+        raise RecursionError("nested too deep")
+    if isinstance(value, Number):
+        return value.written
+    if isinstance(value, dict):
+        members = (f"{json.dumps(str(k), ensure_ascii=False)}: {as_json(v, depth + 1)}" for k, v in value.items())
+        return f"{{{', '.join(members)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(as_json(item, depth + 1) for item in value)}]"
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def read_alternatives(value: Any) -> tuple[str, ...] | None:
+    """Return the other right answers of a cell: a list of texts, or one as JSON; None where it is neither."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            value = parse_json(value.encode("utf-8", "surrogatepass"))
+        except ValueError:
+            return None
+    if value in (None, ""):
+        return ()
+    return tuple(written(item) or "" for item in value) if isinstance(value, list) else None
 
 
 def find_unfit(values: Mapping[str, Any]) -> str | None:
     """Return why the texts of a row cannot be kept in a table, or None."""
-    text = json.dumps(dict(values), ensure_ascii=False)
+    try:
+        text = as_json(dict(values))
+    except RecursionError:
+        return f"it is nested more than {_DEPTH_MAX} deep"
     if _NUL.search(text):
         return "it holds a NUL character, which no table can; take it out"
     if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
@@ -112,14 +150,14 @@ def _read_jsonl(path: Path) -> Iterator[Line | Problem]:
                 continue
             where = f"line {number}"
             try:
-                yield _as_line(where, _parse(line))
+                yield _as_line(where, parse_json(line))
             except ValueError as error:
                 yield Problem(where, str(error))
 
 
 def _read_json(path: Path) -> Iterator[Line | Problem]:
     try:
-        data = _parse(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
+        data = parse_json(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
     except ValueError as error:
         raise BakeoffError(f"{path}: {error}") from error
     for number, entry in enumerate(_entries(path, data), start=1):
@@ -146,12 +184,17 @@ def _as_line(where: str, entry: Any) -> Line | Problem:
     return Line(where, entry)
 
 
-def _parse(data: bytes) -> Any:
+def parse_json(data: bytes) -> Any:
+    """Return what JSON in UTF-8 says, its numbers as they are written; raise ValueError, a sentence."""
     try:
-        return json.loads(data.decode("utf-8"), parse_float=Number)
+        return json.loads(data.decode("utf-8"), parse_float=Number, parse_int=_integer)
     except UnicodeDecodeError:
         raise ValueError("is not UTF-8 text") from None
     except RecursionError:
         raise ValueError("is nested too deep") from None
     except ValueError as error:
         raise ValueError(f"is not JSON: {error}") from None
+
+
+def _integer(written: str) -> int | Number:
+    return Number(written) if written == "-0" or len(written) > _DIGITS_MAX else int(written)

@@ -22,7 +22,7 @@ from orchestrator.importing.gather import Gatherer
 from orchestrator.importing.guard import bare, make_guard
 from orchestrator.importing.record import Notify, Picture, Problem, Record, Source
 from orchestrator.importing.url_cache import UrlCache
-from orchestrator.importing.url_rows import SPELLINGS, Line, Number, find_column, find_unfit, read_lines, written
+from orchestrator.importing.url_rows import SPELLINGS, Line, find_column, find_unfit, read_lines, written
 from orchestrator.parsing import Frozen
 
 _SUFFIXES = {b"\x89P": ".png", b"\xff\xd8": ".jpg", b"GI": ".gif", b"BM": ".bmp", b"RI": ".webp"}
@@ -149,8 +149,7 @@ def _make_record(job: Job, paths: Sequence[Path], columns: _Columns, ask: str | 
     values = job.line.values
     taken = {columns.url, *columns.by_field.values()}
     shown = [bare(url) for url in job.urls]
-    rest = {name: value for name, value in values.items() if name not in taken}
-    metadata = {name: written(value) if isinstance(value, Number) else value for name, value in rest.items()}
+    metadata = {name: value for name, value in values.items() if name not in taken}
     return Record(
         question=columns.text(job.line, "question") or ask or _ask_for(values.get(columns.by_field.get("answer", ""))),
         answer=columns.text(job.line, "answer"),

@@ -22,11 +22,12 @@ from pydantic import Field
 from orchestrator.datasets.literals import read_texts
 from orchestrator.errors import BakeoffError, UsageError
 from orchestrator.image_headers import find_format
+from orchestrator.importing.local import Local
 from orchestrator.importing.record import Notify, Picture, Problem, Record, Source
 from orchestrator.parsing import Frozen
 
 REFERENCE_CHARS = 64  # an image cell that is not longer is the index of another row
-_USED = {"index", "image", "image_path", "question", "hint", "answer", "category", "l2-category", "prediction"}
+_USED = {"index", "image", "image_path", "question", "answer", "category", "l2-category"}
 
 
 class Options(Frozen):
@@ -42,13 +43,14 @@ def read(source: Source, options: Options, notify: Notify) -> Iterator[Record | 
     if not path.is_file():
         raise UsageError(f"{source.given}: there is no such file; give a .tsv of VLMEvalKit")
     folder = Path(options.images).expanduser() if options.images else path.parent
+    local = Local(source, folder)
     wanted = {cell for _, row in _rows(path) if (cell := _reference(row)) is not None}
     with TemporaryDirectory(prefix="bakeoff-") as shared:
         kept = _keep(path, wanted, Path(shared))
         for line, row in _rows(path):
             where = f"row {row.get('index') or line}"
             try:
-                images = tuple(_images(row, kept, folder))
+                images = tuple(_images(row, kept, local))
             except ValueError as error:
                 yield Problem(where, str(error))
                 continue
@@ -57,7 +59,7 @@ def read(source: Source, options: Options, notify: Notify) -> Iterator[Record | 
 
 def _record(row: Mapping[str, str], images: tuple[Picture, ...], options: Options) -> Record:
     letters = _letters(row)
-    used = _USED | set(letters) if options.choices else _USED
+    used = _USED | {"hint", *letters} if options.choices else _USED
     answer, *others = read_answers(row["answer"]) if "answer" in row else [None]
     return Record(
         question=_question(row, letters) if options.choices else row.get("question", ""),
@@ -83,9 +85,9 @@ def _letters(row: Mapping[str, str]) -> list[str]:
 def _question(row: Mapping[str, str], letters: list[str]) -> str:
     """Return hint, question and choices in VLMEvalKit's order (ImageMCQDataset.build_prompt)."""
     question = row.get("question", "")
-    if not letters:
-        return question
     hint = f"Hint: {row['hint']}\n" if row.get("hint") else ""
+    if not letters:
+        return f"{hint}Question: {question}" if hint else question
     choices = "".join(f"{letter}. {row[letter]}\n" for letter in letters)
     ask = "Please select the correct answer from the options above."
     return f"{hint}Question: {question}\nOptions:\n{choices}{ask}"
@@ -95,14 +97,15 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     csv.field_size_limit(sys.maxsize)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, delimiter="\t", strict=True, restkey="")
+            reader = csv.DictReader(file, delimiter="\t", strict=True)
             names = reader.fieldnames or ()
             if not {"image", "image_path"} & set(names) or not {"question", "answer"} & set(names):
                 raise BakeoffError(f"{path}: is no benchmark of VLMEvalKit; it has the columns {', '.join(names)}")
             for row in reader:
-                if "" in row:
-                    raise BakeoffError(f"{path}, line {reader.line_num}: has more cells than the header")
-                yield reader.line_num, {name: value or "" for name, value in row.items()}
+                if None in row or None in row.values():
+                    more = "more" if None in row else "fewer"
+                    raise BakeoffError(f"{path}, line {reader.line_num}: has {more} cells than the header")
+                yield reader.line_num, row
     except UnicodeDecodeError as error:
         raise BakeoffError(f"{path}: is not UTF-8 text") from error
     except csv.Error as error:
@@ -116,41 +119,54 @@ def _reference(row: Mapping[str, str]) -> str | None:
     return cell if 0 < len(cell) <= REFERENCE_CHARS and not cell.startswith("[") else None
 
 
-def _keep(path: Path, wanted: set[str], folder: Path) -> dict[str, list[Path]]:
-    """Write the images of the rows that others refer to into `folder`, so that memory holds one at a time."""
-    kept: dict[str, list[Path]] = {}
+def _keep(path: Path, wanted: set[str], folder: Path) -> dict[str, list[Path] | str]:
+    """Write the images of the rows that others refer to into `folder`, so that memory holds one at a time.
+
+    A text is why a row's images cannot be had.
+    """
+    kept: dict[str, list[Path] | str] = {}
     if not wanted:
         return kept
-    for _, row in _rows(path):
-        if row.get("index") in wanted and _reference(row) is None and row.get("image"):
-            files = []
-            for number, text in enumerate(_split(row["image"])):
-                try:
-                    data = _decode(text)
-                except ValueError:
-                    continue
-                files.append(folder / f"{len(kept)}-{number}")
-                files[-1].write_bytes(data)
-            kept[row["index"]] = files
+    for line, row in _rows(path):
+        index = row.get("index", "")
+        if index not in wanted:
+            continue
+        if index in kept:
+            kept[index] = f"the index {index} is that of several rows, the last on line {line}"
+        else:
+            kept[index] = _keep_images(row, folder / str(line))
     return kept
 
 
-def _images(row: Mapping[str, str], kept: Mapping[str, list[Path]], folder: Path) -> Iterator[Picture]:
+def _keep_images(row: Mapping[str, str], stem: Path) -> list[Path] | str:
+    index = row["index"]
+    if _reference(row) is not None or not row.get("image", "").strip():
+        return f"its image is that of row {index}, which has none"
+    files = []
+    for number, text in enumerate(_split(row["image"])):
+        try:
+            data = _decode(text)
+        except ValueError as error:
+            return f"its image is that of row {index}, which says of itself: {error}"
+        files.append(stem.with_name(f"{stem.name}-{number}"))
+        files[-1].write_bytes(data)
+    return files
+
+
+def _images(row: Mapping[str, str], kept: Mapping[str, list[Path] | str], local: Local) -> Iterator[Picture]:
     """Yield the row's images; raise ValueError, a sentence, for one that cannot be had."""
     cell = row.get("image", "").strip()
     index = _plain_name(row.get("index") or "row")
     if not cell:
         for name in read_answers(row.get("image_path", "")):
             if name:
-                path = folder / name.replace("\\", "/")
-                if not path.is_file():
-                    raise ValueError(f"there is no image {path}; say where they are with --images")
-                yield Picture(Path(name).name, path)
+                yield local.picture(name.replace("\\", "/"))
         return
     if (other := _reference(row)) is not None:
-        if not kept.get(other):
-            raise ValueError(f"its image is that of row {other}, which has none")
-        for path in kept[other]:
+        files = kept.get(other) or f"its image is that of row {other}, which has none"
+        if isinstance(files, str):
+            raise ValueError(files)
+        for path in files:
             data = path.read_bytes()
             yield Picture(f"{_plain_name(other)}{_suffix(data)}", data)
         return
