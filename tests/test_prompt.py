@@ -223,3 +223,12 @@ def test_the_prompts_of_the_repository_load():
     assert {"question", "short", "transcribe"} <= set(names)
     assert all(load_prompt(workspace, name).id == name for name in names)
     assert render(load_prompt(workspace, "question"), question="What?") == "What?"
+
+
+@pytest.mark.parametrize(("name", "text"), [("deep.txt", "---\nsystem: {}\n---\nq\n"), ("deep.yaml", "system: {}\n")])
+def test_yaml_that_is_nested_too_deep_is_one_sentence(workspace, name, text):
+    path = workspace.root / "prompts" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text.replace("{}", "[" * 3000 + "]" * 3000))
+    with pytest.raises(BakeoffError, match=r"deep\.\w+: .*is not valid YAML"):
+        load_prompt(workspace, str(path))

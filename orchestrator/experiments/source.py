@@ -62,7 +62,7 @@ def _read_yaml(text: str) -> Any:
 
     try:
         return yaml.load(text, Loader)  # noqa: S506 - it is a SafeLoader
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         reason = getattr(error, "problem", None) or "it cannot be read"
         mark = getattr(error, "problem_mark", None)
         raise ValueError(f"is not valid YAML: {reason}{f' in line {mark.line + 1}' if mark else ''}") from error

@@ -66,7 +66,7 @@ def _read_yaml(path: Path) -> object:
 
     try:
         return yaml.load(read_file(path), Loader)  # noqa: S506 - a safe one
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         mark, reason = getattr(error, "problem_mark", None), getattr(error, "problem", None) or "it cannot be read"
         line = f", line {mark.line + 1}" if mark else ""
         raise BakeoffError(f"{path}{line}: is not valid YAML: {reason}; {_QUOTE}") from error

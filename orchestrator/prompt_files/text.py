@@ -45,7 +45,7 @@ def _read_yaml(text: str, path: Path) -> object:
 
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         reason = getattr(error, "problem", None) or "it cannot be read"
         raise BakeoffError(
             f"{path}: the front matter is not valid YAML: {reason}; quote a text that holds ': '"
