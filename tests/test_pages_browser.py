@@ -298,7 +298,9 @@ def cases():
     }
 
 
-@pytest.mark.parametrize("case", ["samples", "models", "prompts"])
+@pytest.mark.parametrize(
+    "case", ["samples", *(pytest.param(name, marks=pytest.mark.slow) for name in ("models", "prompts"))]
+)
 def test_no_payload_runs_or_fetches_anything(browser, trap, tmp_path, case):
     named, count = cases()[case]
     run = hostile_run(tmp_path, trap, PAYLOADS[:count], **named)
