@@ -2,13 +2,16 @@
 
 import csv
 import json
+import time
 
 import pytest
 from PIL import Image
 
-from orchestrator.api import import_dataset
+from orchestrator.api import import_dataset, split_dataset
 from orchestrator.datasets import open_dataset
-from orchestrator.errors import BakeoffError, UsageError
+from orchestrator.errors import BakeoffError, DiskError, UsageError
+from orchestrator.importing import writer
+from orchestrator.importing.images import Images
 from orchestrator.importing.record import Picture, Problem, Record
 from orchestrator.importing.writer import write_dataset
 
@@ -131,3 +134,115 @@ def open_dataset_at(folder):
     from orchestrator.datasets import annotation  # noqa: PLC0415 - as a user's own path is read
 
     return list(annotation.load(folder))
+
+
+def opened(workspace, name, records):
+    """Write a dataset of these records and open it as a run would."""
+    write_dataset(workspace.root / "datasets" / name, iter(records), {})
+    return list(open_dataset(workspace, name))
+
+
+class TestReplacing:
+    @pytest.mark.parametrize("given", ["", "images", "annotation.csv"])
+    def test_a_source_in_the_dataset_that_it_would_replace_is_refused(self, scans, workspace, given):
+        folder = import_dataset("text-pairs", str(scans), "mine", workspace=workspace).folder
+        link = scans.parent / "link"
+        link.symlink_to(folder)
+        for path in (folder / given, link / given):
+            with pytest.raises(UsageError, match="is in the dataset 'mine' that it would replace"):
+                import_dataset("folder", str(path), "mine", replace=True, workspace=workspace)
+        assert len(list((folder / "images").iterdir())) == 3
+
+    def test_truth_and_images_there_are_refused_too(self, scans, workspace):
+        folder = import_dataset("text-pairs", str(scans), "mine", workspace=workspace).folder
+        for kind, option in (("folder", "truth"), ("pages", "truth"), ("layout", "images"), ("vlmevalkit", "images")):
+            options = {option: str(folder / "annotation.csv")}
+            with pytest.raises(UsageError, match=f"--{option} .* is in the dataset 'mine'"):
+                import_dataset(kind, str(scans), "mine", options=options, replace=True, workspace=workspace)
+
+    def test_what_was_not_imported_is_not_replaced(self, scans, workspace):
+        folder = workspace.root / "datasets" / "mine"
+        folder.mkdir(parents=True)
+        (folder / "annotation.csv").write_text("image_path,question\n[],by hand\n")
+        with pytest.raises(UsageError, match=r"was not imported, it has no dataset\.json; move it away"):
+            import_dataset("text-pairs", str(scans), "mine", replace=True, workspace=workspace)
+        assert "by hand" in (folder / "annotation.csv").read_text()
+
+    def test_parts_that_go_are_told(self, scans, workspace):
+        import_dataset("text-pairs", str(scans), "mine", workspace=workspace)
+        split_dataset("mine", {"a": 1, "b": 1}, workspace=workspace)
+        told = []
+        import_dataset("text-pairs", str(scans), "mine", replace=True, workspace=workspace, notify=told.append)
+        assert told[-1] == (
+            "mine: its parts (a.split.csv, b.split.csv) were of the older one and are gone; divide it again"
+        )
+
+
+def test_any_names_of_metadata_make_a_dataset_that_opens(workspace):
+    names = ["Date", "date", "DATE ", "#", "%", "$", "", "  ", "a;b;c;d;e;f", "x\ty\nz", "source_Question", "Question"]
+    names += ["doc_clas", "answe", "questiontyp", "Answers", "imagepath", "date_2", "ю", 'say "hi"', "a,b"]
+    metadata = {name: str(number) for number, name in enumerate(names)}
+    (sample,) = opened(workspace, "odd", [Record("q", metadata=metadata)])
+    assert sorted(sample.metadata.values(), key=int) == [*metadata.values()]
+    assert (sample.question, sample.references, sample.images) == ("q", (), ())
+    assert [*sample.metadata][:2] == ["Date", "date_2"]
+    assert {"source_doc_clas", "source_Answers"} <= {*sample.metadata}
+    (sample,) = opened(workspace, "answered", [Record("q", "a", metadata={"answer2": "x", "doc_clas": "y"})])
+    assert sample.metadata == {"answer2": "x", "source_doc_clas": "y"}, "with an answer there is no doubt"
+
+
+def test_a_name_of_metadata_that_no_table_can_hold_is_a_problem(tmp_path):
+    records = [Record("q", metadata={"\ud800": "x"}), Record("q", metadata={"a\0": "x"}), Record("sound")]
+    assert [p.what for p in write_dataset(tmp_path / "x", iter(records), {}).problems] == ["question 1"] * 2
+
+
+def test_a_dataset_that_cannot_be_opened_does_not_replace_one_that_can(tmp_path, monkeypatch):
+    write_dataset(tmp_path / "kept", iter([Record("old", "")]), {})
+    monkeypatch.setattr(writer, "_column_names", lambda names, _: names)
+    with pytest.raises(BakeoffError, match=r"kept/annotation\.csv: column 'Date' is there twice"):
+        write_dataset(tmp_path / "kept", iter([Record("q", metadata={"Date": 1, "date": 2})]), {})
+    assert [sample.question for sample in open_dataset_at(tmp_path / "kept")] == ["old"]
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_many_images_of_one_name_take_no_longer_each(tmp_path):
+    images = Images(tmp_path)
+    began = time.monotonic()
+    names = [images._free_name(("default.jpg", "DEFAULT.jpg", "default-2.jpg")[n % 3]) for n in range(30_000)]
+    assert len({name.casefold() for name in names}) == 30_000
+    assert names[:4] == ["default.jpg", "DEFAULT-2.jpg", "default-2-2.jpg", "default-3.jpg"]
+    assert time.monotonic() - began < 10
+
+
+def test_an_image_that_cannot_be_read_is_a_problem_of_its_question_alone(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"a")
+    pictures = [Picture(name, tmp_path / name) for name in ("a.png", "gone.png", "nul\0.png", ".")]
+    records = [Record(str(n), "", pictures[:1] if not n else (picture,)) for n, picture in enumerate(pictures)]
+    outcome = write_dataset(tmp_path / "made", iter(records), {})
+    assert (outcome.rows, outcome.images) == (1, 1)
+    assert [problem.reason.split(": ")[0] for problem in outcome.problems] == [
+        f"its image {picture.name} cannot be read" for picture in pictures[1:]
+    ]
+
+
+def test_what_a_source_cannot_read_is_not_told_of_the_dataset(tmp_path):
+    def failing():
+        yield Record("new", "")
+        raise PermissionError(13, "Permission denied", "/scans/x.png")
+
+    with pytest.raises(BakeoffError, match=r"^/scans/x\.png: the source cannot be read on: Permission denied") as error:
+        write_dataset(tmp_path / "made", failing(), {})
+    assert not isinstance(error.value, DiskError)
+    assert not list(tmp_path.iterdir())
+
+
+def test_images_that_no_question_shows_are_neither_kept_nor_counted(tmp_path):
+    shared, own = Picture("shared.png", b"1"), Picture("own.png", b"2")
+    lost = Picture("lost.png", tmp_path / "lost.png")
+    records = [
+        *(Record("q1", "a", (shared,)), Record("q2", None, (shared, own))),
+        Record("q3", "a", (Picture("half.png", b"3"), lost)),
+    ]
+    outcome = write_dataset(tmp_path / "made", iter(records), {})
+    assert (outcome.rows, outcome.images, len(outcome.problems)) == (1, 1, 2)
+    assert [path.name for path in (tmp_path / "made" / "images").iterdir()] == ["shared.png"]

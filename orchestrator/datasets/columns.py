@@ -1,6 +1,7 @@
 """The columns that every table of questions shares: how they are spelled, and what a row says in them."""
 
 import json
+from collections.abc import Collection, Iterable
 
 from orchestrator.datasets.table import Row, Table, label, nearest_column
 from orchestrator.errors import BakeoffError
@@ -16,16 +17,26 @@ SPELLINGS = {
 }
 
 
+_MISSPELT = ("answer", "doc_class", "question_type")
+
+
 def check_optional(table: Table, columns: dict[str, int]) -> None:
     """Raise BakeoffError where a column is missing that another is misspelt as: nothing is dropped silently."""
-    for field in ("answer", "doc_class", "question_type"):
-        others = [table.columns[p] for p in other_columns(table, columns)]
-        alike = [name for name in others if abs(len(name) - len(field)) <= 1]
-        near = nearest_column(alike, [field.replace("_", "")])
+    for field in _MISSPELT:
+        near = _misspelt([table.columns[p] for p in other_columns(table, columns)], field)
         if field not in columns and near is not None:
             raise BakeoffError(
                 f"{table.path}: there is no column '{field}', but '{near}'; rename it, one way or the other"
             )
+
+
+def nearly_one_of_ours(name: str, columns: Collection[str]) -> bool:
+    """Tell whether `check_optional` would refuse a table of `columns` and one more called `name`."""
+    return any(field not in columns and _misspelt([name], field) is not None for field in _MISSPELT)
+
+
+def _misspelt(names: Iterable[str], field: str) -> str | None:
+    return nearest_column([n for n in names if abs(len(n) - len(field)) <= 1], [field.replace("_", "")])
 
 
 def own_id(table: Table, row: Row, columns: dict[str, int], seen: dict[str, int]) -> str | None:

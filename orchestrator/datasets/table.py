@@ -68,8 +68,8 @@ def open_table(path: Path) -> Table:
     headers = {delimiter: _header(path, delimiter) for delimiter in delimiters}
     delimiter = max(headers, key=lambda d: len(headers[d]))
     columns = tuple(name.strip() for name in headers[delimiter])
-    plain = [_plain(name) for name in columns]
-    twice = next((name for name in columns if name and plain.count(_plain(name)) > 1), None)
+    plain = [plain_name(name) for name in columns]
+    twice = next((name for name in columns if name and plain.count(plain_name(name)) > 1), None)
     if twice is not None:
         raise BakeoffError(f"{path}: column '{twice}' is there twice; rename or remove one")
     return Table(path, delimiter, columns)
@@ -96,7 +96,7 @@ def place(columns: Sequence[str], spellings: Mapping[str, tuple[str, ...]]) -> d
     """
     positions: dict[str, int] = {}
     for position, name in enumerate(columns):
-        positions.setdefault(_plain(name), position)
+        positions.setdefault(plain_name(name), position)
     found: dict[str, int] = {}
     for field, names in spellings.items():
         known = next((positions[n] for n in names if n in positions), None)
@@ -116,7 +116,7 @@ def missing_column(table: Table, field: str, names: Iterable[str]) -> BakeoffErr
 def nearest_column(columns: Sequence[str], names: Iterable[str]) -> str | None:
     """Return the column whose name is almost one of the spellings `names`, if there is one."""
     wanted = tuple(names)
-    scores = {c: max(difflib.SequenceMatcher(None, _plain(c), n).ratio() for n in wanted) for c in columns}
+    scores = {c: max(difflib.SequenceMatcher(None, plain_name(c), n).ratio() for n in wanted) for c in columns}
     best = max(scores, key=lambda c: scores[c], default=None)
     return best if best is not None and scores[best] >= 0.8 else None  # noqa: PLR2004 - one letter in five
 
@@ -126,7 +126,8 @@ def label(columns: Sequence[str], position: int) -> str:
     return columns[position] or f"column_{position + 1}"
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Return a column's name without what does not matter in it: case, spaces, punctuation."""
     return "".join(c for c in name.casefold() if c.isalnum())
 
 

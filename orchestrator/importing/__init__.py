@@ -1,13 +1,16 @@
 """Importing: what people have becomes a dataset, a folder with `annotation.csv`; the one listing of its kinds."""
 
 import importlib
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 from orchestrator.config import Workspace
+from orchestrator.datasets.table import SPLIT_SUFFIX
 from orchestrator.errors import BakeoffError, UsageError, nearest
 from orchestrator.importing.record import Notify, Picture, Problem, Record, Source
-from orchestrator.importing.writer import Outcome, write_dataset
+from orchestrator.importing.writer import ABOUT_NAME, Outcome, write_dataset
 from orchestrator.names import RULE, is_plain_name
 from orchestrator.parsing import Frozen, parse
 
@@ -56,6 +59,9 @@ KINDS = {
 }
 
 
+_PLACES = ("truth", "images")  # options that name a file or a folder beside the source
+
+
 def load_kind(name: str) -> Kind:
     """Return the module that imports the kind `name`; raise UsageError where there is none."""
     if name not in KINDS:
@@ -76,7 +82,8 @@ def import_dataset(
     """Make `datasets/<name>` of `source`; `options` are the fields of the kind's `Options`.
 
     The folder appears when it is whole. What cannot be imported is in its `problems.csv`, with the reason. Raises
-    UsageError for an unknown kind, an unfit or a taken name (unless `replace`), BakeoffError where nothing came.
+    UsageError for an unknown kind, an unfit or a taken name (unless `replace`), and where what it would replace was not
+    imported or holds the source; BakeoffError where nothing came.
     """
     module = load_kind(kind)
     if not is_plain_name(name):
@@ -85,6 +92,8 @@ def import_dataset(
     if folder.exists() and not replace:
         raise UsageError(f"there is a dataset '{name}' already; choose another name, or say --replace")
     chosen = parse(options or {}, module.Options, f"import {kind}")
+    _refuse_loss(folder, source, chosen)
+    parts = sorted(path.name for path in folder.glob(f"*{SPLIT_SUFFIX}"))
     cache = workspace.root / "datasets" / ".cache" / kind
     records = module.read(Source(source, workspace, cache), chosen, notify)
     about = {"kind": kind, "source": source, "options": chosen.model_dump(mode="json", exclude_defaults=True)}
@@ -92,4 +101,27 @@ def import_dataset(
     if not outcome.rows:
         told = f"; {outcome.problems[0].what}: {outcome.problems[0].reason}" if outcome.problems else ""
         raise BakeoffError(f"{source}: nothing could be imported{told}")
+    if parts:
+        notify(f"{name}: its parts ({', '.join(parts)}) were of the older one and are gone; divide it again")
     return outcome
+
+
+def _refuse_loss(folder: Path, source: str, options: Frozen) -> None:
+    """Raise UsageError where to replace `folder` would lose what cannot be imported again."""
+    if not os.path.lexists(folder):
+        return
+    given = {"the source": source, **{f"--{name}": getattr(options, name, None) for name in _PLACES}}
+    for what, place in given.items():
+        if place and _is_within(Path(place), folder):
+            raise UsageError(
+                f"{what} {place} is in the dataset '{folder.name}' that it would replace; choose another name"
+            )
+    if not (folder / ABOUT_NAME).is_file():
+        raise UsageError(f"{folder}: was not imported, it has no {ABOUT_NAME}; move it away, or choose another name")
+
+
+def _is_within(path: Path, folder: Path) -> bool:
+    try:
+        return path.expanduser().resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # it is no path: a URL, an id
+        return False

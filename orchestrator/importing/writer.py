@@ -1,9 +1,6 @@
 """Write a dataset of records: its images, `annotation.csv`, where it came from, what was left out."""
 
-import contextlib
 import csv
-import hashlib
-import io
 import json
 import re
 import secrets
@@ -16,9 +13,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from orchestrator import __version__
-from orchestrator.datasets.annotation import FILE_NAME, SPELLINGS
+from orchestrator.datasets.annotation import FILE_NAME, SPELLINGS, load
+from orchestrator.datasets.columns import nearly_one_of_ours
+from orchestrator.datasets.table import plain_name
+from orchestrator.errors import BakeoffError
 from orchestrator.files import check_space, disk_errors
-from orchestrator.importing.record import Picture, Problem, Record
+from orchestrator.importing.images import Images, UnreadableError
+from orchestrator.importing.record import Problem, Record
+from orchestrator.importing.url_rows import as_json
 
 ABOUT_NAME = "dataset.json"
 PROBLEMS_NAME = "problems.csv"
@@ -27,10 +29,8 @@ _COLUMNS = (
     *("id", "image_path", "question", "answer", "alternatives", "doc_class", "question_type"),
     *("answer_bbox", "document"),
 )
-_UNFIT = re.compile(r"[^\w.\-]+")
+_SEPARATORS = re.compile(r"[;\t\r\n]+")  # by which the header could be taken for one of another form
 _HALVES = re.compile("[\ud800-\udfff]")
-_NAME_MAX = 80
-_CHUNK = 1 << 20
 _ROWS_A_LOOK = 256
 
 
@@ -47,14 +47,15 @@ class Outcome:
 def write_dataset(folder: Path, records: Iterable[Record | Problem], about: dict[str, Any]) -> Outcome:
     """Write `folder` with the questions of `records`, streamed; a folder that is there is replaced once all is written.
 
-    Nothing is left where it is cut short. Raises DiskError where the disk is full.
+    Nothing is left where it is cut short. Raises DiskError where the disk is full, BakeoffError where the source cannot
+    be read on.
     """
     outcome = Outcome(folder)
     temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
     try:
         with disk_errors(folder):
             temporary.mkdir(parents=True)
-            _write(temporary, records, outcome)
+            _write(temporary, _source_errors(records), outcome)
             if outcome.problems:
                 _write_problems(temporary / PROBLEMS_NAME, outcome.problems)
             told = {"version": 1, **about, "created": datetime.now(UTC).isoformat(timespec="seconds")}
@@ -62,6 +63,7 @@ def write_dataset(folder: Path, records: Iterable[Record | Problem], about: dict
             text = json.dumps({**told, "bakeoff": __version__, **counts}, indent=1, ensure_ascii=False)
             (temporary / ABOUT_NAME).write_text(text + "\n", encoding="utf-8")
             if outcome.rows:
+                _check_opens(temporary, folder)
                 _move_over(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -70,7 +72,7 @@ def write_dataset(folder: Path, records: Iterable[Record | Problem], about: dict
 
 def _write(folder: Path, records: Iterable[Record | Problem], outcome: Outcome) -> None:
     """Write rows and images; the columns are known when the last record was seen, so rows wait in a file."""
-    images = _Images(folder / "images")
+    images = Images(folder / "images")
     extra: dict[str, None] = {}
     used: set[str] = set()
     ids: set[str] = set()
@@ -83,35 +85,48 @@ def _write(folder: Path, records: Iterable[Record | Problem], outcome: Outcome) 
                 continue
             if outcome.rows % _ROWS_A_LOOK == 0:
                 check_space(folder)
-            row = _row(record, [images.keep(picture) for picture in record.images])
+            try:
+                names = [images.keep(picture) for picture in record.images]
+            except UnreadableError as error:
+                outcome.problems.append(Problem(record.id or f"question {outcome.rows + 1}", str(error)))
+                continue
+            row = _row(record, names)
             extra.update(dict.fromkeys(record.metadata))
             used.update(name for name, value in row.items() if value is not None)
-            told = [row, {name: _text(value) for name, value in record.metadata.items()}]
+            told = [row, {name: _text(value) for name, value in record.metadata.items()}, names]
             waiting.write(json.dumps(told) + "\n")
             outcome.rows += 1
         columns = [name for name in _COLUMNS if name in used | {"image_path", "question"}]
         waiting.seek(0)
         with (folder / FILE_NAME).open("w", encoding="utf-8", newline="") as file:
-            unanswered = _write_rows(file, columns, [*extra], waiting)
+            unanswered, shown = _write_rows(file, columns, [*extra], waiting)
+    images.drop_all_but(shown)
     outcome.problems.extend(unanswered)
     outcome.rows -= len(unanswered)
     outcome.images = images.count
 
 
-def _write_rows(file: IO[str], columns: Sequence[str], extra: Sequence[str], waiting: Iterable[str]) -> list[Problem]:
-    """Write the rows that wait; return those without an answer where others have one: empty, it would be right."""
+def _write_rows(
+    file: IO[str], columns: Sequence[str], extra: Sequence[str], waiting: Iterable[str]
+) -> tuple[list[Problem], set[str]]:
+    """Write the rows that wait; return those without an answer where others have one: empty, it would be right.
+
+    After them the names of all images that the rows show.
+    """
     unanswered: list[Problem] = []
+    shown: set[str] = set()
     writer = csv.writer(file, lineterminator=LINE_END)
-    writer.writerow([*columns, *(_column_name(name) for name in extra)])
+    writer.writerow([*columns, *_column_names(extra, columns)])
     for number, line in enumerate(waiting, start=1):
-        row, metadata = json.loads(line)
+        row, metadata, names = json.loads(line)
         if "answer" in columns and row["answer"] is None:
             unanswered.append(
                 Problem(row["id"] or row["document"] or f"question {number}", "it has no answer, which others have")
             )
             continue
         writer.writerow([*(row[name] for name in columns), *(metadata.get(name, "") for name in extra)])
-    return unanswered
+        shown.update(names)
+    return unanswered, shown
 
 
 def _row(record: Record, names: Sequence[str]) -> dict[str, str | None]:
@@ -136,7 +151,7 @@ def _find_unfit(record: Record, ids: set[str]) -> str | None:
             return "its id was used before; ids are unique" if record.id else "its id is empty"
         ids.add(record.id)
     texts = (record.question, record.answer or "", *record.alternatives, record.document or "", record.id or "")
-    for text in (*texts, *map(_text, record.metadata.values())):
+    for text in (*texts, *record.metadata, *map(_text, record.metadata.values())):
         if "\0" in text:
             return "it holds a NUL character"
         if _HALVES.search(text):
@@ -144,56 +159,46 @@ def _find_unfit(record: Record, ids: set[str]) -> str | None:
     return None
 
 
-def _column_name(name: str) -> str:
-    """Return the name of a further column, which must not be read as one of ours."""
-    return f"source_{name}" if "".join(c for c in name.casefold() if c.isalnum()) in _taken() else name
+def _column_names(names: Sequence[str], columns: Sequence[str]) -> Iterator[str]:
+    """Yield names for further columns: none is read as one of ours or refused as a misspelt one, none is there twice.
+
+    `columns` are ours. Case, spaces and punctuation make no other name.
+    """
+    ours = _taken()
+    used: set[str] = set()
+    for name in names:
+        stem = _SEPARATORS.sub(" ", name).strip() or "unnamed"
+        if plain_name(stem) in ours or nearly_one_of_ours(stem, columns):
+            stem = f"source_{stem}"
+        number, free = 1, stem
+        while plain_name(free) in used:
+            number += 1
+            free = f"{stem}_{number}"
+        used.add(plain_name(free))
+        yield free
 
 
 def _text(value: Any) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else as_json(value)
 
 
-class _Images:
-    """The images of a dataset: each content once, under a name that tells where it came from."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._names: dict[str, str] = {}
-        self._taken: set[str] = set()
-
-    @property
-    def count(self) -> int:
-        return len(self._names)
-
-    def keep(self, picture: Picture) -> str:
-        """Write the picture, unless its bytes are there; return its path in the dataset."""
-        with _opened(picture.content) as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            if digest not in self._names:
-                self._names[digest] = f"images/{self._free_name(picture.name)}"
-                self._folder.mkdir(exist_ok=True)
-                file.seek(0)
-                with (self._folder.parent / self._names[digest]).open("xb") as copy:
-                    shutil.copyfileobj(file, copy, _CHUNK)
-        return self._names[digest]
-
-    def _free_name(self, name: str) -> str:
-        path = Path(_UNFIT.sub("_", name).strip("._") or "image")
-        stem, suffix = path.stem[:_NAME_MAX], path.suffix[:10].lower()
-        number, free = 1, f"{stem}{suffix}"
-        while free.casefold() in self._taken:
-            number += 1
-            free = f"{stem}-{number}{suffix}"
-        self._taken.add(free.casefold())
-        return free
+def _source_errors(records: Iterable[Record | Problem]) -> Iterator[Record | Problem]:
+    """Yield `records`; what an operating system says meanwhile is about the source, not about the dataset."""
+    try:
+        yield from records
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise BakeoffError(f"{where}the source cannot be read on: {error.strerror or error}") from error
 
 
-@contextlib.contextmanager
-def _opened(content: bytes | Path) -> Iterator[io.BytesIO | io.BufferedReader]:
-    with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as file:
-        yield file
+def _check_opens(temporary: Path, folder: Path) -> None:
+    """Raise BakeoffError where the new dataset cannot be opened, before it takes the place of an older one."""
+    try:
+        next(load(temporary))
+    except BakeoffError as error:
+        raise type(error)(str(error).replace(str(temporary), str(folder))) from error
 
 
 def _taken() -> frozenset[str]:
@@ -219,4 +224,6 @@ def _move_over(temporary: Path, folder: Path) -> None:
         if old.exists():
             old.rename(folder)
         raise
+    if old.is_symlink():
+        old.unlink()
     shutil.rmtree(old, ignore_errors=True)
