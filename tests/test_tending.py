@@ -138,6 +138,33 @@ class TestPaths:
         assert [path.name for path in samples[5].images] == ["1.png", "here.png"]
         assert [s.references[0] for s in samples] == [row[2] for row in rows], "all else is as it was"
         assert samples[0].document == "d, with comma"
+
+    def test_two_paths_never_lead_to_one_file(self, make, folder, workspace, tmp_path):
+        for name in ("x/1.jpg", "x/2.jpg", "x/3.jpg"):
+            picture(tmp_path / "new" / name)
+        picture(folder / "a" / "4.jpg")
+        names = ["a/1.jpg", "b/1.jpg", "/old/2.jpg", "\\old\\.\\2.jpg", "/old/2.jpg"]
+        make([[name, "q", "a"] for name in names])
+        done = api.fix_paths("made", tmp_path / "new", workspace=workspace)
+        assert (done.kept, done.mended) == (0, 3), "one path twice, or written in another way, is one path"
+        target = tmp_path / "new" / "x" / "1.jpg"
+        assert done.lost == [
+            f"line 2: a/1.jpg: would lead to {target}, and so does b/1.jpg; mend it by hand",
+            f"line 3: b/1.jpg: would lead to {target}, and so does a/1.jpg; mend it by hand",
+        ]
+        make([["a/4.jpg", "q", "a"], ["b/4.jpg", "q", "a"]])
+        done = api.fix_paths("made", folder, workspace=workspace)
+        assert (done.kept, done.mended, len(done.lost)) == (1, 0, 1), "what is right keeps its file to itself"
+
+    def test_the_table_as_it_first_was_stays(self, make, folder, workspace, tmp_path):
+        first = make([["/old/1.jpg", "q", "a"], ["/old/2.jpg", "q", "a"]]) / "annotation.csv"
+        before = first.read_bytes()
+        for number in (1, 2):
+            picture(tmp_path / "new" / f"{number}.jpg")
+            assert api.fix_paths("made", tmp_path / "new", workspace=workspace).mended == 1
+        assert (folder / "annotation.csv.bak").read_bytes() == before
+        assert b"/old/2.jpg" in (folder / "annotation.csv.bak-2").read_bytes()
+        assert b"/old/" not in (folder / "annotation.csv").read_bytes()
         assert (folder / "annotation.csv.bak").read_bytes() == before
 
     def test_images_moved_into_the_folder_are_named_from_there(self, make, folder, workspace):
