@@ -19,9 +19,9 @@ from orchestrator.importing.matching import Matcher
 
 ALTO = """<alto><Description><sourceImageInformation><fileName>page.png</fileName></sourceImageInformation>
 </Description><Layout><Page WIDTH="200" HEIGHT="100"><TextBlock>
-<TextLine ID="l1" HPOS="10" VPOS="10" WIDTH="50"
-HEIGHT="20"><String CONTENT="one"/></TextLine><TextLine ID="l2" HPOS="10" VPOS="50" WIDTH="50" HEIGHT="20"><String CONTENT="two"/>
-</TextLine></TextBlock></Page></Layout></alto>"""
+<TextLine ID="l1" HPOS="10" VPOS="10" WIDTH="50" HEIGHT="20"><String CONTENT="one"/></TextLine>
+<TextLine ID="l2" HPOS="10" VPOS="50" WIDTH="50" HEIGHT="20"><String CONTENT="two"/></TextLine>
+</TextBlock></Page></Layout></alto>"""
 
 
 def png(colour=(255, 0, 0), size=(200, 100)):
@@ -290,9 +290,9 @@ class TestOneBadFile:
         Image.effect_noise((300, 300), 50).convert("RGB").save(source / "cut.jpg")
         (source / "cut.jpg").write_bytes((source / "cut.jpg").read_bytes()[:9000])
         (source / "cut.xml").write_text(ALTO.replace("page.png", "cut.jpg"))
-        (source / "deep.xml").write_text(
-            "<PcGts><Page>" + "<TextRegion>" * 50 + "</TextRegion>" * 50 + "</Page></PcGts>"
-        )
+        deep = "<TextLine>" * 5000 + "</TextLine>" * 5000
+        (source / "deep.xml").write_text(f"<PcGts><Page><TextRegion>{deep}</TextRegion></Page></PcGts>")
+        (source / "deep.png").write_bytes(png())
         (source / "wide.xml").write_text("<!DOCTYPE alto>" + ALTO, encoding="utf-16")
         (source / "long.xml").write_text(ALTO.replace("page.png", "x" * 5000))
         (source / "folder.xml").mkdir()
@@ -302,7 +302,17 @@ class TestOneBadFile:
         assert told["page.xml, l1"] == "has no coordinates"
         assert "cut.jpg is damaged" in told["cut.xml"]
         assert "document type declaration" in told["wide.xml"]
-        assert {"deep.xml", "long.xml"} <= set(told)
+        assert told["deep.xml"] == "is nested too deep"
+        assert "is not there" in told["long.xml"]
+
+    def test_a_layout_finds_images_above_and_follows_no_link_there(self, source, run, tmp_path):
+        (source / "private.xml").write_text(ALTO.replace("page.png", "private.png"))
+        (source / "page.xml").write_text(ALTO)
+        (source / "page.png").symlink_to(tmp_path / "private.png")
+        (tmp_path / "private.png").write_bytes(png())
+        samples, problems = run("layout", source)
+        assert answers(samples) == ["one", "two"]
+        assert "outside the source's folder" in dict(problems)["page.xml"]
 
     def test_of_text_pairs(self, source, run):
         (source / "a.txt").write_bytes(b"one\r\ntwo\r\n")

@@ -43,15 +43,16 @@ class Options(Frozen):
 
 def read(source: Source, options: Options, notify: Notify) -> Iterator[Record | Problem]:  # noqa: ARG001 - a kind's signature
     """Yield a question per zone with text, page by page in the order of paths; a Problem for what cannot be used."""
-    folder = Path(source.given).expanduser()
+    folder = Path(source.given).expanduser().absolute()
     if not folder.is_dir():
         raise UsageError(f"{source.given}: is not a folder; give the one with the XML files")
-    images = Path(options.images).expanduser() if options.images else None
+    images = Path(options.images).expanduser().absolute() if options.images else None
     if images is not None and not images.is_dir():
         raise UsageError(f"--images {options.images}: is not a folder")
-    local = Local(source, folder, folder.absolute().parent, *([images] if images else []))
+    local = Local(source, folder, *([images] if images else []))
+    above = Local(source, folder.parent)
     files = sorted(p for p in folder.rglob("*.xml") if p.is_file() and p.name.lower() not in _NOT_PAGES)
-    found = {path: _look(path, folder, images, local, options) for path in files}
+    found = {path: _look(path, folder, images, (local, above), options) for path in files}
     owners: dict[Path, list[Path]] = defaultdict(list)
     for path, image in found.items():
         if isinstance(image, Path):
@@ -66,14 +67,15 @@ def read(source: Source, options: Options, notify: Notify) -> Iterator[Record | 
             yield from _zones(name, path, image, options)
 
 
-def _look(path: Path, folder: Path, images: Path | None, local: Local, options: Options) -> Path | str:
+def _look(path: Path, folder: Path, images: Path | None, fences: tuple[Local, Local], options: Options) -> Path | str:
     """Return the image of an XML file, or why there is none; what it says is read again later, one page at a time."""
     try:
-        page = read_page(local.find(path.absolute()), options.level)
+        page = read_page(fences[0].find(path), options.level)
         image = _find_image(path, path.relative_to(folder).parent, page, images)
         if image is None:
             return f"its image {page.image or path.stem + '.*'} is not there; say where with --images"
-        local.picture(image.absolute())
+        # what lies in the folder leads no higher; the one above is looked at only where nothing is in it
+        fences[image.parent == folder.parent and images is None].picture(image)
     except _ERRORS as error:
         return _sentence(error)
     return image
