@@ -40,6 +40,17 @@ def anything(answer, references, sample):
 """
 
 
+ODD = """
+
+class Odd:
+    def __getattr__(self, name):
+        raise ValueError("odd")
+
+
+x = Odd()
+"""
+
+
 @pytest.fixture
 def root(tmp_path):
     """Make a workspace with a folder `metrics`, in which a run lies."""
@@ -140,6 +151,15 @@ def test_what_is_no_number_is_told_with_its_sample(root, value):
         (DIGITS.replace("@metric\n", "@metric(direction='up')\n"), r"direction is 'higher' or 'lower'.* not 'up'"),
         (DIGITS.replace("@metric\n", "@metric(normaliser='lower')\n"), r"line 4: there is no normaliser 'lower'"),
         (DIGITS.replace("@metric\n", "@metric(units='x')\n"), r"line 4: TypeError: .*units"),
+        (DIGITS.replace("@metric\n", "@metric(name=5)\n"), r"line 4: @metric\(name=5\) should be a text or None"),
+        (DIGITS.replace("@metric\n", "@metric(normaliser=5)\n"), r"@metric\(normaliser=5\) should be a text or None"),
+        (DIGITS.replace("@metric\n", "@metric(unit=None)\n"), r"@metric\(unit=None\) should be a text$"),
+        (DIGITS.replace("@metric\n", "@metric(version='2')\n"), r"@metric\(version='2'\) should be a whole number"),
+        (DIGITS.replace("@metric\n", "@metric('share')\n"), r"above a function, not above str 'share'.*name="),
+        (DIGITS + "\n\n@metric\nclass A:\n    pass\n", r"line 13: @metric stands above a function, not above type"),
+        (DIGITS.replace("def ", "async def "), r"line 4.*: @metric: digit_share should be a plain function"),
+        (DIGITS.replace("return", "yield"), r"line 4.*: @metric: digit_share should be a plain function"),
+        (DIGITS + ODD, r"metrics/mine.py, line 15, in __getattr__: ValueError: odd"),
     ],
 )
 def test_a_file_that_cannot_be_used_says_why(root, code, defect):
@@ -160,6 +180,48 @@ def test_a_defective_file_is_told_of_only_where_its_metric_is_asked_for(root):
     (root / "metrics" / "broken.py").unlink()
     with pytest.raises(UsageError, match=r"no metric 'digit_shares'; did you mean 'digit_share'"):
         score(root, [Asked(["1"], ["1"])], "digit_shares")
+
+
+def test_a_wrapped_function_is_a_metric_and_an_odd_file_leaves_the_others(root):
+    load(root, "from orchestrator.metrics import metric\n\n@metric(name=5)\ndef f(a, r):\n    return 1\n", "odd")
+    code = DIGITS.replace("@metric\n", "@metric\n@lru_cache\n").replace("answer, references", "answer, references=1")
+    found = load(root, f"from functools import lru_cache\n{code}")
+    assert (list(found.metrics), list(found.defects)) == (["digit_share"], ["odd"])
+    with pytest.raises(BakeoffError, match=r"metrics/mine.py: TypeError: unhashable .*, of sample 's0'"):
+        score(root, [Asked(["1"], ["1"])], "digit_share")
+
+
+def test_what_a_metric_writes_to_its_sample_no_other_sees(root):
+    code = """\
+from orchestrator.metrics import metric
+
+
+@metric
+def {name}(answer, references, sample):
+    sample["metadata"]["seen"] = sample["metadata"].get("seen", 0) + 1
+    return sample["metadata"]["seen"]
+"""
+    metrics = [load(root, code.format(name=name), name).metrics[name] for name in ("one", "two")]
+    sample = {"id": "s0", "metadata": {}, "images": [("a.png", "")], "info": {}}
+    assert [metric.measure("1", ("1",), sample).score for metric in metrics] == [1.0, 1.0]
+    assert sample["metadata"] == {}
+
+
+def test_what_a_metric_prints_goes_to_standard_error(root, capsys):
+    load(root, "print('loaded')\n" + DIGITS.replace("return", "print('called')\n    return"))
+    score(root, [Asked(["1"], ["1"])], "digit_share")
+    out, err = capsys.readouterr()
+    assert (out, "loaded" in err, "called" in err) == ("", True, True)
+
+
+def test_a_file_imports_the_helpers_beside_it_and_nothing_stays(root):
+    for answer in ("1", "2"):
+        load(root, f"VALUE = {answer}\n", "_helper_of_test")
+        found = load(root, "from _helper_of_test import VALUE\n" + DIGITS.replace("return", "return VALUE +"))
+        assert found.metrics["digit_share"].measure("1", ("1",), {"id": "s0"}).score == float(answer) + 1
+    assert "_helper_of_test" not in sys.modules
+    assert not (root / "metrics" / "__pycache__").exists()
+    assert "ModuleNotFoundError" in load(root, "import digits_beside\n" + DIGITS).defects["mine"]
 
 
 def test_files_beginning_with_an_underscore_are_passed_over_and_nothing_is_written(root):

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from orchestrator.errors import UsageError, nearest
 from orchestrator.metrics.cer import CER, CER_CI
 from orchestrator.metrics.cer_span import CER_SPAN, CER_SPAN_CI, VERBOSITY_GAP
+from orchestrator.metrics.declared import metric
 from orchestrator.metrics.exact import EXACT, EXACT_CI
 from orchestrator.metrics.generation_time import GENERATION_TIME
 from orchestrator.metrics.listing import MAKERS, OPERATION, STRUCTURE
@@ -14,7 +15,6 @@ from orchestrator.metrics.metric import Measure, Measures, Metric
 from orchestrator.metrics.ned import ANLS, NED
 from orchestrator.metrics.normalise import extend
 from orchestrator.metrics.output_length import OUTPUT_LENGTH
-from orchestrator.metrics.own import metric
 from orchestrator.metrics.wer import WER
 from orchestrator.metrics.words import BOW_F1, TOKEN_F1
 

@@ -1,24 +1,25 @@
 """A user's own metrics: functions with a decorator, in files of the workspace's folder `metrics`."""
 
+import copy
 import inspect
 import math
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, NamedTuple, overload
+from typing import Any, NamedTuple
 
 from orchestrator.errors import BakeoffError
+from orchestrator.metrics.declared import Function, find_declaration
+from orchestrator.metrics.helpers import helpers_of
 from orchestrator.metrics.metric import About, Measure, Metric, References
 from orchestrator.metrics.normalise import Normaliser, extend
 
-Function = Callable[..., float | None]
 NO_SCORE = "no_score"
-_MARK = "__bakeoff_metric__"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _PLAIN: tuple[About, ...] = ("id",)
 _WHOLE: tuple[About, ...] = (
@@ -26,65 +27,11 @@ _WHOLE: tuple[About, ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Declaration:
-    """What a user says of a metric; see `metric`."""
-
-    name: str | None
-    description: str | None
-    unit: str
-    direction: Literal["higher", "lower"]
-    needs_reference: bool
-    normaliser: str | None
-    version: int
-
-
 class OwnMetrics(NamedTuple):
     """The metrics of a folder by name, and one sentence for each file that has none that can be used."""
 
     metrics: dict[str, Metric]
     defects: dict[str, str]
-
-
-@overload
-def metric(function: Function) -> Function: ...
-@overload
-def metric(
-    *,
-    name: str | None = None,
-    description: str | None = None,
-    unit: str = "fraction",
-    direction: Literal["higher", "lower"] = "higher",
-    needs_reference: bool = True,
-    normaliser: str | None = None,
-    version: int = 1,
-) -> Callable[[Function], Function]: ...
-def metric(
-    function: Function | None = None,
-    *,
-    name: str | None = None,
-    description: str | None = None,
-    unit: str = "fraction",
-    direction: Literal["higher", "lower"] = "higher",
-    needs_reference: bool = True,
-    normaliser: str | None = None,
-    version: int = 1,
-) -> Any:
-    """Declare a function of a workspace's `metrics/NAME.py` to be a metric; the function itself stays as it is.
-
-    It gets the answer and the list of references, and if it takes a third argument the sample as a dict (`id`,
-    `question`, `doc_class`, `question_type`, `document`, `answer_bbox`, `images` as paths, `metadata`, and `info` of
-    the prediction). It returns a number, or None where the answer cannot be scored. `name` is the function's by
-    default, `description` the first line of its docstring. `normaliser` is None (texts as they come) or names steps,
-    such as "norm+ci", that both texts go through before.
-    """
-    declared = Declaration(name, description, unit, direction, needs_reference, normaliser, version)
-
-    def mark(function: Function) -> Function:
-        setattr(function, _MARK, declared)
-        return function
-
-    return mark if function is None else mark(function)
 
 
 def load_own_metrics(folder: Path, taken: Mapping[str, object]) -> OwnMetrics:
@@ -102,6 +49,9 @@ def load_own_metrics(folder: Path, taken: Mapping[str, object]) -> OwnMetrics:
         except BakeoffError as error:
             defects[path.stem] = str(error)
             continue
+        except Exception as error:  # noqa: BLE001 - whatever objects a file may hold, the other files go on
+            defects[path.stem] = f"{_place(path, error)}: {_describe(error)}"
+            continue
         for one in made:
             if one.name in taken or one.name in found:
                 defects[path.stem] = f"{_shown(path)}: there is a metric '{one.name}' already; give it another name"
@@ -112,7 +62,7 @@ def load_own_metrics(folder: Path, taken: Mapping[str, object]) -> OwnMetrics:
 
 def _load(path: Path) -> Iterator[Metric]:
     module = _run(path)
-    functions = [value for value in vars(module).values() if isinstance(getattr(value, _MARK, None), Declaration)]
+    functions = [value for value in vars(module).values() if find_declaration(value) is not None]
     if not functions:
         raise BakeoffError(
             f"{_shown(path)}: holds no metric; put `@metric` (from orchestrator.metrics) above a function"
@@ -127,7 +77,8 @@ def _run(path: Path) -> ModuleType:
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # dataclasses look their module up
     try:
-        exec(compile(path.read_bytes(), path, "exec"), vars(module))  # noqa: S102 - the user's own code, in his own workspace
+        with redirect_stdout(sys.stderr), helpers_of(path.parent):
+            exec(compile(path.read_bytes(), path, "exec"), vars(module))  # noqa: S102 - the user's own code, in his own workspace
     except (Exception, SystemExit) as error:  # whatever the file raises
         remedy = ""
         if isinstance(error, ImportError):
@@ -137,8 +88,9 @@ def _run(path: Path) -> ModuleType:
 
 
 def _make(path: Path, function: Function) -> Metric:
-    declared: Declaration = getattr(function, _MARK)
-    where = f"{_shown(path)}, line {function.__code__.co_firstlineno}"
+    declared = find_declaration(function)
+    assert declared is not None
+    where = f"{_shown(path)}, line {_line(function)}"
     name = declared.name or function.__name__
     if not _NAME.fullmatch(name):
         raise BakeoffError(f"{where}: a metric's name is made of Latin letters, digits, '_' and '-', not '{name}'")
@@ -186,9 +138,10 @@ def _count_arguments(function: Function) -> int | None:
 def _measure(
     path: Path, function: Function, text: str, references: References, sample: Mapping[str, Any], *, has_sample: bool
 ) -> Measure | str:
-    more = ({**sample, "images": [image for image, _ in sample["images"]]},) if has_sample else ()
+    more = (copy.deepcopy({**sample, "images": [image for image, _ in sample["images"]]}),) if has_sample else ()
     try:
-        score = function(text, list(references), *more)
+        with redirect_stdout(sys.stderr):  # a pipe gets tables alone
+            score = function(text, list(references), *more)
     except (Exception, SystemExit) as error:  # whatever the function raises
         raise BakeoffError(f"{_place(path, error)}: {_describe(error)}, of sample '{sample['id']}'") from error
     if score is None:
@@ -199,10 +152,16 @@ def _measure(
         number = math.nan
     if not math.isfinite(number):
         raise BakeoffError(
-            f"{_shown(path)}, line {function.__code__.co_firstlineno}: {function.__name__} returned {score!r:.60} for "
+            f"{_shown(path)}, line {_line(function)}: {function.__name__} returned {score!r:.60} for "
             f"sample '{sample['id']}'; it should return a number, or None where there is no score"
         )
     return Measure(number)
+
+
+def _line(function: Function) -> int:
+    """Return the line that a function begins at, beneath whatever wraps it."""
+    inner = inspect.unwrap(function)
+    return inner.__code__.co_firstlineno if inspect.isfunction(inner) else 1
 
 
 def _place(path: Path, error: BaseException) -> str:
@@ -218,6 +177,8 @@ def _place(path: Path, error: BaseException) -> str:
 
 def _describe(error: BaseException) -> str:
     text = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
+    if isinstance(error, BakeoffError):
+        return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
