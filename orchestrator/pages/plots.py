@@ -119,10 +119,10 @@ def _against(summary: Summary, totals: Mapping[CellKey, Totals], metric: str, wh
 
 
 def _beside(place: tuple[float, float], taken: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Return where a point's number goes: beside it, and beside the numbers that are there already."""
+    """Return where a point's number goes: beside it, above the numbers that are there already."""
     x, y = place[0] + 8, place[1] - 6
     while any(abs(x - other) < _NUMBER and abs(y - height) < _NUMBER for other, height in taken):
-        x += _NUMBER
+        x, y = (x, y - _NUMBER) if y - _NUMBER > TOP else (x + _NUMBER, y)
     return x, y
 
 
