@@ -235,13 +235,15 @@ def import_predictions(
     model: str,
     dataset: str | Path,
     run: str | None = None,
+    replace: bool = False,
     workspace: Place = None,
     notify: Callable[[str], None] | None = None,
 ) -> Taken:
     """Take finished predictions of another program into a run; see `orchestrator.importing.predictions`."""
     opened = _open(workspace)
     found = open_dataset(opened, str(dataset))
-    return take_predictions(opened, Path(source).expanduser(), found, model, run=run, notify=notify or _ignore)
+    path = Path(source).expanduser()
+    return take_predictions(opened, path, found, model, run=run, replace=replace, notify=notify or _ignore)
 
 
 def check_dataset(

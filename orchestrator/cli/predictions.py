@@ -18,7 +18,10 @@ def predictions() -> None:
 @click.option("--dataset", required=True, metavar="D", help="The dataset that was asked, a name or a path.")
 @click.option("--model", required=True, metavar="M", help="What to call the model that answered.")
 @click.option("--run", metavar="NAME", help="The run that it goes into; default: the dataset's name.")
-def import_(source: str, dataset: str, model: str, run: str | None) -> int:
+@click.option(
+    "--replace", is_flag=True, help="Put another answer of M to the same sample in the place of an older one."
+)
+def import_(source: str, dataset: str, model: str, run: str | None, *, replace: bool) -> int:
     """Take the predictions in SOURCE into a run, to be scored and compared with those made here.
 
     SOURCE is samples_*.jsonl of lmms-eval, a prediction file of VLMEvalKit (xlsx, tsv, json), or any table with the
@@ -32,10 +35,12 @@ def import_(source: str, dataset: str, model: str, run: str | None) -> int:
 
     workspace = current_workspace()
     taken = api.import_predictions(
-        source, model=model, dataset=dataset, run=run, workspace=workspace, notify=console.status
+        source, model=model, dataset=dataset, run=run, replace=replace, workspace=workspace, notify=console.status
     )
     name = taken.run.name
     console.status(f"{model}: {taken.answers} of {taken.total} samples have an answer in {shown_path(taken.run)}")
+    if taken.replaced:
+        console.status(f"{model}: {taken.replaced} older answers gave place and are in {shown_path(taken.run / 'old')}")
     for where in taken.strangers[:_TOLD]:
         console.status(f"not taken: {source}, {where}: there is no such sample")
     if len(taken.strangers) > _TOLD:
