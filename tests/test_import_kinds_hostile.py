@@ -404,3 +404,7 @@ class TestPages:
         (source / "b.pdf").mkdir()
         with pytest.raises(UsageError, match="is no PDF or TIFF"):
             run("pages", source)
+        with pytest.raises(UsageError, match="has no XML files"):
+            run("layout", source)
+        with pytest.raises(UsageError, match="has no images"):
+            run("text-pairs", source / "b.pdf")

@@ -52,6 +52,8 @@ def read(source: Source, options: Options, notify: Notify) -> Iterator[Record | 
     local = Local(source, folder, *([images] if images else []))
     above = Local(source, folder.parent)
     files = sorted(p for p in folder.rglob("*.xml") if p.is_file() and p.name.lower() not in _NOT_PAGES)
+    if not files:
+        raise UsageError(f"{source.given}: has no XML files in it")
     found = {path: _look(path, folder, images, (local, above), options) for path in files}
     owners: dict[Path, list[Path]] = defaultdict(list)
     for path, image in found.items():

@@ -9,28 +9,23 @@ A page is rendered at --dpi, a TIFF's page is kept as it is. The truth is a csv,
 page where it is of one (from 1), and question and answer; or a .txt file beside the document.
 """
 
-import io
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from PIL import Image, ImageSequence
 from pydantic import Field
 
 from orchestrator.errors import UsageError
-from orchestrator.image_headers import DamagedError, read_sizes
-from orchestrator.images import MAX_PIXELS
 from orchestrator.importing.local import Local
 from orchestrator.importing.matching import Matcher
+from orchestrator.importing.page_images import render_pages
 from orchestrator.importing.record import Notify, Picture, Problem, Record, Source
 from orchestrator.importing.url_rows import Line, find_column, find_unfit, read_alternatives, read_lines, written
 from orchestrator.parsing import Frozen
 
 SUFFIXES = {".pdf", ".tif", ".tiff"}
 PAGES_MAX = 500
-_POINTS = 72
 _FIELDS = ("question", "answer", "doc_class", "question_type", "id")
 _FILES = ("file", "file_name", "filename", "document", "path", "image", "pdf", "id")
 
@@ -104,7 +99,7 @@ def _document(job: _Job, notify: Notify) -> Iterator[Record | Problem]:
     pictures: dict[int, Picture] = {}
     lacking = False
     try:
-        for number, made in enumerate(_pages(job.path, options), start=1):
+        for number, made in enumerate(render_pages(job.path, options.dpi, options.pages_max), start=1):
             if isinstance(made, str):
                 lacking = True
                 yield Problem(f"{name}, page {number}", made)
@@ -216,67 +211,3 @@ def _page_of(line: Line) -> int | None:
 
 def _page_column(values: Mapping[str, Any]) -> str | None:
     return next((name for name in values if name.casefold() in ("page", "page_number")), None)
-
-
-def _pages(path: Path, options: Options) -> Iterator[bytes | str]:
-    """Yield each page as PNG, or why there is none; raise ValueError, a sentence, for a file that is broken."""
-    if path.suffix.lower() == ".pdf":
-        yield from _render(path, options)
-    else:
-        yield from _frames(path, options.pages_max)
-
-
-def _render(path: Path, options: Options) -> Iterator[bytes | str]:
-    import pypdfium2 as pdfium  # noqa: PLC0415 - only for PDFs
-
-    try:
-        document = pdfium.PdfDocument(path)
-    except pdfium.PdfiumError as error:
-        reason = "is locked with a password; take it off first" if "assword" in str(error) else "is not a readable PDF"
-        raise ValueError(reason) from None
-    with _closing(document):
-        document.init_forms()  # before its pages, or what was filled in is not shown
-        if len(document) > options.pages_max:
-            raise ValueError(f"has {len(document)} pages, more than --pages-max {options.pages_max}")
-        for number in range(len(document)):
-            try:
-                page = document[number]
-                width, height = (round(points * options.dpi / _POINTS) for points in page.get_size())
-                if width * height > MAX_PIXELS:
-                    yield f"would be {width} x {height} pixels at {options.dpi} dpi; choose a lower --dpi"
-                    continue
-                yield _png(page.render(scale=options.dpi / _POINTS).to_pil(), options.dpi)
-            except pdfium.PdfiumError:
-                yield "cannot be rendered"
-
-
-@contextmanager
-def _closing(document: Any) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        document.close()
-
-
-def _frames(path: Path, pages_max: int) -> Iterator[bytes | str]:
-    try:
-        sizes = list(read_sizes("TIFF", path.read_bytes()))
-    except (DamagedError, KeyError) as error:
-        raise ValueError(f"is not a readable TIFF: {error}") from None
-    if len(sizes) > pages_max:
-        raise ValueError(f"has {len(sizes)} pages, more than --pages-max {pages_max}")
-    if any(width * height > MAX_PIXELS for width, height in sizes):
-        raise ValueError(f"has a page of more than {MAX_PIXELS // 10**6} megapixels")
-    try:
-        with Image.open(path) as image:
-            for frame in ImageSequence.Iterator(image):
-                yield _png(frame, None)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(f"is not a readable TIFF: {error}") from None
-
-
-def _png(image: Image.Image, dpi: int | None) -> bytes:
-    fit = image if image.mode in {"1", "L", "RGB", "I;16", "RGBA"} else image.convert("RGB")
-    file = io.BytesIO()
-    fit.save(file, "PNG", compress_level=3, **({"dpi": (dpi, dpi)} if dpi else {}))
-    return file.getvalue()

@@ -31,6 +31,8 @@ def read(source: Source, options: Any, notify: Notify) -> Iterator[Record | Prob
     local = Local(source, folder)
     files = sorted(path for path in folder.rglob("*") if not path.is_dir())
     images = [path for path in files if path.suffix.lower() in SUFFIXES]
+    if not images:
+        raise UsageError(f"{source.given}: has no images in it")
     texts = {image: _find_text(image) for image in images}
     times = Counter(texts.values())
     for image, text in texts.items():
