@@ -362,7 +362,8 @@ def report(
     tables += [table for table in further if table is not None]
     if worst:
         for model in models:
-            tables.append(worst_table(model, metric, worst_answers(folder, model, metric, worst)))
+            answers = worst_answers(folder, model, metric, worst)
+            tables.append(worst_table(model, metric, answers, unit=summary.metric_notes[metric].unit))
     return tables
 
 

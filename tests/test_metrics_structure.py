@@ -173,6 +173,20 @@ def test_no_json_is_a_reason_and_not_a_wrong_answer(name):
         ("5 \u0440\u0443\u0431.", {"point": "5", "comma": "5"}),
         ("12.50 EUR", {"point": "12.50"}),
         ("12 %", {"point": "12", "comma": "12"}),
+        ("RM39.00", {"point": "39.00"}),
+        ("RM 1,039.00", {"point": "1039.00"}),
+        ("MYR 39.00", {"point": "39.00"}),
+        ("39,00 SGD", {"comma": "39.00"}),
+        ("S$39.00", {"point": "39.00"}),
+        (".50", {"point": "0.50"}),
+        (",5", {"comma": "0.5"}),
+        ("-$.50", {"point": "-0.50"}),
+        ("RM.50", {"point": "0.50"}),
+        ("Rs.50", {"point": "50", "comma": "50"}),
+        (".", {}),
+        ("..5", {}),
+        (".,5", {}),
+        (".500.000", {}),
         ("00123", {"point": "123", "comma": "123"}),
         ("1,23,456", {}),
         ("1 23", {}),
@@ -235,15 +249,33 @@ def test_what_is_ambiguous_is_declared_or_not_scored(name, answer, reference, ri
             "3\u00a0April\n2025",
         ),
         *("2025-4-3", "2025.04.03", "3. April 2025", "3 avril 2025", "2025 Apr 3", "3rd of April 25"),
+        *("20250403", "3 апр. 2025", "3 Apr. 2025", "3-avr.-2025"),
     ],
 )
 def test_one_date_is_read_from_its_many_forms(text):
     assert read_date(text, orders=ORDERS) == dict.fromkeys(ORDERS, date(2025, 4, 3))
 
 
-@pytest.mark.parametrize("text", ["31.02.2024", "3/4/1", "13/13/2024", "3 Foo 2024", "2024", "", "3" * 100])
+@pytest.mark.parametrize("text", ["31.02.2024", "3/4/1", "13/13/2024", "3 Foo 2024", "20241301", "2024", "", "3" * 100])
 def test_what_is_no_date_is_not_read_as_one(text):
     assert read_date(text, orders=ORDERS) == {}
+
+
+@pytest.mark.parametrize("word", ["decay", "junk", "mark", "marble", "mayor", "augment", "sepia", "янтарь", "ma"])
+def test_a_word_that_begins_as_a_month_does_is_none(word):
+    for text in (f"2 {word} 2018", f"{word} 2, 2018", f"2018 {word} 2"):
+        assert read_date(text, orders=ORDERS) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "month"),
+    [
+        *(("märz", 3), ("mars", 3), ("марта", 3), ("Mrz", 3), ("мая", 5), ("mai", 5), ("June", 6), ("juin", 6)),
+        *(("juillet", 7), ("août", 8), ("aou\u0302t", 8), ("Sept", 9), ("сентября", 9), ("Dez", 12), ("декабря", 12)),
+    ],
+)
+def test_a_month_is_known_by_its_name_whole_or_abbreviated(name, month):
+    assert read_date(f"2 {name} 2018", orders=ORDERS) == dict.fromkeys(ORDERS, date(2018, month, 2))
 
 
 @pytest.mark.parametrize("name", ["number@dot", "date@ymd", "date@dmy-19", "date@dmy-x"])

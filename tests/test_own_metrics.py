@@ -191,6 +191,20 @@ def test_a_wrapped_function_is_a_metric_and_an_odd_file_leaves_the_others(root):
         score(root, [Asked(["1"], ["1"])], "digit_share")
 
 
+def test_the_worst_answers_are_those_by_its_direction_and_in_its_unit(root):
+    load(root, SAMPLE)
+    score(root, [Asked([], ["x" * 20]), Asked([], ["x" * 30])], "longer")
+    table = api.report(root / "results" / "run", worst=1, metric="longer", workspace=root)[-1]
+    assert (table.title, table.rows[0][:2]) == ("Worst answers of echo by longer (characters)", ("20.000", "s1"))
+    with pytest.raises(UsageError, match=r"was not scored by longr; did you mean 'longer'\? run `bakeoff score run"):
+        api.report(root / "results" / "run", worst=1, metric="longr", workspace=root)
+    with pytest.raises(UsageError, match=r"was not scored by cer; run `bakeoff score run --metric cer`"):
+        api.report(root / "results" / "run", worst=1, workspace=root)
+    score(root, [Asked(["ab"], ["AB"]), Asked(["ab"], ["AX"])], "cer@ci")
+    table = api.report(root / "results" / "run", worst=1, metric="cer@ci", workspace=root)[-1]
+    assert (table.title, table.rows[0][:2]) == ("Worst answers of echo by cer@ci (fraction)", ("0.500", "s1"))
+
+
 def test_what_a_metric_writes_to_its_sample_no_other_sees(root):
     code = """\
 from orchestrator.metrics import metric

@@ -1,6 +1,7 @@
 """Equality of dates, however they are written."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from datetime import date
 from functools import partial
@@ -20,25 +21,27 @@ _MONTH = r"(?P<name>[^\W\d_]{3,12})\.?"
 _NUMBERS = re.compile(rf"(?P<a>\d{{1,2}})(?P<mark>[-./ ]) ?(?P<b>\d{{1,2}})(?P=mark) ?{_YEAR_END}")
 _OTHERS = (
     re.compile(r"(?P<y>\d{4})(?P<mark>[-./ ]) ?(?P<m>\d{1,2})(?P=mark) ?(?P<d>\d{1,2})\.?"),
+    re.compile(r"(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})"),
     re.compile(rf"(?P<d>\d{{1,2}})(?:st|nd|rd|th|er|\.)?(?: of| de)?[- /.]{_MONTH}(?:,? |[-/.]){_YEAR_END}"),
     re.compile(rf"{_MONTH} (?P<d>\d{{1,2}})(?:st|nd|rd|th)?,? {_YEAR_END}"),
     re.compile(rf"(?P<y>\d{{4}})[- /.]{_MONTH}[- /.](?P<d>\d{{1,2}})"),
 )
-# The beginnings of the months' names in English, French, German and Russian.
+# The months' names and their usual abbreviations in English, French, German and Russian (nominative and genitive).
 _MONTHS = (
-    ("jan", "jän", "янв"),
-    ("feb", "fév", "fev", "фев"),
-    ("mar", "mär", "мар"),
-    ("apr", "avr", "апр"),
-    ("may", "mai", "май", "мая"),
-    ("jun", "juin", "июн"),
-    ("jul", "juil", "июл"),
-    ("aug", "aoû", "aou", "авг"),
-    ("sep", "сен"),
-    ("oct", "okt", "окт"),
-    ("nov", "ноя"),
-    ("dec", "déc", "dez", "дек"),
+    "january jan januar jänner jän janvier janv январь января янв",
+    "february feb februar feber février fevrier févr fevr fév fev февраль февраля февр фев",
+    "march mar märz maerz mär mrz mars март марта мар",
+    "april apr avril avr апрель апреля апр",
+    "may mai май мая",
+    "june jun juni juin июнь июня июн",
+    "july jul juli juillet juil июль июля июл",
+    "august aug août aout авг август августа",
+    "september sep sept septembre сентябрь сентября сент сен",
+    "october oct oktober okt octobre октябрь октября окт",
+    "november nov novembre ноябрь ноября нояб ноя",
+    "december dec dezember dez décembre decembre déc декабрь декабря дек",
 )
+_BY_NAME = {name: number for number, names in enumerate(_MONTHS, 1) for name in names.split()}
 
 
 def date_equality(
@@ -46,7 +49,8 @@ def date_equality(
 ) -> Measure | str:
     """Return 1 where `text` is the date of a reference, else 0; `ambiguous` where day and month could be either.
 
-    All of `text` must be the date: three numbers, the year first or last, or a month by its name. A year of two digits
+    All of `text` must be the date: three numbers, the year first or last, or eight digits as YYYYMMDD (ISO 8601, basic
+    format), or a month by its name. A year of two digits
     is one of the hundred years from `century_from` on (1969: POSIX, strptime's %y).
     """
     return equality(partial(read_date, orders=orders, century_from=century_from), text, references)
@@ -54,7 +58,7 @@ def date_equality(
 
 def read_date(text: str, *, orders: Sequence[str], century_from: int = CENTURY_FROM) -> dict[str, date]:
     """Return the date that `text` is, by each of `orders` that allows it; empty where it is none."""
-    plain = _SPACES.sub(" ", text).strip().lower() if len(text) <= LONGEST else ""
+    plain = unicodedata.normalize("NFC", _SPACES.sub(" ", text).strip().lower()) if len(text) <= LONGEST else ""
     if found := _NUMBERS.fullmatch(plain):
         year = _year(found["y"], century_from)
         first, second = int(found["a"]), int(found["b"])
@@ -76,7 +80,7 @@ def _year(digits: str, century_from: int) -> int:
 
 
 def _month(name: str) -> int:
-    return next((number for number, forms in enumerate(_MONTHS, 1) if name.startswith(forms)), 0)
+    return _BY_NAME.get(name, 0)
 
 
 def _date(year: int, month: int, day: int) -> date | None:

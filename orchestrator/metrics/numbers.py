@@ -19,12 +19,20 @@ _UNITS = (
     *("%", "€", "$", "£", "¥", "₽", "₴", "₸", "₹", "₺", "₩", "₪", "zł", "Kč", "kr", "Fr", "грн", "тг"),
     *("руб", "р"),  # noqa: RUF001 - Cyrillic is meant
     *("EUR", "USD", "GBP", "JPY", "RUB", "RUR", "UAH", "KZT", "BYN", "INR", "CNY", "CHF", "PLN", "CZK", "SEK"),
-    *("NOK", "DKK", "TRY", "AUD", "CAD", "BRL", "MXN"),
+    *("NOK", "DKK", "TRY", "AUD", "CAD", "BRL", "MXN", "MYR", "SGD", "IDR", "THB", "PHP", "VND", "HKD", "TWD", "KRW"),
+    *("NZD", "ZAR", "AED", "SAR", "ILS", "EGP", "HUF", "RON", "BGN", "GEL", "AMD", "AZN", "KGS", "UZS", "MDL", "RMB"),
+    *("RM", "S$", "US$", "HK$", "NT$", "A$", "AU$", "C$", "CA$", "NZ$", "R$", "Rs", "Rp", "฿", "₱", "₫", "₦", "₾"),
+    *("֏", "₼", "Ft", "lei", "лв"),
 )
-_UNIT = "(?:" + "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True)) + r")\.?"
+# After these a point belongs to the abbreviation; after the others a point without a space is the number's.
+_ABBREVIATIONS = ("Rs", "Rp", "Fr", "kr", "zł", "Kč", "Ft", "грн", "тг", "лв", "руб", "р")  # noqa: RUF001 - Cyrillic
+_UNIT = (
+    f"(?:(?:{'|'.join(_ABBREVIATIONS)})\\.?|"
+    f"(?:{'|'.join(sorted(map(re.escape, _UNITS), key=len, reverse=True))})(?:\\.(?![0-9]))?)"
+)
 _WHOLE = re.compile(
     rf"(?P<open>\()?(?:{_UNIT} ?)?(?P<sign>[-+\u2212])? ?(?:{_UNIT} ?)?"
-    rf"(?P<digits>[0-9][0-9., '\u2019]*?) ?(?:{_UNIT})?(?P<close>\))?",
+    rf"(?P<digits>[.,]?[0-9][0-9., '\u2019]*?) ?(?:{_UNIT})?(?P<close>\))?",
     re.IGNORECASE,
 )
 _SPACES = re.compile(r"[\s\u00a0\u2007\u2009\u202f]+")
@@ -34,7 +42,7 @@ def number_equality(text: str, references: tuple[str, ...], *, conventions: Sequ
     """Return 1 where `text` is the number of a reference, else 0; `ambiguous` where the separators leave it open.
 
     All of `text` must be the number: its sign (or brackets, for less than none), digits in groups of three or in one,
-    decimals, and a currency or % on either side, which is not compared. Leading zeros do not count.
+    decimals (alone, too: `.50`), and a currency or % on either side, which is not compared. Leading zeros do not count.
     """
     return equality(partial(read_number, conventions=conventions), text, references)
 
@@ -57,6 +65,8 @@ def _value(digits: str, decimal: str, thousands: str) -> Decimal | None:
     marks = set(whole) - set("0123456789")
     if len(marks) > 1 or not marks <= {thousands, " ", "'", "\u2019"}:
         return None
+    if not whole:
+        return Decimal(f"0.{fraction}")
     first, *groups = whole.split(marks.pop()) if marks else [whole]
     if groups and not (_FIRST.fullmatch(first) and all(len(group) == GROUP for group in groups)):
         return None

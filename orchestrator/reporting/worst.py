@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from orchestrator.errors import BakeoffError, UsageError, nearest
-from orchestrator.metrics import METRICS, select_metrics
+from orchestrator.metrics import METRICS
 from orchestrator.reporting.tabular import Table
 from orchestrator.results.layout import SAMPLES_NAME, scores_path
 from orchestrator.results.parquet import ParquetReader
@@ -18,6 +18,7 @@ from orchestrator.results.plan import read_plan
 from orchestrator.results.schema import SAMPLES, SCORES
 from orchestrator.results.view import read_predictions
 from orchestrator.scoring.cell_name import params_text
+from orchestrator.scoring.summary import MetricNote, read_summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,7 @@ def worst(run: Path, model: str, metric: str = "cer", n: int = 10) -> list[Worst
     known = dict.fromkeys(cell.model for cell in read_plan(run).cells)
     if model not in known:
         raise UsageError(f"{run.name}: has no model '{model}'{nearest(model, known)}")
-    (chosen,) = select_metrics([metric])
-    sign = 1 if chosen.direction == "lower" else -1
+    sign = 1 if _note(run, metric).direction == "lower" else -1
     rows = heapq.nlargest(n, _scored_rows(run, model, metric), lambda r: (sign * r["score"], r["weight"] or 0))
     texts = _find(read_predictions(run, model, ["key", "text"]), "key", (row["key"] for row in rows))
     with ParquetReader(run / SAMPLES_NAME, SAMPLES) as file:
@@ -55,9 +55,13 @@ def worst(run: Path, model: str, metric: str = "cer", n: int = 10) -> list[Worst
     return [_to_answer(row, samples[row["sample_id"]], texts.get(row["key"], {})) for row in rows]
 
 
-def worst_table(model: str, metric: str, answers: Sequence[WorstAnswer], longest: int | None = None) -> Table:
-    """Return `answers` as a table; a text of more than `longest` characters says how much is not shown."""
-    unit = METRICS[metric].unit
+def worst_table(
+    model: str, metric: str, answers: Sequence[WorstAnswer], longest: int | None = None, *, unit: str = "fraction"
+) -> Table:
+    """Return `answers` as a table; a text of more than `longest` characters says how much is not shown.
+
+    `unit` is the metric's, as the run's summary has it.
+    """
     rows = tuple(
         (
             f"{answer.score:.3f}",
@@ -71,6 +75,18 @@ def worst_table(model: str, metric: str, answers: Sequence[WorstAnswer], longest
     )
     header = ("score", "sample", "prompt", "image", "reference", "answer")
     return Table(f"Worst answers of {model} by {metric} ({unit})", header, rows, labels=len(header))
+
+
+def _note(run: Path, metric: str) -> MetricNote:
+    """Return what the run's summary says of a metric, be it bakeoff's or a user's own."""
+    notes = read_summary(run).metric_notes
+    if metric in notes:
+        return notes[metric]
+    near = "" if metric in METRICS else nearest(metric, notes)
+    raise UsageError(
+        f"{run.name}: was not scored by {metric}{near}{'' if near.endswith('?') else ';'} "
+        f"run `bakeoff score {run.name} --metric {metric}` if that is meant"
+    )
 
 
 def _scored_rows(run: Path, model: str, metric: str) -> Iterator[dict[str, Any]]:
