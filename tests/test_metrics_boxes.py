@@ -51,7 +51,11 @@ def test_a_box_is_found_however_it_is_written(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "none", "[1, 2, 3]", "[1,2,3,4,5]", "12.50", "{}", "[[1,2,3,4],"[:5], '{"bbox": "no"}']
+    "text",
+    [
+        *("", "none", "[1, 2, 3]", "[1,2,3,4,5]", "12.50", "{}", "[[1,2,3,4],"[:5], '{"bbox": "no"}'),
+        *("[NaN, 1, 2, 3]", '{"bbox": [0, 0, Infinity, 10]}', "[0, 0, 1e999, 10]", f"[0, 0, 1{'0' * 400}, 10]"),
+    ],
 )
 def test_what_holds_no_box_has_none(text):
     assert find_box(text) is None
@@ -90,6 +94,14 @@ def test_the_pointing_game_looks_at_the_centre(box, is_in):
 
 def test_a_box_turned_inside_out_covers_nothing():
     assert iou((300, 130, 100, 100), FIELD) == coverage((300, 130, 100, 100), FIELD) == 0.0
+
+
+@pytest.mark.parametrize("box", [(300, 130, 100, 100), (100, 130, 300, 100), (300, 100, 100, 130)])
+def test_corners_may_come_in_any_order(box):
+    for answer, right in ((box, FIELD), (FIELD, box)):
+        for name in ("iou", "coverage", "centre_in_box"):
+            sample = {"answer_bbox": right, "images": [], "info": {}}
+            assert get_metric(name).measure(json.dumps(answer), (), sample).score == 1.0
 
 
 @pytest.fixture

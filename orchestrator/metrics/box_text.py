@@ -9,6 +9,7 @@ Numbers = tuple[float, float, float, float]
 
 NAMES = ("bbox_2d", "box_2d", "bbox", "box", "bounding_box", "answer_bbox")
 _CORNERS = (("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"), ("x_min", "y_min", "x_max", "y_max"))
+_LARGEST = 1e9
 _NUMBER = r"(-?\d{1,6}(?:\.\d{1,9})?)"
 _COMMA = r"\s{0,4}[,\s]\s{0,4}"
 _FOUR = _COMMA.join([_NUMBER] * 4)
@@ -71,5 +72,10 @@ def _four(value: Any) -> Numbers | None:
     if not isinstance(value, list):
         return None
     flat = [inner for each in value[:4] for inner in (each if isinstance(each, list) else [each])]
-    is_box = len(value) in {2, 4} and len(flat) == 4 and all(type(number) in {int, float} for number in flat)  # noqa: PLR2004 - corners
+    is_box = len(value) in {2, 4} and len(flat) == 4 and all(map(_is_finite, flat))  # noqa: PLR2004 - corners
     return (flat[0], flat[1], flat[2], flat[3]) if is_box else None
+
+
+def _is_finite(number: Any) -> bool:
+    """Tell whether it is a number that can be reckoned with; JSON's readers take NaN, Infinity and 1e999 as well."""
+    return type(number) in {int, float} and abs(number) <= _LARGEST

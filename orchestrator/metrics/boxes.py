@@ -1,7 +1,7 @@
 """Where an answer says that something stands on the page, against the sample's box."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,8 @@ def judge_box(
 ) -> Measure | str:
     """Return what `judge` says of the first box in `text`, read by `convention`, and the sample's `answer_bbox`.
 
-    Reasons for none: the sample has no box, the answer has none, the image's size is not known.
+    Two opposite corners make a box, in whatever order. Reasons for none: the sample has no box, the answer has none,
+    the image's size is not known.
     """
     if not sample["answer_bbox"]:
         return NO_REFERENCE
@@ -78,7 +79,13 @@ def judge_box(
     if numbers is None:
         return NO_BOX
     box = to_pixels(numbers, convention, sample)
-    return Measure(judge(box, sample["answer_bbox"])) if box else NO_SIZE
+    return Measure(judge(_sorted(box), _sorted(sample["answer_bbox"]))) if box else NO_SIZE
+
+
+def _sorted(box: Sequence[float]) -> Numbers:
+    """Return the box by its upper left and lower right corner, whichever two opposite ones it was written by."""
+    (left, right), (top, bottom) = sorted((box[0], box[2])), sorted((box[1], box[3]))
+    return left, top, right, bottom
 
 
 def to_pixels(numbers: Numbers, convention: str, sample: Mapping[str, Any]) -> Numbers | None:
