@@ -29,8 +29,8 @@ wall, cpu = time.perf_counter(), time.process_time()
 score_run(run, ["exact", "cer"]) if part == "score" else write_report(run)
 took = time.perf_counter() - wall, time.process_time() - cpu
 peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
-size = (run / "report.html").stat().st_size / 1e6 if part == "report" else 0
-print(f"{part}: {took[0]:.0f} s, {took[1]:.0f} s of CPU, peak {peak / 1024:.0f} MB, page {size:.1f} MB")
+size = f", page {(run / 'report.html').stat().st_size / 1e6:.1f} MB" if part == "report" else ""
+print(f"{part}: {took[0]:.0f} s, {took[1]:.0f} s of CPU, peak {peak / 1024:.0f} MB{size}")
 """
 
 
