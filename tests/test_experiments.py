@@ -377,6 +377,7 @@ def test_a_seed_is_one_of_each_repeat_and_repeats_are_told_apart(counting):
     assert sorted(counting.texts(run.folder, "counts")) == ["7/1", "7/2", "7/3"]
 
 
+@pytest.mark.slow
 def test_at_the_cost_limit_all_stops_and_a_higher_one_goes_on(counting):
     slow = COUNTS.replace("    return {", "    import time\n    time.sleep(0.1)\n    return {")
     (counting.root / "runners" / "counts" / "runner.py").write_text(slow)
@@ -398,6 +399,7 @@ def test_at_the_cost_limit_all_stops_and_a_higher_one_goes_on(counting):
     assert counting.plan().spent == 24.0
 
 
+@pytest.mark.slow
 def test_at_the_time_limit_all_stops_and_the_same_call_goes_on(counting):
     (counting.root / "runners" / "counts" / "runner.py").write_text(
         COUNTS.replace("    return {", "    import time\n    time.sleep(0.4)\n    return {")

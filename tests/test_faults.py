@@ -63,6 +63,7 @@ def test_defects_are_shown_with_the_seed_kept_and_are_a_failure(monkeypatch, tmp
     assert "RuntimeError" in (place / "traceback").read_text()
 
 
+@pytest.mark.slow
 def test_an_answer_that_was_seen_and_is_gone_is_a_defect(tmp_path, built_envs):
     with trial(tmp_path, "one") as found:
         workspace = workspace_at(found.folder / "workspace", built_envs, ["w1", "w2;sleep=0.01"])

@@ -196,6 +196,7 @@ def test_no_more_than_the_limit_are_under_way_in_order_and_all_comes_back(tmp_pa
     run_virtually(run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", ["sliding", "fixed"])
 @pytest.mark.parametrize("rpm", [3, 40, 3000])
 def test_two_models_that_know_the_limit_use_it_and_are_never_refused(tmp_path, rpm, window):

@@ -86,6 +86,7 @@ def test_a_limit_that_is_not_used_does_not_grow(in_flight, limit):
     assert aimd.limit == limit
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(deadline=None, max_examples=150)
 def test_no_minute_has_more_than_its_limits_even_when_senders_are_late(data):

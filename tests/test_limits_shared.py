@@ -55,6 +55,7 @@ def put(file, **values):
     return file.change(lambda record, now: (record._replace(**{k: now + v for k, v in values.items()}), None))
 
 
+@pytest.mark.slow
 def test_no_change_is_lost_between_processes(tmp_path):
     path = tmp_path / "state" / "a"
     together = time.time() + 1
@@ -65,6 +66,7 @@ def test_no_change_is_lost_between_processes(tmp_path):
     assert account_file.AccountFile(path).read().episodes == 4000
 
 
+@pytest.mark.slow
 def test_a_process_killed_at_any_moment_leaves_a_whole_record(tmp_path):
     path, seen = tmp_path / "state" / "a", 0
     for number in range(12):

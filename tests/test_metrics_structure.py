@@ -287,6 +287,7 @@ def test_an_unknown_convention_is_told_with_those_that_there_are(name):
 TAGS = st.lists(st.sampled_from(["red", "green", "blue", "grey"]), max_size=4)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(st.tuples(TAGS, TAGS), min_size=1, max_size=6))
 def test_tags_are_counted_as_sklearn_counts_them(pairs):

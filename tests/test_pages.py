@@ -194,6 +194,7 @@ def test_ticks_are_round_within_the_scale_and_say_their_value(values):
     assert all(abs(float(text) - value) <= step * 1e-6 for value, text in ticks)
 
 
+@pytest.mark.slow
 def test_plots_are_files_for_papers(tmp_path):
     run, _ = two_models(tmp_path)
     report = write_report(run, plots=tmp_path / "figures")
@@ -284,6 +285,7 @@ def in_workspace(tmp_path, monkeypatch):
     return call, run
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_page_and_keeps_the_tables(in_workspace, capsys):
     call, run = in_workspace
     assert call("run", "--plots", "figures") == ""

@@ -533,6 +533,7 @@ def test_scores_older_than_the_run_are_no_damage(root, run, bakeoff):
     assert "summary.json: the run went on after it was scored; run `bakeoff score toy` again" in out
 
 
+@pytest.mark.slow
 def test_a_bent_bit_hides_no_row_of_a_file_without_a_seal(tmp_path):
     """A bit in a page's header can end a column early without an error."""
     path = tmp_path / "predictions/moody.parquet"

@@ -275,6 +275,7 @@ def test_the_second_of_two_processes_is_told_who_holds_the_run(ask, workspace, o
     assert ask("echo").models[0].ok == 200
 
 
+@pytest.mark.slow
 def test_ctrl_c_finishes_what_was_begun_and_the_same_call_goes_on(ask, workspace, oracle):
     words = [f"w{number}" for number in range(40)]
     write_words(workspace.root, words)

@@ -128,6 +128,7 @@ def test_scores_and_reports_are_calm(place):
     assert "👩\u200d👩\u200d👧\u200d👦" in shown
 
 
+@pytest.mark.slow
 def test_a_first_look_is_calm(place, tmp_path):
     image = str(_image(tmp_path / "a.png"))
     shown, _ = bakeoff(place, "try", "strings", image, "answer all")

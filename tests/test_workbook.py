@@ -92,6 +92,7 @@ def row(number, *texts, column="A"):
     return f'<row r="{number}">{cells}</row>'
 
 
+@pytest.mark.slow
 def test_few_bytes_that_name_a_far_row_or_column_are_refused_at_once(tmp_path, workspace, monkeypatch):
     path = packed(tmp_path / "far.xlsx", row(1, "question", "answer") + row(2_000_000_000, "x", "y"))
     began = time.monotonic()
