@@ -20,6 +20,8 @@ from orchestrator.importing.guard import Guard, RefusedError, bare, is_public, m
 from orchestrator.importing.url_cache import UrlCache
 from tests.servers.downloads import answer, png, redirect, serving
 
+pytestmark = pytest.mark.slow  # its servers take their time, on purpose
+
 QUICK = Limits(size_bytes=1_000_000, connect_s=1, silence_s=0.3, total_s=0.5, attempts=2, backoff_s=0.01)
 NAMES = {  # a resolver's answers: names of the public internet, and of those who would like to pass for it
     "public.test": ["93.184.216.34"],

@@ -29,6 +29,8 @@ from tests.servers.arkindex import OPERATIONS, arkindex_server
 from tests.servers.arkindex_project import DATASET, EMPTY, FOLDER, LINE_1, LINE_2, LINE_3, PAGE_1, PAGE_2, PAGE_3
 from tests.servers.downloads import serving
 
+pytestmark = pytest.mark.slow  # its servers and clients take their time
+
 TOKEN = "t0ken-of-the-tests"
 real = pytest.mark.slow  # its environment is built from the package registry
 

@@ -13,7 +13,10 @@ from tests.pages_run import make_image, make_pages_run, sample
 from tests.payloads import PAYLOADS
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
+]
 
 REFERENCES = ["86.00", "ACME", "12/03/2018", "Selangor", "", "KL 53300"]
 ANSWERS = {
