@@ -60,7 +60,7 @@ test: $(READY)  ## The fast tests
 	$(BIN)/python -m pytest -n 3 -m "not slow"  # they wait as much as they work
 
 test-all: $(READY)  ## Every test; builds real environments from the package registry
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 3
 
 faults: $(READY)  ## Break it on purpose: CAMPAIGN (all), COUNT times (a quick look), with SEED (drawn)
 	$(BIN)/python -m tests.faults --campaign $(or $(CAMPAIGN),all) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))

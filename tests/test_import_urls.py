@@ -425,7 +425,14 @@ def test_interrupted_it_ends_at_once_and_goes_on_later(server, workspace, tmp_pa
         *(sys.executable, "-m", "orchestrator", "--workspace", str(workspace.root), "dataset", "import", "urls"),
         *(str(path), "scans", "--allow-host", server.host),
     ]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parent.parent) as process:
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # what a job in the background ignores is inherited
+    try:
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parent.parent)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
         while process.poll() is None and not {"/a.png", "/b.png", "/stuck.png"} <= set(server.paths()):
             time.sleep(0.02)
         time.sleep(0.1)
