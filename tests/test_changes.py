@@ -231,6 +231,7 @@ def test_ctrl_c_stops_a_build_that_waits_for_the_network(workspace, tmp_path):
         server.stdin.close()
 
 
+@pytest.mark.slow
 def test_a_device_that_stays_lost_is_given_up_and_no_other_request_is_blamed(workspace):
     code = SAYS.replace("def generate", "async def generate").replace(
         "    return {",

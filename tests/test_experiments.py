@@ -320,6 +320,7 @@ def test_the_parameters_of_a_model_go_before_those_of_all(counting):
     ]
 
 
+@pytest.mark.slow
 def test_a_run_is_about_one_dataset_and_each_dataset_has_its_own(counting):
     (counting.root / "datasets" / "more.csv").write_text("question,answer\nfour,\n")
     counting.write("common: {model: counts}\ngrid: {dataset: [words, more]}\n")
@@ -332,6 +333,7 @@ def test_a_run_is_about_one_dataset_and_each_dataset_has_its_own(counting):
         counting.plan()
 
 
+@pytest.mark.slow
 def test_what_is_added_later_is_all_that_is_asked(counting):
     text = "common: {dataset: words}\ngrid: {model: [counts], params.size: [1, 2]}\nrepeat: 1\n"
     counting.write(text)
@@ -350,6 +352,7 @@ def test_what_is_added_later_is_all_that_is_asked(counting):
     assert [run.folder for run in first.runs] == [counting.root / "results" / "words"]
 
 
+@pytest.mark.slow
 def test_one_failed_cell_is_shown_as_failed_and_the_rest_finishes(counting):
     counting.write(
         "common: {dataset: words, params: {broken: 2}}\ngrid: {model: [counts, other], params.size: [1, 2, 3]}\n"

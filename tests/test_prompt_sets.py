@@ -159,6 +159,7 @@ def test_what_fits_is_not_talked_about(tmp_path):
 NAMES = st.text(alphabet="ab _", max_size=5)
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.tuples(NAMES, NAMES), st.just(1), min_size=1, max_size=6))
 def test_a_set_with_a_row_for_each_pair_fits_or_is_ambiguous(pairs):
     """No pair is ever asked by the row of another one."""

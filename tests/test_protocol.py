@@ -37,6 +37,7 @@ def line(**changes):
     return json.dumps(response(**changes)).encode()
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=8))
 def test_a_stream_is_cut_at_newlines_alone_however_it_arrives(data, cuts):
     splitter, lines = LineSplitter(), []

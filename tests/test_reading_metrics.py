@@ -147,6 +147,7 @@ def test_cer_of_no_normaliser_is_that_of_jiwer_without_transforms():
     assert score("cer@raw", "a  b", "a b") == pytest.approx(1 / 3)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(SHORT, st.lists(SHORT, min_size=1, max_size=3)), max_size=5))
 def test_many_at_once_are_what_they_are_one_by_one(rows):
     texts, references = [text for text, _ in rows], [tuple(each) for _, each in rows]

@@ -281,6 +281,7 @@ def walk(value):
         yield str(value)
 
 
+@pytest.mark.slow
 @given(SECRETS | st.integers(10**7, 10**9).map(str), st.data(), st.booleans())
 def test_nested_json_stays_json_and_holds_no_secret(secret, data, is_ascii):
     around = st.tuples(st.text(max_size=3), st.just(secret), st.text(max_size=3)).map("".join)

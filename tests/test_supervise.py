@@ -146,6 +146,7 @@ def test_a_sample_that_hangs_twice_is_quarantined_and_the_others_are_answered(as
     assert executed(oracle)["hang"] == 2
 
 
+@pytest.mark.slow
 def test_of_a_batch_that_hangs_the_innocent_are_answered(ask, workspace, oracle):
     limit_time(workspace, "batch_poison", 0.4)
     words = ["one", "hang", "two", "three"]
@@ -265,6 +266,7 @@ def test_a_killed_orchestrator_loses_doubles_and_repeats_nothing_acknowledged(as
     assert sum(after.values()) <= len(words) + 4 * kills  # what was begun or on its way when the kill came
 
 
+@pytest.mark.slow
 def test_the_second_of_two_processes_is_told_who_holds_the_run(ask, workspace, oracle):
     write_words(workspace.root, [f"w{number}" for number in range(200)])
     with running_elsewhere(workspace, oracle, 0.05) as process:

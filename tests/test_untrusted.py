@@ -94,6 +94,7 @@ def test_there_are_enough_texts():
     assert len(WRITABLE) >= 40
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("answered")
 def test_an_answer_is_kept_to_the_letter(place):
     rows = rows_of(place, "said", "strings")

@@ -200,6 +200,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_a_reader_sees_every_acknowledged_row_while_a_run_writes_and_compacts(tmp_path):
     argv = [sys.executable, "-c", WRITING, str(tmp_path)]
     with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE) as writer:
