@@ -65,7 +65,8 @@ def _import_command(kind: str, module: Any) -> click.Command:
             kind, source, name, options=given, replace=replace, workspace=workspace, notify=console.status
         )
         told = f"{outcome.rows} questions about {outcome.images} images"
-        console.status(f"{shown_path(outcome.folder)}: {told}; next: bakeoff run --model rapidocr --dataset {name}")
+        model = "rapidocr" if outcome.images else "MODEL"  # an OCR engine has nothing to read in texts alone
+        console.status(f"{shown_path(outcome.folder)}: {told}; next: bakeoff run --model {model} --dataset {name}")
         for problem in outcome.problems[:_PROBLEMS_TOLD]:
             console.status(f"not imported: {problem.what}: {problem.reason}")
         if outcome.problems:
