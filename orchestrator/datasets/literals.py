@@ -1,6 +1,7 @@
-"""Lists of texts that other programs write as Python or JSON literals; nothing is ever evaluated."""
+"""Lists of texts as JSON, or as the literals of other programs; nothing is ever evaluated."""
 
 import ast
+import json
 
 LIST_CHARS = 1 << 20
 
@@ -15,3 +16,12 @@ def read_texts(cell: str) -> list[str] | None:
         return None
     fit = isinstance(items, list) and items and all(isinstance(item, str) for item in items)
     return list(dict.fromkeys(items)) if fit else None
+
+
+def read_json_texts(cell: str) -> list[str] | None:
+    """Return the texts of a JSON list; None for anything else."""
+    try:
+        texts = json.loads(cell)
+    except (ValueError, RecursionError):
+        return None
+    return texts if isinstance(texts, list) and all(isinstance(text, str) for text in texts) else None

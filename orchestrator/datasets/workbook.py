@@ -43,7 +43,7 @@ def read_workbook(path: Path) -> Iterator[tuple[int, list[str]]]:
             book.close()
     except BakeoffError:
         raise
-    except Exception as error:
+    except Exception as error:  # openpyxl lets through what zipfile, the parsers of XML and it itself raise
         raise BakeoffError(
             f"{path}: is not a readable xlsx workbook ({type(error).__name__}); save it again"
         ) from error

@@ -9,7 +9,8 @@ from typing import Any
 from orchestrator.config import Model, Workspace, get_model, get_runner, list_models, refuse_gaps, refuse_secrets
 from orchestrator.datasets import Dataset, open_dataset
 from orchestrator.errors import BakeoffError, UsageError, nearest
-from orchestrator.experiments import evalap
+from orchestrator.experiments.evalap import endpoint_params, is_payload
+from orchestrator.experiments.evalap import expand as expand_payload
 from orchestrator.experiments.expand import Expanded, Experiment, expand
 from orchestrator.experiments.naming import name_cells
 from orchestrator.experiments.schema import EvalapFile, SetFile
@@ -87,11 +88,11 @@ def open_set(workspace: Workspace, given: str, *, limit: int | None = None, run:
 
 def _expand(path: Path) -> tuple[SetFile | EvalapFile, Expanded]:
     data = read_data(path)
-    if not evalap.is_payload(data):
+    if not is_payload(data):
         file = parse(data, SetFile, str(path))
         return file, expand(file, path)
     payload = parse(data, EvalapFile, str(path))
-    return payload, _located(str(path), lambda: evalap.expand(payload, payload.name or path.stem, path))
+    return payload, _located(str(path), lambda: expand_payload(payload, payload.name or path.stem, path))
 
 
 def _located(where: str, call: Callable[[], Any]) -> Any:
@@ -205,7 +206,7 @@ class _Finder:
             self.notes.append(f"{model.name} has no parameter {', '.join(left_out)}: left out for it")
         own = one.own_params
         if one.endpoint and model.runner.name == _ENDPOINTS:
-            own = evalap.endpoint_params(own)
+            own = endpoint_params(own)
             if model.params.get("base_url") != one.endpoint.base_url:
                 own = {"base_url": one.endpoint.base_url, "model": one.endpoint.model, **own}
         seed = {"seed": one.seed} if one.seed is not None and "seed" in model.params else {}

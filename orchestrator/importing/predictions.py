@@ -22,7 +22,7 @@ from orchestrator.results import keysets
 from orchestrator.results.expected import Expected, iter_expected
 from orchestrator.results.journal import CellColumns, Journal
 from orchestrator.results.layout import PLAN_NAME, PROMPTS_NAME, SAMPLES_NAME, journal_folder
-from orchestrator.results.plan import Cell, read_plan
+from orchestrator.results.plan import IMPORTED, Cell, read_plan
 from orchestrator.results.schema import ANSWER_STATUSES
 from orchestrator.results.set_aside import put_back, set_aside
 from orchestrator.results.view import compact, read_predictions
@@ -31,12 +31,11 @@ from orchestrator.running.missing import Task
 from orchestrator.running.planning import freeze, record_answers
 from orchestrator.running.rows import Row, status_row
 
-RUNNER = "imported"
 _GIVEN_UP = ("Failed to obtain answer via API", "[LMMS_EVAL_REQUEST_FAILED")
 _NOTHING = "the file has no prediction for it"
 _ROWS_A_WRITE = 512
 # Constant, so that the keys of a model's answers are the same whatever file they came in.
-_DIGEST = hashlib.sha256(RUNNER.encode()).hexdigest()
+_DIGEST = hashlib.sha256(IMPORTED.encode()).hexdigest()
 
 
 @dataclass(slots=True)
@@ -80,14 +79,14 @@ def import_predictions(
     if not predictions:
         raise BakeoffError(f"{source}: holds no predictions")
     text = "{question}"
-    prompt = Prompt(RUNNER, text, None, digest(text, None))
+    prompt = Prompt(IMPORTED, text, None, digest(text, None))
     cell = Cell(
         model=model,
-        runner=RUNNER,
+        runner=IMPORTED,
         runner_digest=_DIGEST,
         params={},
         overrides={},
-        prompt=RUNNER,
+        prompt=IMPORTED,
         prompt_sha256=prompt.sha256,
     )
     with holding(folder):
@@ -120,7 +119,7 @@ def _refuse_ours(run: Path, model: str) -> None:
     """Refuse a name under which a runner of ours has answered."""
     if (run / PLAN_NAME).is_file():
         for cell in read_plan(run).cells:
-            if cell.model == model and cell.runner != RUNNER:
+            if cell.model == model and cell.runner != IMPORTED:
                 raise UsageError(f"'{model}' is a model that was asked in this run; give another name with --model")
 
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
-from orchestrator.metrics import boxes, json_fields, tags
 from orchestrator.metrics.anls_star import ANLS_STAR
+from orchestrator.metrics.boxes import MAKERS as BOXES
 from orchestrator.metrics.dates import make_date
 from orchestrator.metrics.json_fields import JSON_VALID
+from orchestrator.metrics.json_fields import MAKERS as JSON_FIELDS
 from orchestrator.metrics.labels import ACCURACY
 from orchestrator.metrics.metric import Metric
 from orchestrator.metrics.numbers import make_number
@@ -17,13 +18,14 @@ from orchestrator.metrics.operation import (
     REFUSAL_RATE,
     TRUNCATION_RATE,
 )
+from orchestrator.metrics.tags import MAKERS as TAGS
 
 MAKERS: Mapping[str, Callable[[str], Metric]] = {
     "number": make_number,
     "date": make_date,
-    **json_fields.MAKERS,
-    **tags.MAKERS,
-    **boxes.MAKERS,
+    **JSON_FIELDS,
+    **TAGS,
+    **BOXES,
 }
 """By name what makes the metric of the option behind its @; of an empty one, the metric without."""
 

@@ -11,11 +11,19 @@ from typing import Any
 from orchestrator.errors import UsageError
 from orchestrator.exporting.rows import iter_rows
 from orchestrator.files import disk_errors, replacing, write_atomically
-from orchestrator.pages import overview
 from orchestrator.pages.block import to_block
 from orchestrator.pages.chosen import choose
 from orchestrator.pages.markdown import to_markdown
 from orchestrator.pages.matrix import LONGEST, Matrix, read_samples, take_pictures
+from orchestrator.pages.overview import (
+    cells_of,
+    every_metric_grid,
+    heat_grids,
+    main_grid,
+    params_notes,
+    repeats_grid,
+    status_grid,
+)
 from orchestrator.pages.pictures import Pictures
 from orchestrator.pages.plots import make_plots
 from orchestrator.pages.png import write_png
@@ -88,7 +96,7 @@ def _gather(run: Path, plan: RunPlan, summary: Summary) -> tuple[dict[CellKey, T
         cell.name for model in dict.fromkeys(c.model for c in plan.cells) for cell in plan.cells if cell.model == model
     ]
     repeats = {cell.name: cell.repeats for cell in plan.cells}
-    names = (*columns, *overview.cells_of(summary))
+    names = (*columns, *cells_of(summary))
     totals = {name: Totals(summary.compared.metrics, repeats.get(name, 1)) for name in names}
     matrix = Matrix(choose(run, plan, summary), columns, summary.metrics)
     for row in iter_rows(run, plan, summary.metrics):
@@ -142,15 +150,15 @@ def _tables_of_page(run: Path, summary: Summary, totals: Mapping[CellKey, Totals
     models = tuple(dict.fromkeys(figure.model for figure in summary.figures))
     prompts = {row["id"]: row for row in read_rows(run / PROMPTS_NAME, PROMPTS)}
     return {
-        "main": overview.main_grid(summary, totals),
-        "every": overview.every_metric_grid(summary),
-        "heats": overview.heat_grids(summary),
-        "repeats": overview.repeats_grid(summary, totals),
-        "statuses": overview.status_grid(summary, totals),
+        "main": main_grid(summary, totals),
+        "every": every_metric_grid(summary),
+        "heats": heat_grids(summary),
+        "repeats": repeats_grid(summary, totals),
+        "statuses": status_grid(summary, totals),
         "compared": _compared(summary),
         "failures": failure_table(run, models),
         "spent": spent_table(run, models),
-        "params": overview.params_notes(summary),
+        "params": params_notes(summary),
         "notes": make_notes(summary),
         "prompts": [{**row, "text": row["text"][:LONGEST]} for row in prompts.values()],
     }
