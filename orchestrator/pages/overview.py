@@ -1,9 +1,11 @@
 """The page's tables: what the template writes down, as plain texts with the little that their looks need."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from orchestrator.pages.short_names import short_parts
 from orchestrator.pages.standing import find_standing
 from orchestrator.pages.totals import Amount, CellKey, Totals
 from orchestrator.reporting.numbers import NOTHING, interval_text, number_text, unit_of
@@ -22,12 +24,16 @@ _Division = Literal["doc_class", "question_type"]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One field of a table: its text, what is said below it in small, a mark, and how bad it is from 0 to 9."""
+    """One field of a table: its text, what is said below it in small, a mark, and how bad it is from 0 to 9.
+
+    `span` are the low end, the mean and the high end in hundredths of the widest of the column, where there are such.
+    """
 
     text: str
     small: str = ""
     mark: str = ""
     heat: int | None = None
+    span: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +53,8 @@ def cells_of(summary: Summary) -> list[CellKey]:
 
 
 def cell_names(summary: Summary) -> dict[CellKey, str]:
-    """Return the cells' names on one line, with what `params_notes` explains of their parameters."""
-    short = shorten(each.params for each in summary.figures)
-    return {
-        cell: " / ".join(part for part in (cell[0], short.of(cell[1]), cell[2]) if part) for cell in cells_of(summary)
-    }
+    """Return short names of the cells, on one line."""
+    return {cell: " / ".join(parts) for cell, parts in short_parts(cells_of(summary)).items()}
 
 
 def params_notes(summary: Summary) -> tuple[str, ...]:
@@ -60,16 +63,64 @@ def params_notes(summary: Summary) -> tuple[str, ...]:
 
 
 def main_grid(summary: Summary, totals: Mapping[CellKey, Totals]) -> Grid:
-    """Return each cell with its main metrics, how many answers were scored, and what they took."""
+    """Return each cell with its main metrics, how many answers were scored, and what they took; the best first."""
     metrics = summary.compared.metrics
     standings = {metric: find_standing(summary, metric) for metric in metrics}
     figures = figures_of(summary, "all")
+    widest = {metric: _widest(summary, metric) for metric in metrics}
     rows = []
-    for cell in cells_of(summary):
-        scores = [_score(summary, figures.get((cell, metric)), standings[metric].get(cell, "")) for metric in metrics]
+    for cell in _best_first(summary):
+        scores = [
+            replace(
+                _score(summary, found := figures.get((cell, metric)), standings[metric].get(cell, "")),
+                span=_span(found, widest[metric]),
+            )
+            for metric in metrics
+        ]
         rows.append((*_name(cell), _scored([figures.get((cell, m)) for m in metrics]), *scores, *_spent(totals[cell])))
-    header = ("model", "prompt", "scored", *(_titled(summary, m) for m in metrics), "cost", "time", "tokens in", "out")
+    header = (
+        "model",
+        "prompt",
+        "scored",
+        *(_titled(summary, m) for m in metrics),
+        "$ per 1,000",
+        "time each",
+        "tokens in",
+        "tokens out",
+    )
     return Grid("Models and prompts", header, tuple(rows), labels=2)
+
+
+def _best_first(summary: Summary) -> list[CellKey]:
+    """Return the cells in the order of their means by the first main metric; those without one last."""
+    cells = cells_of(summary)
+    if not summary.compared.metrics:
+        return cells
+    metric, figures = summary.compared.metrics[0], figures_of(summary, "all")
+    note = summary.metric_notes.get(metric)
+    sign = 1 if note and note.direction == "lower" else -1
+
+    def place(cell: CellKey) -> float:
+        figure = figures.get((cell, metric))
+        return math.inf if figure is None or figure.mean is None else sign * figure.mean
+
+    return sorted(cells, key=place)
+
+
+def _widest(summary: Summary, metric: str) -> float:
+    """Return what is the whole width of a metric's spans: 1 for fractions, else the highest end."""
+    if unit_of(summary, metric) == "fraction":
+        return 1.0
+    return max(
+        (each.high or 0.0 for each in summary.figures if (each.group, each.metric) == ("all", metric)), default=0
+    )
+
+
+def _span(figure: Figure | None, widest: float) -> tuple[float, float, float] | None:
+    if figure is None or figure.mean is None or figure.low is None or figure.high is None or widest <= 0:
+        return None
+    low, mean, high = (round(100 * min(max(each / widest, 0), 1), 1) for each in (figure.low, figure.mean, figure.high))
+    return low, mean, high
 
 
 def every_metric_grid(summary: Summary) -> Grid:
@@ -196,17 +247,29 @@ def _spent(totals: Totals) -> tuple[Item, ...]:
     cost, time = totals.spent("cost"), totals.spent("latency_s")
     tokens = (totals.spent("input_tokens"), totals.spent("output_tokens"))
     return (
-        _amount(cost, totals.asked, lambda v: f"${v:.2f}" if v >= 1 else f"${v:.4f}", "${:.5f} each"),
-        _amount(time, totals.asked, _time, "{:.2f} s each"),
-        *(_amount(each, totals.asked, lambda v: f"{v:,.0f}", "{:,.0f} each") for each in tokens),
+        _amount(cost, totals.asked, lambda v: dollars_text(1000 * v), lambda v: f"${v:.4f} in all"),
+        _amount(time, totals.asked, seconds_text, lambda v: f"{_time(v)} in all"),
+        *(_amount(each, totals.asked, lambda v: f"{v:,.0f}", lambda v: f"{v:,.0f} in all") for each in tokens),
     )
 
 
-def _amount(amount: Amount, asked: int, total: Callable[[float], str], each: str) -> Item:
+def _amount(amount: Amount, asked: int, each: Callable[[float], str], total: Callable[[float], str]) -> Item:
     if amount.mean is None:
         return Item(NOTHING)
     partly = f"\nknown of {amount.known}/{asked}" if amount.known < asked else ""
-    return Item(total(amount.total), each.format(amount.mean) + partly)
+    return Item(each(amount.mean), total(amount.total) + partly)
+
+
+def dollars_text(dollars: float) -> str:
+    """Return a price with the digits that matter."""
+    if dollars >= 100:  # noqa: PLR2004 - nobody needs the cents
+        return f"${dollars:,.0f}"
+    return f"${dollars:.2f}" if dollars >= 0.1 or not dollars else f"${dollars:.2g}"  # noqa: PLR2004 - as above
+
+
+def seconds_text(seconds: float) -> str:
+    """Return the time of one answer with the digits that matter."""
+    return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004 - as above
 
 
 def _time(seconds: float) -> str:

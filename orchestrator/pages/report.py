@@ -28,7 +28,9 @@ from orchestrator.pages.pictures import Pictures
 from orchestrator.pages.plots import make_plots
 from orchestrator.pages.png import write_png
 from orchestrator.pages.shapes import Drawing, to_svg
+from orchestrator.pages.short_names import short_parts
 from orchestrator.pages.totals import CellKey, Totals
+from orchestrator.pages.verdicts import make_verdicts
 from orchestrator.reporting.comparisons import comparison_table
 from orchestrator.reporting.failures import failure_table
 from orchestrator.reporting.notes import make_notes
@@ -150,6 +152,7 @@ def _tables_of_page(run: Path, summary: Summary, totals: Mapping[CellKey, Totals
     models = tuple(dict.fromkeys(figure.model for figure in summary.figures))
     prompts = {row["id"]: row for row in read_rows(run / PROMPTS_NAME, PROMPTS)}
     return {
+        "verdicts": make_verdicts(summary, totals),
         "main": main_grid(summary, totals),
         "every": every_metric_grid(summary),
         "heats": heat_grids(summary),
@@ -187,8 +190,8 @@ def _data(summary: Summary, matrix: Matrix, samples: Sequence[dict[str, Any]]) -
             for name in summary.metrics
         ],
         "columns": [
-            {"model": model, "params": params_text(params), "prompt": prompt}
-            for model, params, prompt in matrix.columns
+            {"model": model, "params": params_text(params), "prompt": prompt, "short": " / ".join(parts[1:])}
+            for (model, params, prompt), parts in short_parts(matrix.columns).items()
         ],
         "texts": matrix.texts.values,
         "more": matrix.texts.more,
