@@ -38,6 +38,7 @@ from orchestrator.running.experiment import RunOutcome, carry_out
 from orchestrator.running.first_look import Answer, ask_once
 from orchestrator.running.planning import Order, run_folder
 from orchestrator.scoring.compare import Missing, RunComparison, compare_runs
+from orchestrator.scoring.leaderboard import Leaderboard, make_leaderboard
 from orchestrator.scoring.score import score_run
 from orchestrator.scoring.summary import Summary, read_summary
 
@@ -53,6 +54,7 @@ __all__ = [
     "import_dataset",
     "import_predictions",
     "init_workspace",
+    "leaderboard",
     "list_metrics",
     "list_models",
     "list_runs",
@@ -401,6 +403,22 @@ def compare(
     """
     folders = [run_path(run, lambda: _open(workspace)) for run in (first, first if second is None else second)]
     return compare_runs(folders[0], folders[1], cells, metrics, missing=missing)
+
+
+def leaderboard(
+    runs: Sequence[Path | str] | Path | str,
+    metric: str | None = None,
+    *,
+    shared: bool = False,
+    missing: Missing = "worst",
+    workspace: Place = None,
+) -> Leaderboard:
+    """Rank the cells of `runs` by `metric` (default: the first main one); refuse runs whose samples differ.
+
+    With `shared`, rank on the samples that all have. See `orchestrator.scoring.leaderboard`.
+    """
+    folders = [run_path(run, lambda: _open(workspace)) for run in _listed(runs)]
+    return make_leaderboard(folders, metric, shared=shared, missing=missing)
 
 
 def export(run: Path | str, to: Form, output: Path | str | None = None, *, workspace: Place = None) -> Export:

@@ -26,6 +26,7 @@ _COMMANDS = {
     "experiments": "orchestrator.cli.experiments:experiments",
     "score": "orchestrator.cli.scoring:score",
     "report": "orchestrator.cli.scoring:report",
+    "leaderboard": "orchestrator.cli.leaderboard:leaderboard",
     "export": "orchestrator.cli.export:export",
     "runs": "orchestrator.cli.runs:runs",
 }
