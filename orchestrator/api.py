@@ -38,7 +38,9 @@ from orchestrator.running.experiment import RunOutcome, carry_out
 from orchestrator.running.first_look import Answer, ask_once
 from orchestrator.running.planning import Order, run_folder
 from orchestrator.scoring.compare import Missing, RunComparison, compare_runs
+from orchestrator.scoring.gate import Limits
 from orchestrator.scoring.leaderboard import Leaderboard, make_leaderboard
+from orchestrator.scoring.matching import Cells
 from orchestrator.scoring.score import score_run
 from orchestrator.scoring.summary import Summary, read_summary
 
@@ -391,18 +393,25 @@ def compare(
     first: Path | str,
     second: Path | str | None = None,
     *,
-    cells: tuple[str, str] | None = None,
+    cells: Cells | None = None,
     metrics: Sequence[str] | None = None,
-    missing: Missing = "left out",
+    missing: Missing | None = None,
+    max_regression: Limits | None = None,
+    samples: int = 3,
     workspace: Place = None,
 ) -> RunComparison:
     """Compare cells of two runs, or of one, sample by sample: the second is better, worse, or no difference is seen.
 
-    Cells of one name are compared, of one run all pairs, or the two named by `cells`, such as `rapidocr / question`.
+    Cells of one name are compared, of one run all pairs, or those named by `cells`, a pair such as
+    `("rapidocr / question", "tesseract")` or several. With `max_regression`, a loss or one by metric, the result's
+    `gate` says whether more was lost; answers without a score then count as the worst unless `missing` says
+    "left out", which else is the default. `samples` are named that lost most, and as many that gained most.
     See `orchestrator.scoring.compare`.
     """
     folders = [run_path(run, lambda: _open(workspace)) for run in (first, first if second is None else second)]
-    return compare_runs(folders[0], folders[1], cells, metrics, missing=missing)
+    return compare_runs(
+        folders[0], folders[1], cells, metrics, missing=missing, max_regression=max_regression, samples=samples
+    )
 
 
 def leaderboard(

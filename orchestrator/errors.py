@@ -22,6 +22,12 @@ class ModelFailedError(BakeoffError):
     exit_code = 3
 
 
+class RegressionError(BakeoffError):
+    """A gate found a regression; all was compared."""
+
+    exit_code = 4
+
+
 class LockedError(BakeoffError):
     """Another process holds what this one needs."""
 

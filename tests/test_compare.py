@@ -15,7 +15,8 @@ from orchestrator.results.layout import PROMPTS_NAME
 from orchestrator.results.plan import merge_cells, read_plan, write_plan
 from orchestrator.results.schema import PROMPTS, SAMPLES
 from orchestrator.scoring import read_summary, score_run
-from orchestrator.scoring.compare import compare_cells, find_cell, list_cells
+from orchestrator.scoring.compare import compare_cells
+from orchestrator.scoring.matching import find_cell, list_cells
 from orchestrator.scoring.summary import SUMMARY_NAME
 from orchestrator.statistics import compare_pairs
 from tests.scored_run import Asked, make_run, prediction, write_predictions

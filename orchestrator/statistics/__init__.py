@@ -3,6 +3,7 @@
 from orchestrator.statistics.arrays import Floats, Ints
 from orchestrator.statistics.holm import holm
 from orchestrator.statistics.intervals import Means, clustered_means, wilson
+from orchestrator.statistics.margin import p_beyond
 from orchestrator.statistics.mcnemar import mcnemar
 from orchestrator.statistics.pairs import Paired, compare_pairs
 from orchestrator.statistics.permutation import SignFlip, flips_for, sign_flip
@@ -22,6 +23,7 @@ __all__ = [
     "flips_for",
     "holm",
     "mcnemar",
+    "p_beyond",
     "sign_flip",
     "t_quantile",
     "wilson",

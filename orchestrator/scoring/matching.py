@@ -1,0 +1,91 @@
+"""Which cells of two runs are compared with each other, and which have no counterpart."""
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, cast
+
+from orchestrator.errors import UsageError, nearest
+from orchestrator.parsing import Frozen
+from orchestrator.scoring.cell_name import CellName
+from orchestrator.scoring.summary import read_summary
+
+Cells = tuple[str, str] | Sequence[tuple[str, str]]
+"""Names of two cells, one of each run, or several such pairs."""
+
+
+Side = Literal["first", "second"]
+
+
+class Unmatched(Frozen):
+    """A cell of the first or the second run that was not compared, and why; `metric` where it was by others."""
+
+    of: Side
+    cell: CellName
+    reason: str
+    metric: str | None = None
+
+
+def list_cells(run: Path) -> list[CellName]:
+    """Return the cells that were scored of `run`, in its order."""
+    summary = read_summary(run)
+    names = dict.fromkeys((each.model, each.params, each.prompt) for each in summary.figures)
+    return [CellName(run=summary.run, model=model, params=params, prompt=prompt) for model, params, prompt in names]
+
+
+def find_cell(run: Path, name: str) -> CellName:
+    """Return the cell called `name`: its model where that has one cell, or as reports show it, `model / prompt`."""
+    cells = list_cells(run)
+    found = [cell for cell in cells if name in (cell.text, cell.model)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(
+            f"{run.name}: '{name}' has several cells; name one of them: {', '.join(c.text for c in found)}"
+        )
+    told = nearest(name, [cell.text for cell in cells])
+    raise UsageError(f"{run.name}: has no cell '{name}'{told}")
+
+
+def match_cells(
+    first: Path, second: Path, names: Cells | None
+) -> tuple[list[tuple[CellName, CellName]], tuple[Unmatched, ...]]:
+    """Return pairs of cells, those named or else those that go together, and the cells without a counterpart.
+
+    Those go together that have one name; where none has and each run is of one model, those of one prompt and
+    parameters; or the only cells of their runs. Of one and the same run all pairs. Raises UsageError where no two do.
+    """
+    if names:
+        return [(find_cell(first, one), find_cell(second, other)) for one, other in _listed(names)], ()
+    ours, theirs = list_cells(first), list_cells(second)
+    if first == second:
+        if len(ours) == 1:
+            raise UsageError(f"{first.name}: has one cell, and nothing to compare it with")
+        return list(itertools.combinations(ours, 2)), ()
+    pairs = _alike(ours, theirs)
+    if not pairs:
+        raise UsageError(
+            f"no cell of {first.name} has the name of one of {second.name}; name two, of "
+            f"{', '.join(cell.text for cell in ours)} and of {', '.join(cell.text for cell in theirs)}"
+        )
+    matched = {cell for pair in pairs for cell in pair}
+    sides: tuple[tuple[Side, list[CellName]], ...] = (("first", ours), ("second", theirs))
+    reason = "the other run has no cell of that name"
+    return pairs, tuple(
+        Unmatched(of=side, cell=cell, reason=reason) for side, cells in sides for cell in cells if cell not in matched
+    )
+
+
+def _listed(names: Cells) -> list[tuple[str, str]]:
+    return (
+        [cast("tuple[str, str]", names)]
+        if isinstance(names[0], str)
+        else list(cast("Sequence[tuple[str, str]]", names))
+    )
+
+
+def _alike(ours: Sequence[CellName], theirs: Sequence[CellName]) -> list[tuple[CellName, CellName]]:
+    pairs = [(one, other) for one in ours for other in theirs if one.text == other.text]
+    if not pairs and len({cell.model for cell in ours}) == len({cell.model for cell in theirs}) == 1:
+        pairs = [(a, b) for a in ours for b in theirs if (a.params, a.prompt) == (b.params, b.prompt)]
+    return pairs or ([(ours[0], theirs[0])] if len(ours) == len(theirs) == 1 else [])
