@@ -85,12 +85,7 @@ def rank_notes(board: Leaderboard) -> Iterator[str]:
     """Yield what a rank means on this board."""
     ranked = sum(place.rank is not None for place in board.places)
     if ranked > 1:
-        comparisons = f"{board.claims} {'comparison' if board.claims == 1 else 'comparisons'}"
-        rest = "the first of them" if board.which == "all pairs" else "the best; below, ranks go by the means alone"
-        yield (
-            f"Cells share a rank where the test did not tell them apart from {rest}. It is paired on samples, flips "
-            f"signs by document, and is corrected by Holm over {comparisons}. Sharing a rank is not being equal."
-        )
+        yield rank_note(board.which, board.claims)
     if _lacks(board) and board.unit == "fraction":
         counted = "counts as wrong in ranks and differences"
         left = "is left out of differences, and counts as wrong in the order alone"
@@ -99,6 +94,16 @@ def rank_notes(board: Leaderboard) -> Iterator[str]:
         yield "Answers without a score are left out."
     if ranked < len(board.places):
         yield f"{len(board.places) - ranked} without a rank: no answer of theirs has a score."
+
+
+def rank_note(which: str, claims: int) -> str:
+    """Return what it takes for two cells to have different ranks."""
+    rest = "the first of them" if which == "all pairs" else "the best; below, ranks go by the means alone"
+    return (
+        f"Cells share a rank where the test did not tell them apart from {rest}. It is paired on samples, flips signs by "
+        f"document, and is corrected by Holm over {claims} {'comparison' if claims == 1 else 'comparisons'}. Sharing a "
+        "rank is not being equal."
+    )
 
 
 def _lacks(board: Leaderboard) -> bool:
