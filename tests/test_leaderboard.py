@@ -135,7 +135,7 @@ def test_runs_about_something_else_are_refused(tmp_path):
     one = run_of(tmp_path, "a", right(3), samples=4)
     other = make_pages_run(tmp_path, [sample(n, question="?") for n in range(4)], lambda *_: "x", name="b")
     score_run(other, ["exact", "cer"])
-    with pytest.raises(BakeoffError, match="4 samples, such as 's[0-3]', have another question, image or reference"):
+    with pytest.raises(BakeoffError, match=r"4 samples, such as 's[0-3]', have another question, image or reference"):
         make_leaderboard([one, other])
 
 

@@ -100,8 +100,8 @@ def rank_note(which: str, claims: int) -> str:
     """Return what it takes for two cells to have different ranks."""
     rest = "the first of them" if which == "all pairs" else "the best; below, ranks go by the means alone"
     return (
-        f"Cells share a rank where the test did not tell them apart from {rest}. It is paired on samples, flips signs by "
-        f"document, and is corrected by Holm over {claims} {'comparison' if claims == 1 else 'comparisons'}. Sharing a "
+        f"Cells share a rank where the test did not tell them apart from {rest}. It is paired on samples, flips signs "
+        f"by document, and is corrected by Holm over {claims} {'comparison' if claims == 1 else 'comparisons'}. Sharing a "
         "rank is not being equal."
     )
 
