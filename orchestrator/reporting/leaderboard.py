@@ -101,8 +101,8 @@ def rank_note(which: str, claims: int) -> str:
     rest = "the first of them" if which == "all pairs" else "the best; below, ranks go by the means alone"
     return (
         f"Cells share a rank where the test did not tell them apart from {rest}. It is paired on samples, flips signs "
-        f"by document, and is corrected by Holm over {claims} {'comparison' if claims == 1 else 'comparisons'}. Sharing a "
-        "rank is not being equal."
+        f"by document, and is corrected by Holm over {claims} {'comparison' if claims == 1 else 'comparisons'}. "
+        "Sharing a rank is not being equal."
     )
 
 
