@@ -135,7 +135,7 @@ def test_a_difference_is_shown_by_letter_on_both_sides(browser, report):
         assert answer(page, 0, 0).locator("ins").count() == 0
         assert answer(page, 0, 1).locator("ins").all_inner_texts() == ["8"]
         answer(page, 2, 1).click()
-        assert page.locator("#detail del").all_inner_texts() == ["20"]
+        assert page.locator("#detail .side del").all_inner_texts() == ["20"]
         assert page.locator("#detail .side").nth(1).inner_text() == "12/03/18"
 
 
@@ -187,8 +187,8 @@ def test_a_cell_shows_the_image_the_box_and_every_score(browser, report):
         assert page.locator("#detail .page img").evaluate("e => e.naturalWidth") == 300
         box = page.locator("#detail .mark-box").evaluate("e => [e.style.left, e.style.top]")
         assert box == ["10%", "12.5%"]
-        rows = page.locator("#detail table tbody tr").all_inner_texts()
-        assert [row.split() for row in rows] == [["exact", "0"], ["cer", "0.200"], ["latency_s", "0.5"]]
+        rows = page.locator("#detail .values tbody tr").all_inner_texts()
+        assert [row.split() for row in rows] == [["exact", "↑", "0"], ["cer", "↓", "0.200"], ["latency_s", "0.5"]]
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -285,7 +285,24 @@ OURS = {
     *("HTML", "HEAD", "META", "TITLE", "STYLE", "BODY", "HEADER", "MAIN", "SECTION", "NAV", "FORM", "LABEL", "INPUT"),
     *("SELECT", "OPTION", "BUTTON", "DETAILS", "SUMMARY", "DIALOG", "SCRIPT", "TABLE", "THEAD", "TBODY", "TR", "TH"),
     *("TD", "COL", "COLGROUP", "DIV", "SPAN", "P", "A", "B", "BDI", "SMALL", "PRE", "UL", "LI", "DL", "DT", "DD", "H1"),
-    *("H2", "H3", "IMG", "INS", "DEL", "KBD", "FIGURE", "NOSCRIPT", "svg", "title", "desc", "line", "rect", "circle"),
+    *(
+        "H2",
+        "H3",
+        "I",
+        "IMG",
+        "ARTICLE",
+        "INS",
+        "DEL",
+        "KBD",
+        "FIGURE",
+        "NOSCRIPT",
+        "svg",
+        "title",
+        "desc",
+        "line",
+        "rect",
+        "circle",
+    ),
     *("text",),
 }
 

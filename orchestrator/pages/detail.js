@@ -6,37 +6,15 @@ function openCell(sample, column) {
   opened.sample = sample;
   opened.column = column;
   const dialog = $("detail");
-  dialog.replaceChildren(bar(sample, column), sides(sample, column));
+  dialog.replaceChildren(bar(sample, column), sides(sample, column), siblings(sample, column));
   if (!dialog.open) dialog.showModal();
   dialog.scrollTop = 0;
-  history.replaceState(null, "", cellAddress(sample, column));
+  writeAddress();
 }
 
 function closeCell() {
   opened.sample = opened.column = null;
-  history.replaceState(null, "", location.pathname + location.search);
-}
-
-/** Return the link to a cell: `#sample/column`, where a column is model~params~prompt. */
-function cellAddress(sample, column) {
-  return `#${encodeURIComponent(SAMPLES[sample].id)}/${encodeURIComponent(COLUMNS[column].key)}`;
-}
-
-/** Open the cell that the address names, if it names one; say so where the page does not have it. */
-function openAddress() {
-  const parts = location.hash.slice(1).split("/");
-  if (parts.length !== 2) return;
-  let names;
-  try { names = parts.map(decodeURIComponent); } catch { return; }
-  const sample = SAMPLES.findIndex((each) => each.id === names[0]);
-  const column = COLUMNS.findIndex((each) => each.key === names[1]);
-  if (sample < 0 || column < 0) {
-    $("count").textContent = sample < 0 ? "The sample in the address is not among those on this page." : "There is no such column as in the address.";
-    return;
-  }
-  const place = state.order.indexOf(sample);
-  if (place >= 0) { $("closer").scrollIntoView(); goTo(place, Math.max(0, shownColumns().indexOf(column))); }
-  openCell(sample, column);
+  writeAddress();
 }
 
 /** Open the neighbour: `down` rows and `right` columns away, among those shown. */
@@ -72,7 +50,7 @@ function bar(sample, column) {
 }
 
 function sides(sample, column) {
-  const place = make("div", "sides"), left = make("div"), right = make("div"), info = SAMPLES[sample];
+  const place = make("div", "sides"), left = make("div", "left"), right = make("div", "right"), info = SAMPLES[sample];
   if (info.crop !== undefined) {
     const crop = image(info.crop, "the answer's box");
     crop.classList.add("crop");
@@ -132,8 +110,8 @@ function answerParts(sample, answer, repeat) {
 }
 
 function scoreTable(answers) {
-  const table = make("table"), head = make("tr"), rows = METRICS.map((metric, n) => [metric.name, (answer) => scoreText(answer.m?.[n], n)]);
-  const more = [["latency_s", "l"], ["input_tokens", "i"], ["output_tokens", "o"], ["cost", "c"], ["stop_reason", "r"]];
+  const table = make("table", "values"), head = make("tr"), rows = METRICS.map((metric, n) => [`${metric.name}${metric.isFraction ? (metric.direction === "lower" ? " ↓" : " ↑") : ""}`, (answer) => scoreText(answer.m?.[n], n)]);
+  const more = [["latency_s", "l"], ["input_tokens", "i"], ["output_tokens", "o"], ["cost ($)", "c"], ["stop_reason", "r"]];
   for (const [name, key] of more) if (answers.some((answer) => answer[key] != null)) rows.push([name, (answer) => String(answer[key] ?? "–")]);
   const corner = make("th", "", "score");
   corner.scope = "col";
@@ -147,4 +125,28 @@ function scoreTable(answers) {
     table.lastChild.append(row);
   }
   return table;
+}
+
+/** Return what all columns answered to this sample, each a button that opens it. */
+function siblings(sample, current) {
+  const place = make("section", "siblings"), table = make("table"), body = make("tbody"), columns = shownColumns();
+  if (columns.length < 2) return place;
+  table.append(body);
+  for (const column of columns) {
+    const row = make("tr", column === current ? "current" : ""), name = make("th"), score = make("td", "n"), shown = make("td");
+    name.scope = "row";
+    const open = button("", `open ${COLUMNS[column].name}`, () => { state.cell = columns.indexOf(column); openCell(sample, column); });
+    open.append(make("bdi", "", COLUMNS[column].brief));
+    name.append(open);
+    const answers = CELLS[sample][column];
+    if (answers === null) shown.append(make("span", "empty", "not asked"));
+    else {
+      score.append(verdictMark(sample, column), ` ${scoreText(scoreOf(sample, column), state.metric)}`);
+      shown.append(...failureLine(answers), ...firstAnswer(sample, answers));
+    }
+    row.append(name, score, shown);
+    body.append(row);
+  }
+  place.append(make("h3", "", `All columns on this sample, ${METRICS[state.metric].name}`), table);
+  return place;
 }

@@ -98,12 +98,21 @@ function putText(place, text, marked = false) {
   place.append(plain);
 }
 
-/** Append the `side` ("reference" or "answer") of a diff to `place`; runs longer than `longest` are cut in their middle. */
+/** Tell whether more of the shorter text is in the other than is not: else what is missing is noise. */
+function isAlike(steps) {
+  const sums = steps.reduce(([same, a, b], [kind, left, right]) => [same + (kind === "same" ? left.length : 0), a + left.length, b + right.length], [0, 0, 0]);
+  return sums[0] * 2 > Math.min(sums[1], sums[2]);
+}
+
+/**
+ * Append the `side` of a diff to `place`: "reference", "answer", or "both", which is the answer with what is missing in
+ * it. Runs longer than `longest` are cut in their middle.
+ */
 function putDiff(place, steps, side, longest = Infinity) {
   for (const [kind, a, b] of steps) {
-    const text = side === "reference" ? a : b;
+    const isReference = side === "reference" || (side === "both" && kind === "gone"), text = isReference ? a : b;
     if (!text) continue;
-    const target = kind === "same" ? place : place.appendChild(document.createElement(side === "reference" ? "del" : "ins"));
+    const target = kind === "same" ? place : place.appendChild(document.createElement(isReference ? "del" : "ins"));
     const letters = text.length > longest ? Array.from(text) : [];
     if (letters.length <= longest) { putText(target, text, kind !== "same"); continue; }
     const half = Math.floor(longest / 2);

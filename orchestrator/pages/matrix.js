@@ -10,6 +10,7 @@ let pictures = null;
 
 COLUMNS.forEach((column) => {
   column.name = [column.model, column.params, column.prompt].filter(Boolean).join(" / ");
+  column.brief = [column.model, column.short].filter(Boolean).join(" / ");
   column.key = [column.model, column.params, column.prompt].filter(Boolean).join("~");
 });
 
@@ -74,15 +75,31 @@ function headRow() {
     head.scope = "col";
     const button = make("button", "", COLUMNS[column].model);
     button.type = "button";
-    button.title = "sort by this column, the worst first";
-    const rest = [COLUMNS[column].params, COLUMNS[column].prompt].filter(Boolean).join(" / ");
-    button.append(make("small", "", rest));
+    button.title = `${COLUMNS[column].name}\nsort by this column, the worst first`;
+    if (COLUMNS[column].short) button.append(make("small", "", COLUMNS[column].short));
     button.addEventListener("click", () => sortByColumn(state.column === column ? null : column));
     if (state.column === column) head.setAttribute("aria-sort", "descending");
-    head.append(button);
+    head.append(button, make("span", "tally", tally(column)));
     row.append(head);
   }
   return row;
+}
+
+/** Return how many of the samples shown are wrong in a column, "" where the metric knows no wrong. */
+function tally(column) {
+  if (!METRICS[state.metric].isFraction) return "";
+  const asked = state.order.filter((sample) => CELLS[sample][column] !== null);
+  return `✗ ${asked.filter((sample) => isWrong(sample, column)).length} of ${asked.length}`;
+}
+
+/** Return ✓ or ✗ by the metric chosen, nothing where that knows no wrong or there is no score. */
+function verdictMark(sample, column) {
+  const knows = isFailed(sample, column) || (METRICS[state.metric].isFraction && !Number.isNaN(scoreOf(sample, column)));
+  if (!knows) return make("span");
+  const wrong = isWrong(sample, column), mark = make("span", wrong ? "is-wrong" : "is-right", wrong ? "✗" : "✓");
+  mark.setAttribute("role", "img");
+  mark.setAttribute("aria-label", wrong ? "wrong" : "right");
+  return mark;
 }
 
 function image(number, alt) {
@@ -142,14 +159,14 @@ function sampleCell(place, sample) {
 function scoresLine(sample, column) {
   const line = make("div", "scores");
   const chosen = METRICS[state.metric];
-  line.append(make("b", "", `${chosen.name} ${scoreText(scoreOf(sample, column), state.metric)}`));
+  line.append(verdictMark(sample, column), make("b", "", `${chosen.name} ${scoreText(scoreOf(sample, column), state.metric)}`));
   METRICS.forEach((metric, number) => {
     if (metric.isMain && number !== state.metric) line.append(make("span", "", `${metric.name} ${scoreText(scoreOf(sample, column, number), number)}`));
   });
   const answers = CELLS[sample][column];
   if (answers.length > 1) {
     const different = new Set(answers.map((answer) => answer.t)).size;
-    if (answers.some((answer) => answer.t !== undefined)) line.append(make("span", "", `${answers.length} repeats, ${different === 1 ? "alike" : `${different} different`}`));
+    if (answers.some((answer) => answer.t !== undefined)) line.append(make("span", "", different === 1 ? `${answers.length} repeats, alike` : `first of ${answers.length} repeats, ${different} different`));
   }
   return line;
 }
@@ -172,20 +189,29 @@ function answerCell(place, sample, column) {
     const top = scoresLine(sample, column);
     top.className += ` ${heatClass(sample, column)}`;
     inner.append(top);
-    const failed = answers.find((answer) => answer.s);
-    if (failed) inner.append(make("span", "status text", [failed.s, failed.e === undefined ? "" : TEXTS[failed.e].slice(0, 200)].filter(Boolean).join(": ")));
-    const first = answers.find((answer) => answer.t !== undefined);
-    if (first) inner.append(shortAnswer(sample, first));
+    inner.append(...failureLine(answers), ...firstAnswer(sample, answers));
   }
   cell.append(inner);
   return cell;
+}
+
+function failureLine(answers) {
+  const failed = answers.find((answer) => answer.s);
+  if (!failed) return [];
+  const count = answers.filter((answer) => answer.s).length, which = answers.length > 1 ? ` ${count} of ${answers.length}` : "";
+  return [make("span", "status text", [failed.s + which, failed.e === undefined ? "" : TEXTS[failed.e].slice(0, 200)].filter(Boolean).join(": "))];
+}
+
+function firstAnswer(sample, answers) {
+  const first = answers.find((answer) => answer.t !== undefined);
+  return first ? [shortAnswer(sample, first)] : [];
 }
 
 function shortAnswer(sample, answer) {
   const place = make("div", "answer text");
   const found = nearestDiff(sample, answer, SMALL_DIFF);
   if (!TEXTS[answer.t]) place.append(make("span", "empty", "an empty answer"));
-  else if (found) putDiff(place, found[1], "answer", 60);
+  else if (found) putDiff(place, found[1], isAlike(found[1]) ? "both" : "answer", 60);
   else putText(place, TEXTS[answer.t].slice(0, 400));
   return place;
 }
@@ -229,7 +255,7 @@ function measureRow() {
 /** Begin the matrix anew, after a filter, an order or the columns changed. */
 function renderMatrix() {
   const phone = matchMedia("(max-width: 45rem)").matches, columns = shownColumns();
-  const first = phone ? 150 : 390, least = phone ? 215 : 310;
+  const first = phone ? 150 : 350, least = phone ? 215 : columns.length > 4 ? 230 : 290;
   const widths = [first, Math.max(least, Math.floor(($("box").clientWidth - first - 2) / Math.max(1, columns.length)))];
   $("head").replaceChildren(headRow());
   $("cols").replaceChildren(...[widths[0], ...columns.map(() => widths[1])].map((width) => {

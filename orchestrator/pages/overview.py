@@ -7,11 +7,12 @@ from typing import Literal
 
 from orchestrator.pages.short_names import short_parts
 from orchestrator.pages.standing import find_standing
-from orchestrator.pages.totals import Amount, CellKey, Totals
+from orchestrator.pages.totals import CellKey, Totals
 from orchestrator.reporting.numbers import NOTHING, interval_text, number_text, unit_of
 from orchestrator.reporting.params import shorten
 from orchestrator.scoring import Figure, Summary
 from orchestrator.scoring.cell_name import params_text
+from orchestrator.scoring.spent import Amount
 
 GROUPS_MAX = 40
 _HEATS = 9
@@ -53,8 +54,8 @@ def cells_of(summary: Summary) -> list[CellKey]:
 
 
 def cell_names(summary: Summary) -> dict[CellKey, str]:
-    """Return short names of the cells, on one line."""
-    return {cell: " / ".join(parts) for cell, parts in short_parts(cells_of(summary)).items()}
+    """Return short names of the cells, on one line, the best first."""
+    return {cell: " / ".join(parts) for cell, parts in short_parts(best_first(summary)).items()}
 
 
 def params_notes(summary: Summary) -> tuple[str, ...]:
@@ -69,15 +70,17 @@ def main_grid(summary: Summary, totals: Mapping[CellKey, Totals]) -> Grid:
     figures = figures_of(summary, "all")
     widest = {metric: _widest(summary, metric) for metric in metrics}
     rows = []
-    for cell in _best_first(summary):
+    for cell in best_first(summary):
         scores = [
             replace(
-                _score(summary, found := figures.get((cell, metric)), standings[metric].get(cell, "")),
+                score_item(summary, found := figures.get((cell, metric)), standings[metric].get(cell, "")),
                 span=_span(found, widest[metric]),
             )
             for metric in metrics
         ]
-        rows.append((*_name(cell), _scored([figures.get((cell, m)) for m in metrics]), *scores, *_spent(totals[cell])))
+        rows.append(
+            (*name_items(cell), scored_item([figures.get((cell, m)) for m in metrics]), *scores, *_spent(totals[cell]))
+        )
     header = (
         "model",
         "prompt",
@@ -91,7 +94,7 @@ def main_grid(summary: Summary, totals: Mapping[CellKey, Totals]) -> Grid:
     return Grid("Models and prompts", header, tuple(rows), labels=2)
 
 
-def _best_first(summary: Summary) -> list[CellKey]:
+def best_first(summary: Summary) -> list[CellKey]:
     """Return the cells in the order of their means by the first main metric; those without one last."""
     cells = cells_of(summary)
     if not summary.compared.metrics:
@@ -127,8 +130,8 @@ def every_metric_grid(summary: Summary) -> Grid:
     """Return each cell with all metrics."""
     figures = figures_of(summary, "all")
     rows = tuple(
-        (*_name(cell), *(_score(summary, figures.get((cell, metric)), "") for metric in summary.metrics))
-        for cell in cells_of(summary)
+        (*name_items(cell), *(score_item(summary, figures.get((cell, metric)), "") for metric in summary.metrics))
+        for cell in best_first(summary)
     )
     return Grid("All metrics", ("model", "prompt", *(_titled(summary, m) for m in summary.metrics)), rows, labels=2)
 
@@ -145,12 +148,12 @@ def heat_grids(summary: Summary) -> list[Grid]:
 
 def repeats_grid(summary: Summary, totals: Mapping[CellKey, Totals]) -> Grid | None:
     """Return how far repeats differ; None where nothing was asked twice."""
-    repeated = [cell for cell in cells_of(summary) if totals[cell].several]
+    repeated = [cell for cell in best_first(summary) if totals[cell].several]
     if not repeated:
         return None
     metrics = summary.compared.metrics
     rows = tuple(
-        (*_name(cell), _alike(totals[cell]), *(_spread(summary, totals[cell], metric) for metric in metrics))
+        (*name_items(cell), _alike(totals[cell]), *(_spread(summary, totals[cell], metric) for metric in metrics))
         for cell in repeated
     )
     return Grid(
@@ -166,12 +169,12 @@ def status_grid(summary: Summary, totals: Mapping[CellKey, Totals]) -> Grid:
     """Return how many answers of each cell came to what, and why answers have no score."""
     metric = summary.compared.metrics[0] if summary.compared.metrics else None
     figures = figures_of(summary, "all")
-    reasons = {cell: (figures[cell, metric].reasons if metric else {}) for cell in cells_of(summary)}
+    reasons = {cell: (figures[cell, metric].reasons if metric else {}) for cell in best_first(summary)}
     statuses = _commonest(totals[cell].statuses for cell in reasons)
     others = [reason for reason in _commonest(reasons.values()) if reason not in statuses]
     names = ["ok", *(name for name in statuses if name != "ok"), *others]
     rows = tuple(
-        (*_name(cell), *(_count(totals[cell].statuses.get(name) or reasons[cell].get(name)) for name in names))
+        (*name_items(cell), *(_count(totals[cell].statuses.get(name) or reasons[cell].get(name)) for name in names))
         for cell in reasons
     )
     by = f" by {metric}" if metric and others else ""
@@ -221,7 +224,8 @@ def _heat(summary: Summary, metric: str, figure: Figure | None) -> Item:
     return Item(number_text(figure.mean, unit_of(summary, metric)), f"{figure.n_scored}/{figure.n_total}", heat=heat)
 
 
-def _score(summary: Summary, figure: Figure | None, mark: str) -> Item:
+def score_item(summary: Summary, figure: Figure | None, mark: str) -> Item:
+    """Return a mean with its interval, its corpus figure and a mark."""
     if figure is None:
         return Item(NOTHING)
     unit = unit_of(summary, figure.metric)
@@ -231,7 +235,8 @@ def _score(summary: Summary, figure: Figure | None, mark: str) -> Item:
     return Item(text, "\n".join(part for part in (rest, corpus) if part), mark)
 
 
-def _scored(figures: Iterable[Figure | None]) -> Item:
+def scored_item(figures: Iterable[Figure | None]) -> Item:
+    """Return how many answers were scored, of how many."""
     known = [each for each in figures if each is not None]
     if not known:
         return Item(NOTHING)
@@ -239,17 +244,19 @@ def _scored(figures: Iterable[Figure | None]) -> Item:
     return Item(f"{least if least == most else f'{least} to {most}'} / {known[0].n_total}")
 
 
-def _name(cell: CellKey) -> tuple[Item, Item]:
+def name_items(cell: CellKey) -> tuple[Item, Item]:
+    """Return the fields that name a cell: its model with its parameters, and its prompt."""
     return Item(cell[0], params_text(cell[1])), Item(cell[2])
 
 
 def _spent(totals: Totals) -> tuple[Item, ...]:
     cost, time = totals.spent("cost"), totals.spent("latency_s")
     tokens = (totals.spent("input_tokens"), totals.spent("output_tokens"))
+    told = time.known or totals.asked  # said once, beside the time, where it is the same for all
     return (
-        _amount(cost, totals.asked, lambda v: dollars_text(1000 * v), lambda v: f"${v:.4f} in all"),
+        _amount(cost, told, lambda v: dollars_text(1000 * v), lambda v: f"${v:.4f} in all"),
         _amount(time, totals.asked, seconds_text, lambda v: f"{_time(v)} in all"),
-        *(_amount(each, totals.asked, lambda v: f"{v:,.0f}", lambda v: f"{v:,.0f} in all") for each in tokens),
+        *(_amount(each, told, lambda v: f"{v:,.0f}", lambda v: f"{v:,.0f} in all") for each in tokens),
     )
 
 

@@ -53,8 +53,8 @@ function mean(values) {
   return values.length ? values.reduce((sum, value) => sum + value, 0) / values.length : -Infinity;
 }
 
-/** Find the samples to show, in their order, and show them. */
-function refresh() {
+/** Find the samples to show, in their order, and show them; the address follows unless it came from there. */
+function refresh(isNew = true) {
   const columns = shownColumns(), wanted = $("search").value.trim().toLowerCase();
   const filter = FILTERS[$("show").value], docClass = $("doc_class").value, questionType = $("question_type").value;
   state.metric = Number($("metric").value);
@@ -62,6 +62,8 @@ function refresh() {
     (!docClass || (SAMPLES[sample].doc_class ?? "") === docClass.slice(1)) &&
     (!questionType || (SAMPLES[sample].question_type ?? "") === questionType.slice(1)) &&
     (!wanted || textOf(sample).includes(wanted)) && filter(sample, columns));
+  if ($("sort").value !== "column") state.sort = $("sort").value;
+  $("sort").value = state.column === null ? state.sort : "column";
   const order = state.column !== null ? (sample) => { const v = badOrFailed(sample, state.column); return Number.isNaN(v) ? -Infinity : v; } : ORDERS[$("sort").value];
   if (order) {
     const keys = new Map(state.order.map((sample) => [sample, order(sample, columns)]));
@@ -72,6 +74,8 @@ function refresh() {
   state.cell = Math.min(state.cell, Math.max(0, columns.length - 1));
   $("box").scrollTop = 0;
   renderMatrix();
+  $("reset").hidden = !viewText();
+  if (isNew) writeAddress();
 }
 
 function sortByColumn(column) {
@@ -101,10 +105,12 @@ function fillTools() {
     const label = make("label"), check = make("input");
     check.type = "checkbox";
     check.checked = true;
+    check.dataset.column = number;
     check.addEventListener("change", () => { if (check.checked) state.hidden.delete(number); else state.hidden.add(number); if (state.hidden.has(state.column)) state.column = null; refresh(); });
     label.append(check, make("bdi", "", column.name));
     $("columns").append(label);
   });
+  for (const name of Object.keys(FIELDS)) usual[name] = $(name).value;
 }
 
 function onKey(event) {
@@ -137,13 +143,13 @@ function onDetailKey(event) {
 function start() {
   if (!SAMPLES.length || !COLUMNS.length) { $("count").textContent = "There is no answer to look at."; return; }
   fillTools();
-  $("tools").hidden = $("box").hidden = false;
-  refresh();
+  $("tools").hidden = $("box").hidden = $("legend").hidden = false;
+  refresh(false);
   let waiting = 0, typing = 0;
   $("box").addEventListener("scroll", () => { waiting ||= requestAnimationFrame(() => { waiting = 0; renderRows(); }); }, { passive: true });
   $("tools").addEventListener("submit", (event) => event.preventDefault());
-  $("search").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(refresh, 120); });
-  for (const id of ["show", "doc_class", "question_type", "metric"]) $(id).addEventListener("change", refresh);
+  $("search").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(() => refresh(), 120); });
+  for (const id of ["show", "doc_class", "question_type", "metric"]) $(id).addEventListener("change", () => refresh());
   $("sort").addEventListener("change", () => { state.column = null; refresh(); });
   $("body").addEventListener("click", (event) => {
     const cell = event.target.closest("td[data-column]");
@@ -152,6 +158,7 @@ function start() {
     openCell(state.order[state.row], Number(cell.dataset.column));
   });
   $("detail").addEventListener("close", () => { closeCell(); goTo(state.row, state.cell); });
+  $("reset").addEventListener("click", () => { setView(""); refresh(); $("search").focus(); });
   $("help-button").addEventListener("click", () => $("help").showModal());
   document.addEventListener("keydown", onKey);
   addEventListener("hashchange", openAddress);
@@ -159,4 +166,12 @@ function start() {
   openAddress();
 }
 
+/** Open on paper what is closed on the screen, and close it again. */
+function unfold() {
+  const closed = [...document.querySelectorAll("main details:not([open], .menu)")];
+  closed.forEach((each) => { each.open = true; });
+  addEventListener("afterprint", () => closed.forEach((each) => { each.open = false; }), { once: true });
+}
+
+addEventListener("beforeprint", unfold);
 start();

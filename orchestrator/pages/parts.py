@@ -7,17 +7,30 @@ from orchestrator.pages.shapes import HUES, Dot, Drawing, Line, Shape, Words, fi
 
 WIDTH = 480.0
 ROWS_MAX = 40
-LEFT, RIGHT, TOP = 44.0, 16.0, 34.0
+LEFT, RIGHT, TOP = 44.0, 16.0, 50.0
 ROW = 38.0
 PLOT = 220.0
-DASHES: tuple[tuple[float, ...], ...] = ((), (6, 3), (2, 3), (8, 3, 2, 3))
+_DASHES: tuple[tuple[float, ...], ...] = ((), (6, 3), (2, 3), (8, 3, 2, 3))
 
 Row = tuple[str, float, float | None, float | None, str, bool]
 """A row's name, its value, low and high ends of the interval, what is said of it, and whether it is significant."""
 
 
-def forest(name: str, title: str, rows: Sequence[Row], unit: str, *, zero: bool) -> Drawing | None:
-    """Draw a value with its interval per row, its name above; a ring where it is not significant."""
+def titled(title: str, subtitle: str) -> list[Shape]:
+    """Return a plot's title with what has to be known to read it."""
+    return [
+        Words(0, 16, fitted(title, WIDTH, 14), size=14, bold=True),
+        Words(0, 34, fitted(subtitle, WIDTH, 11), "quiet", size=11),
+    ]
+
+
+def forest(
+    name: str, titles: tuple[str, str], rows: Sequence[Row], unit: str, *, zero: tuple[str, str] | None = None
+) -> Drawing | None:
+    """Draw a value with its interval per row, its name above; a ring where it is not significant.
+
+    `zero` says what is on the left and the right of a line at 0.
+    """
     if not rows:
         return None
     shown = rows[:ROWS_MAX]
@@ -26,21 +39,34 @@ def forest(name: str, title: str, rows: Sequence[Row], unit: str, *, zero: bool)
     if unit == "fraction" and not zero:
         scale = Scale(max(0.0, scale.low), min(1.0, scale.high), 20.0, WIDTH - 20.0)
     bottom = TOP + ROW * len(shown) + 4
-    shapes: list[Shape] = [Words(0, 16, fitted(title, WIDTH, 14), size=14, bold=True), *ticks_below(scale, TOP, bottom)]
+    shapes: list[Shape] = titled(*titles)
+    for number, row in enumerate(shown):
+        shapes += _forest_row(row, TOP + ROW * number + 10, scale, has_zero=bool(zero))
+    shapes += [Words(scale.at(value), bottom + 10, text, "quiet", "middle", 11) for value, text in scale.ticks()]
     if zero:
-        shapes.append(Line(scale.at(0), TOP, scale.at(0), bottom, "quiet", 1.5))
-    for number, (label, value, low, high, text, is_sure) in enumerate(shown):
-        y = TOP + ROW * number + 16
-        shapes.append(Words(0, y, fitted(label, 300)))
-        shapes.append(Words(WIDTH, y, text, "quiet", "end"))
-        if low is not None and high is not None:
-            shapes.append(Line(scale.at(low), y + 11, scale.at(high), y + 11, "accent", 2))
-        shapes.append(Dot(scale.at(value), y + 11, 4.5, "accent", hollow=not is_sure, hint=f"{label}: {text}"))
+        bottom += 16
+        shapes += [Words(0, bottom + 10, f"← {zero[0]}", "quiet", size=11)]
+        shapes += [Words(WIDTH, bottom + 10, f"{zero[1]} →", "quiet", "end", 11)]
     if len(rows) > len(shown):
         bottom += 16
-        shapes.append(Words(0, bottom + 14, f"{len(rows) - len(shown)} more are in summary.csv", "quiet"))
+        shapes.append(Words(0, bottom + 10, f"{len(rows) - len(shown)} more are in summary.csv", "quiet"))
     told = "; ".join(f"{label}: {text}" for label, _, _, _, text, _ in shown)
-    return Drawing(name, title, told, WIDTH, bottom + 20, tuple(shapes))
+    return Drawing(name, titles[0], told, WIDTH, bottom + 16, tuple(shapes))
+
+
+def _forest_row(row: Row, y: float, scale: Scale, *, has_zero: bool) -> Iterator[Shape]:
+    """Yield the name and what is said of it, and below them the interval between short strokes of the ticks."""
+    label, value, low, high, text, is_sure = row
+    yield Words(0, y, fitted(label, WIDTH - len(text) * 6.5 - 16))
+    yield Words(WIDTH, y, text, "quiet", "end")
+    yield Line(scale.start, y + 12, scale.end, y + 12)
+    for tick, _ in scale.ticks():
+        yield Line(scale.at(tick), y + 7, scale.at(tick), y + 17)
+    if has_zero:
+        yield Line(scale.at(0), y + 5, scale.at(0), y + 19, "ink", 1.5)
+    if low is not None and high is not None:
+        yield Line(scale.at(low), y + 12, scale.at(high), y + 12, "accent", 3)
+    yield Dot(scale.at(value), y + 12, 5, "accent", hollow=not is_sure, hint=f"{label}: {text}")
 
 
 def ticks_below(scale: Scale, top: float, bottom: float) -> Iterator[Shape]:
@@ -59,14 +85,26 @@ def ticks_beside(scale: Scale, left: float, right: float) -> Iterator[Shape]:
         yield Words(left - 6, y + 4, text, "quiet", "end", 11)
 
 
-def legend_of(names: Sequence[str], top: float, *, numbered: bool = False) -> tuple[list[Shape], float]:
-    """Return a line per name from `top` downwards, with its dash or its number, and where they end."""
+def legend_of(names: Sequence[tuple[int, str]], top: float, *, numbered: bool = False) -> tuple[list[Shape], float]:
+    """Return a line per cell, its number and name, from `top` downwards with its dash or number, and where they end."""
     shapes: list[Shape] = []
-    for number, name in enumerate(names):
-        y, hue = top + 18 * (number + 1), HUES[number % len(HUES)]
+    for row, (number, name) in enumerate(names):
+        y = top + 18 * (row + 1)
         if numbered:
-            shapes += [Dot(7, y - 4, 5, hue), Words(18, y, f"{number + 1}  {fitted(name, WIDTH - 40)}")]
+            shapes += [Dot(7, y - 4, 5, hue_of(number)), Words(18, y, f"{number + 1}  {fitted(name, WIDTH - 40)}")]
         else:
-            dash = DASHES[number // 2 % len(DASHES)]
-            shapes += [Line(0, y - 4, 26, y - 4, hue, 2, dash), Words(34, y, fitted(name, WIDTH - 50))]
+            shapes += [
+                Line(0, y - 4, 26, y - 4, hue_of(number), 2, dash_of(number)),
+                Words(34, y, fitted(name, WIDTH - 50)),
+            ]
     return shapes, top + 18 * len(names) + 10
+
+
+def hue_of(number: int) -> str:
+    """Return the colour of a cell: the same in all plots."""
+    return HUES[number % len(HUES)]
+
+
+def dash_of(number: int) -> tuple[float, ...]:
+    """Return the dash of a cell's line."""
+    return _DASHES[number // 2 % len(_DASHES)]

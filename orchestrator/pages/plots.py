@@ -1,13 +1,13 @@
 """The report's plots: from a summary and totals to drawings."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from orchestrator.pages.axes import Scale, scale_for
 from orchestrator.pages.overview import cell_names, figures_of
 from orchestrator.pages.parts import (
-    DASHES,
     LEFT,
     PLOT,
     RIGHT,
@@ -15,10 +15,13 @@ from orchestrator.pages.parts import (
     ROWS_MAX,
     TOP,
     WIDTH,
+    dash_of,
     forest,
+    hue_of,
     legend_of,
     ticks_below,
     ticks_beside,
+    titled,
 )
 from orchestrator.pages.shapes import HUES, Bar, Dot, Drawing, Line, Shape, Words, fitted
 from orchestrator.pages.totals import CellKey, Totals
@@ -29,6 +32,7 @@ from orchestrator.scoring.tally import LENGTHS
 
 LINES_MAX = len(HUES)
 _NUMBER = 15.0  # the room of a number
+_OF_FRONTIER = "Upright: 95 % interval. Dotted: through what no other beats in both."
 _STEPS = (0.0, 0.1, 0.3, 0.6, 1.0)
 
 
@@ -38,8 +42,8 @@ def make_plots(summary: Summary, totals: Mapping[CellKey, Totals]) -> list[Drawi
     drawings: list[Drawing | None] = [_scores(summary, metric) for metric in metrics]
     drawings += [_differences(summary, metric) for metric in metrics]
     for metric in metrics:
-        for name, label in (("cost", "US dollars an answer"), ("latency_s", "seconds an answer")):
-            drawings.append(_against(summary, totals, metric, (name, label)))
+        for name in ("cost", "latency_s"):
+            drawings.append(_against(summary, totals, metric, name))
     drawings += [_distribution(summary, totals), *(_by_length(summary, metric) for metric in metrics)]
     return [drawing for drawing in drawings if drawing is not None]
 
@@ -48,10 +52,11 @@ def _scores(summary: Summary, metric: str) -> Drawing | None:
     figures = figures_of(summary, "all")
     cells = cell_names(summary).items()
     known = [(name, f) for cell, name in cells if (f := figures.get((cell, metric))) and f.mean is not None]
-    unit = unit_of(summary, metric)
+    note, unit = summary.metric_notes.get(metric), unit_of(summary, metric)
+    known.sort(key=lambda each: (each[1].mean or 0.0) * (1 if note and note.direction == "lower" else -1))
     rows = [(name, f.mean or 0.0, f.low, f.high, number_text(f.mean, unit), True) for name, f in known]
-    title = f"{_titled(summary, metric)}, mean and 95 % interval"
-    return forest(f"scores-{metric}", title, rows, unit, zero=False)
+    titles = (_titled(summary, metric), "Dot: mean over the samples that have a score. Line: its 95 % interval.")
+    return forest(f"scores-{metric}", titles, rows, unit)
 
 
 def _differences(summary: Summary, metric: str) -> Drawing | None:
@@ -72,8 +77,13 @@ def _differences(summary: Summary, metric: str) -> Drawing | None:
         )
         for each in others
     ]
-    title = f"{metric}: difference from {fitted(_name(names, best), 250)}"
-    return forest(f"differences-{metric}", title, rows, unit, zero=True)
+    note = summary.metric_notes.get(metric)
+    sides = ("better", "worse") if note and note.direction == "lower" else ("worse", "better")
+    titles = (
+        f"{metric}: difference from {fitted(_name(names, best), 300)}",
+        "Line: 95 % interval of this difference alone. Ring: not certain (Holm).",
+    )
+    return forest(f"differences-{metric}", titles, rows, unit, zero=sides)
 
 
 def _name(names: Mapping[CellKey, str], cell: CellName) -> str:
@@ -84,38 +94,78 @@ def _verdict(each: Comparison, unit: str) -> str:
     return f"{signed_text(each.difference, None, None, unit)}, {each.verdict}"
 
 
-def _against(summary: Summary, totals: Mapping[CellKey, Totals], metric: str, what: tuple[str, str]) -> Drawing | None:
-    """Draw a metric's mean against what an answer takes, numbered; None where fewer than two cells are known."""
+@dataclass(frozen=True, slots=True)
+class _Point:
+    number: int  # of the cell, the same in all plots
+    name: str
+    spent: float
+    figure: Figure
+
+    @property
+    def mean(self) -> float:
+        return self.figure.mean or 0.0
+
+
+def _against(summary: Summary, totals: Mapping[CellKey, Totals], metric: str, what: str) -> Drawing | None:
+    """Draw a metric's mean against what answers take, numbered; None where fewer than two cells are known."""
+    times, label = (
+        (1000, "US dollars per 1,000 answers") if what == "cost" else (1, "seconds an answer, waiting included")
+    )
     figures = figures_of(summary, "all")
     points = [
-        (name, spent, figure)
-        for cell, name in cell_names(summary).items()
-        if (spent := totals[cell].spent(what[0]).mean) and (figure := figures.get((cell, metric)))
+        _Point(number, name, times * spent, figure)
+        for number, (cell, name) in enumerate(cell_names(summary).items())
+        if (spent := totals[cell].spent(what).mean) and (figure := figures.get((cell, metric)))
         if figure.mean is not None
-    ]
+    ][:ROWS_MAX]
     if len(points) < 2:  # noqa: PLR2004 - one point compares with nothing
         return None
-    shown = points[:ROWS_MAX]
-    x = scale_for([spent for _, spent, _ in shown], LEFT, WIDTH - RIGHT, may_be_log=True)
-    y = _quality_scale(summary, metric, [figure for _, _, figure in shown])
+    note = summary.metric_notes.get(metric)
+    x = scale_for([point.spent for point in points], LEFT, WIDTH - RIGHT, may_be_log=True)
+    y = _quality_scale(summary, metric, [point.figure for point in points])
     bottom = TOP + PLOT
-    title = f"{_titled(summary, metric)} against {what[1]}"
-    shapes: list[Shape] = [Words(0, 16, title, size=14, bold=True), *ticks_below(x, TOP, bottom)]
-    shapes += ticks_beside(y, LEFT, WIDTH - RIGHT)
+    title = f"{_titled(summary, metric)} against {'cost' if what == 'cost' else 'time'}"
+    shapes: list[Shape] = [*titled(title, _OF_FRONTIER), *ticks_below(x, TOP, bottom)]
+    shapes += [
+        *ticks_beside(y, LEFT, WIDTH - RIGHT),
+        *_frontier(points, x, y, is_lower=note is not None and note.direction == "lower"),
+    ]
+    shapes += _dots(points, x, y, label)
+    legend, end = legend_of([(point.number, point.name) for point in points], bottom + 34, numbered=True)
+    shapes += [
+        Words(WIDTH - RIGHT, bottom + 28, f"{label}{', logarithmic' if x.is_log else ''}", "quiet", "end", 11),
+        *legend,
+    ]
+    told = "; ".join(f"{point.name}: {point.mean:.3f} at {point.spent:.4g}" for point in points)
+    return Drawing(
+        f"{metric}-{'cost' if what == 'cost' else 'time'}", title, f"{label}: {told}", WIDTH, end, tuple(shapes)
+    )
+
+
+def _frontier(points: Sequence[_Point], x: Scale, y: Scale, *, is_lower: bool) -> Iterator[Shape]:
+    """Yield the steps through the points that no other one beats in both."""
+    best: _Point | None = None
+    for point in sorted(points, key=lambda each: (each.spent, each.mean if is_lower else -each.mean)):
+        if best is not None and (point.mean >= best.mean if is_lower else point.mean <= best.mean):
+            continue
+        if best is not None:
+            yield Line(x.at(best.spent), y.at(best.mean), x.at(point.spent), y.at(best.mean), "quiet", 1.5, (2, 3))
+            yield Line(x.at(point.spent), y.at(best.mean), x.at(point.spent), y.at(point.mean), "quiet", 1.5, (2, 3))
+        best = point
+    if best is not None:
+        yield Line(x.at(best.spent), y.at(best.mean), x.end, y.at(best.mean), "quiet", 1.5, (2, 3))
+
+
+def _dots(points: Sequence[_Point], x: Scale, y: Scale, label: str) -> Iterator[Shape]:
+    """Yield the points with their intervals and numbers."""
     labels: list[tuple[float, float]] = []
-    for number, (name, spent, figure) in enumerate(shown, 1):
-        place, hue = (x.at(spent), y.at(figure.mean or 0.0)), HUES[(number - 1) % len(HUES)]
-        if figure.low is not None and figure.high is not None:
-            shapes.append(Line(place[0], y.at(figure.low), place[0], y.at(figure.high), hue, 1.5))
-        shapes.append(Dot(*place, 5, hue, hint=f"{name}: {figure.mean:.3f}, {spent:.4g} {what[1]}"))
-        label = _beside(place, labels)
-        labels.append(label)
-        shapes.append(Words(*label, str(number), hue, bold=True))
-    legend, end = legend_of([name for name, _, _ in shown], bottom + 34, numbered=True)
-    scale_text = f"{what[1]}{', logarithmic' if x.is_log else ''}"
-    shapes += [Words(WIDTH - RIGHT, bottom + 28, scale_text, "quiet", "end", 11), *legend]
-    told = "; ".join(f"{name}: {figure.mean:.3f} at {spent:.4g}" for name, spent, figure in shown)
-    return Drawing(f"{metric}-{'cost' if what[0] == 'cost' else 'time'}", title, told, WIDTH, end, tuple(shapes))
+    for point in points:
+        place, hue = (x.at(point.spent), y.at(point.mean)), hue_of(point.number)
+        if point.figure.low is not None and point.figure.high is not None:
+            yield Line(place[0], y.at(point.figure.low), place[0], y.at(point.figure.high), hue, 1.5)
+        yield Dot(*place, 5, hue, hint=f"{point.name}: {point.mean:.3f}, {point.spent:.4g} {label}")
+        labels.append(_beside(place, labels))
+        yield Words(*labels[-1], str(point.number + 1), hue, bold=True)
 
 
 def _beside(place: tuple[float, float], taken: Sequence[tuple[float, float]]) -> tuple[float, float]:
@@ -143,20 +193,20 @@ def _distribution(summary: Summary, totals: Mapping[CellKey, Totals]) -> Drawing
     metric = "cer" if "cer" in bounded else bounded[0]
     inks = ("h0", "h1", "h2", "h3", "h4", "h5")
     labels = ("0", "to 0.1", "to 0.3", "to 0.6", "to 1", "no score")
-    title = f"{metric} of the answers, in shares"
-    shapes: list[Shape] = [Words(0, 16, title, size=14, bold=True)]
+    title = f"{metric}: how the answers are spread"
+    shapes: list[Shape] = titled(title, "Shares of all answers. No score: refused, failed or not scorable.")
     for number, (label, ink) in enumerate(zip(labels, inks, strict=True)):
-        shapes += [Bar(number * 80.0, 26, 12, 12, ink), Words(number * 80.0 + 17, 36, label, "quiet", size=11)]
+        shapes += [Bar(number * 80.0, 44, 12, 12, ink), Words(number * 80.0 + 17, 54, label, "quiet", size=11)]
     told, cells = [], cell_names(summary)
     for number, (cell, name) in enumerate(list(cells.items())[:ROWS_MAX]):
-        shares, y = _shares(totals[cell].scores[metric]), 46 + ROW * number
+        shares, y = _shares(totals[cell].scores[metric]), 62 + ROW * number
         shapes.append(Words(0, y + 14, fitted(name, WIDTH)))
         x = 0.0
         for share, ink, label in zip(shares, inks, labels, strict=True):
             shapes.append(Bar(x, y + 19, share * WIDTH, 12, ink, f"{metric} {label}: {100 * share:.1f} %"))
             x += share * WIDTH
         told.append(f"{name}: " + ", ".join(f"{100 * s:.0f} % {t}" for s, t in zip(shares, labels, strict=True)))
-    return Drawing(f"{metric}-distribution", title, "; ".join(told), WIDTH, 50 + ROW * len(told), tuple(shapes))
+    return Drawing(f"{metric}-distribution", title, "; ".join(told), WIDTH, 66 + ROW * len(told), tuple(shapes))
 
 
 def _shares(scores: Sequence[float]) -> list[float]:
@@ -179,12 +229,14 @@ def _by_length(summary: Summary, metric: str) -> Drawing | None:
     lengths = [length for length in LENGTHS if any(length in line for line in lines.values())]
     if len(lengths) < 2:  # noqa: PLR2004 - one length is the whole
         return None
-    shown, names = list(lines)[:LINES_MAX], cell_names(summary)
+    names = cell_names(summary)
+    numbers = {cell: number for number, cell in enumerate(names)}
+    shown = sorted(lines, key=lambda cell: numbers[cell])[:LINES_MAX]
     y = _quality_scale(summary, metric, [each for cell in shown for each in lines[cell].values()])
     step = (WIDTH - RIGHT - LEFT) / len(lengths)
     bottom = TOP + PLOT
-    title = f"{_titled(summary, metric)} by length of the reference"
-    shapes: list[Shape] = [Words(0, 16, title, size=14, bold=True), *ticks_beside(y, LEFT, WIDTH - RIGHT)]
+    title = f"{_titled(summary, metric)} by length of the right answer"
+    shapes: list[Shape] = [*titled(title, "Dot: mean. Upright: 95 % interval."), *ticks_beside(y, LEFT, WIDTH - RIGHT)]
     for place, length in enumerate(lengths):
         shapes.append(Words(LEFT + step * (place + 0.5), bottom + 16, length, "quiet", "middle", 11))
     shapes.append(Words(WIDTH - RIGHT, bottom + 32, "characters", "quiet", "end", 11))
@@ -195,9 +247,9 @@ def _by_length(summary: Summary, metric: str) -> Drawing | None:
             lines[cell],
             [(n, LEFT + step * (p + 0.5) + shift) for p, n in enumerate(lengths)],
             y,
-            number,
+            numbers[cell],
         )
-    legend, end = legend_of([names[cell] for cell in shown], bottom + 38)
+    legend, end = legend_of([(numbers[cell], names[cell]) for cell in shown], bottom + 38)
     if len(lines) > len(shown):
         legend.append(Words(0, end + 8, f"{len(lines) - len(shown)} more are in summary.csv", "quiet"))
         end += 18
@@ -208,7 +260,7 @@ def _by_length(summary: Summary, metric: str) -> Drawing | None:
 def _line(
     name: str, figures: Mapping[str, Figure], places: Sequence[tuple[str, float]], y: Scale, number: int
 ) -> Iterator[Shape]:
-    hue, dash = HUES[number % len(HUES)], DASHES[number // 2 % len(DASHES)]
+    hue, dash = hue_of(number), dash_of(number)
     before: tuple[float, float] | None = None
     for length, x in places:
         if (figure := figures.get(length)) is None:

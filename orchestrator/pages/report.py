@@ -2,20 +2,21 @@
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import UsageError
-from orchestrator.exporting.rows import iter_rows
 from orchestrator.files import disk_errors, replacing, write_atomically
 from orchestrator.pages.block import to_block
+from orchestrator.pages.boards import make_boards, to_tables
 from orchestrator.pages.chosen import choose
 from orchestrator.pages.markdown import to_markdown
 from orchestrator.pages.matrix import LONGEST, Matrix, read_samples, take_pictures
 from orchestrator.pages.overview import (
+    best_first,
     cells_of,
     every_metric_grid,
     heat_grids,
@@ -29,32 +30,28 @@ from orchestrator.pages.plots import make_plots
 from orchestrator.pages.png import write_png
 from orchestrator.pages.shapes import Drawing, to_svg
 from orchestrator.pages.short_names import short_parts
+from orchestrator.pages.side_by_side import Tabs, put_together
+from orchestrator.pages.sources import Content, failures_of, open_contents, prompts_of, spent_of
 from orchestrator.pages.totals import CellKey, Totals
 from orchestrator.pages.verdicts import make_verdicts
 from orchestrator.reporting.comparisons import comparison_table
-from orchestrator.reporting.failures import failure_table
 from orchestrator.reporting.notes import make_notes
-from orchestrator.reporting.spent import spent_table
 from orchestrator.reporting.table import summary_tables
 from orchestrator.reporting.tabular import Table
-from orchestrator.results.layout import PROMPTS_NAME
-from orchestrator.results.parquet import read_rows
-from orchestrator.results.plan import RunPlan, read_plan
-from orchestrator.results.schema import PROMPTS
-from orchestrator.scoring import Summary, read_summary
+from orchestrator.scoring import Summary
 from orchestrator.scoring.cell_name import params_text
 
 PAGE_NAME = "report.html"
 MARKDOWN_NAME = "summary.md"
-_SCRIPTS = ("diff.js", "matrix.js", "detail.js", "page.js")
+_SCRIPTS = ("parts.js", "diff.js", "matrix.js", "address.js", "detail.js", "page.js")
 _MARKDOWN_WIDTH = 100_000  # characters: nothing is divided
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was written: the page, how many of the run's samples it shows closely, and the plots' files.
+    """What was written: the page, how many of the samples it shows closely, and the plots' files.
 
-    `left_out` counts pictures that the page had no room for.
+    `left_out` counts pictures that the page had no room for; `apart` says why several runs have no leaderboard.
     """
 
     path: Path
@@ -63,26 +60,53 @@ class Report:
     samples: int
     left_out: int
     plots: tuple[Path, ...] = ()
+    apart: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """A page that is ready to be written down, in `parts`."""
+
+    content: Content
+    matrix: Matrix
+    drawings: Sequence[Drawing]
+    left_out: int
+    parts: Iterator[str]
 
 
 def write_report(
-    run: Path, output: Path | None = None, *, pictures: Pictures = "thumb", plots: Path | None = None
+    runs: Path | Sequence[Path],
+    output: Path | None = None,
+    *,
+    pictures: Pictures = "thumb",
+    plots: Path | None = None,
 ) -> Report:
-    """Write the page of the run directory `run` (default: in it), and its tables as Markdown in it.
+    """Write the page of a run directory (default: in it) or of several (default: beside them), and its tables.
 
-    With `plots`, also every plot as SVG and PNG into that folder. Reads a run's rows once; of many samples some are
-    shown closely, and the rest counts in all figures. Raises BakeoffError where the run was not scored, or went on
-    since; UsageError where `output` is a folder.
+    Runs over the same samples are shown as one, with a leaderboard; others one by one, with the reason. The tables
+    are Markdown, `summary.md` in the run, of several runs beside the page. With `plots`, also every plot as SVG and PNG
+    into that folder. Reads a run's rows once; of many samples some are shown closely, and the rest counts in all
+    figures. Raises BakeoffError where a run was not scored, or went on since; UsageError where `output` is a folder.
     """
-    path = output or run / PAGE_NAME
+    folders = [runs] if isinstance(runs, Path) else list(runs)
+    path = output or (folders[0] if len(folders) == 1 else folders[0].parent) / PAGE_NAME
     _check_output(path)
-    plan, summary = read_plan(run), read_summary(run)
-    totals, matrix = _gather(run, plan, summary)
-    drawings = make_plots(summary, totals)
-    left_out = _write_page(path, run, (plan, summary), (totals, matrix), (drawings, pictures))
-    write_atomically(run / MARKDOWN_NAME, to_markdown(_tables(run, summary)).encode(errors="replace"))
-    written = tuple(_write_plots(drawings, plots)) if plots else ()
-    return Report(path, path.stat().st_size, len(matrix.choice.ids), matrix.choice.total, left_out, written)
+    contents, apart = open_contents(folders)
+    tabs = Tabs(tuple(content.sources[0].label for content in contents), apart)
+    pages = [_make_page(content, pictures, tabs, number) for number, content in enumerate(contents)]
+    _write(path, pages[0].parts if len(pages) == 1 else put_together(["".join(page.parts) for page in pages]))
+    tables = [table for page in pages for table in _tables(page.content)]
+    markdown = folders[0] / MARKDOWN_NAME if len(folders) == 1 else path.with_name(f"{path.stem}-{MARKDOWN_NAME}")
+    write_atomically(markdown, to_markdown(tables).encode(errors="replace"))
+    return Report(
+        path,
+        path.stat().st_size,
+        sum(len(page.matrix.choice.ids) for page in pages),
+        sum(page.matrix.choice.total for page in pages),
+        sum(page.left_out for page in pages),
+        tuple(_write_all_plots(pages, plots)) if plots else (),
+        apart,
+    )
 
 
 def _check_output(path: Path) -> None:
@@ -92,16 +116,15 @@ def _check_output(path: Path) -> None:
         raise UsageError(f"{path}: there is no folder {path.parent}")
 
 
-def _gather(run: Path, plan: RunPlan, summary: Summary) -> tuple[dict[CellKey, Totals], Matrix]:
+def _gather(content: Content, pages: int = 1) -> tuple[dict[CellKey, Totals], Matrix]:
     """Read all rows once."""
-    columns = [
-        cell.name for model in dict.fromkeys(c.model for c in plan.cells) for cell in plan.cells if cell.model == model
-    ]
-    repeats = {cell.name: cell.repeats for cell in plan.cells}
-    names = (*columns, *cells_of(summary))
-    totals = {name: Totals(summary.compared.metrics, repeats.get(name, 1)) for name in names}
-    matrix = Matrix(choose(run, plan, summary), columns, summary.metrics)
-    for row in iter_rows(run, plan, summary.metrics):
+    summary = content.summary
+    repeats = {key: cell.repeats for source in content.sources for key, cell in source.cells}
+    totals = {name: Totals(summary.compared.metrics, repeats.get(name, 1)) for name in (*repeats, *cells_of(summary))}
+    places = {cell: place for place, cell in enumerate(best_first(summary))}
+    columns = sorted(repeats, key=lambda name: places.get(name, len(places)))
+    matrix = Matrix(choose(content, pages), columns, summary.metrics)
+    for row in content.rows():
         totals[row["model"], row["params"], row["prompt"]].add(row)
         matrix.add(row)
     for each in totals.values():
@@ -109,61 +132,63 @@ def _gather(run: Path, plan: RunPlan, summary: Summary) -> tuple[dict[CellKey, T
     return totals, matrix
 
 
-def _write_page(
-    path: Path,
-    run: Path,
-    known: tuple[RunPlan, Summary],
-    gathered: tuple[dict[CellKey, Totals], Matrix],
-    looks: tuple[Sequence[Drawing], Pictures],
-) -> int:
+def _make_page(content: Content, pictures: Pictures, tabs: Tabs, here: int) -> _Page:
+    """Return the page of `content`, the one number `here` of so many as there are tabs."""
     from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 - only for pages
     from markupsafe import Markup  # noqa: PLC0415 - as above
 
-    (plan, summary), (totals, matrix), (drawings, pictures) = known, gathered, looks
-    samples = list(read_samples(run, matrix.choice, matrix.texts))
-    images, left_out = take_pictures(samples, pictures)
+    summary, pages = content.summary, len(tabs.labels)
+    totals, matrix = _gather(content, pages)
+    drawings = make_plots(summary, totals)
+    samples = list(read_samples(content.sources[0].run, matrix.choice, matrix.texts))
+    images, left_out = take_pictures(samples, pictures, pages)
     style, script = _asset("page.css"), '"use strict";\n{\n' + "".join(map(_asset, _SCRIPTS)) + "}\n"
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(_asset("page.html"))
     parts = template.generate(
         summary=summary,
-        plan=plan,
+        plan=content.plan,
+        tabs=tabs,
+        here=here,
         policy=_policy(style, script),
         style=Markup(style),  # noqa: S704 - ours, as are the two below but for what to_block and to_svg escape
         script=Markup(script),  # noqa: S704
-        data=Markup(to_block(_data(summary, matrix, samples))),  # noqa: S704
+        data=Markup(to_block(_data(summary, matrix, samples, pages))),  # noqa: S704
         images=(Markup(part) for part in _listed(images)),  # noqa: S704
         plots=[Markup(to_svg(drawing)) for drawing in drawings],  # noqa: S704
         choice=matrix.choice,
         left_out=left_out,
         longest=LONGEST,
-        **_tables_of_page(run, summary, totals),
+        **_tables_of_page(content, totals),
     )
+    return _Page(content, matrix, drawings, left_out, parts)
+
+
+def _write(path: Path, parts: Iterable[str]) -> None:
     with (
         disk_errors(path),
         replacing(path) as temporary,
         temporary.open("w", encoding="utf-8", errors="replace", newline="\n") as file,
     ):
         file.writelines(parts)
-    return left_out
 
 
-def _tables_of_page(run: Path, summary: Summary, totals: Mapping[CellKey, Totals]) -> dict[str, Any]:
-    models = tuple(dict.fromkeys(figure.model for figure in summary.figures))
-    prompts = {row["id"]: row for row in read_rows(run / PROMPTS_NAME, PROMPTS)}
+def _tables_of_page(content: Content, totals: Mapping[CellKey, Totals]) -> dict[str, Any]:
+    summary = content.summary
     return {
         "verdicts": make_verdicts(summary, totals),
+        "boards": make_boards(content),
         "main": main_grid(summary, totals),
         "every": every_metric_grid(summary),
         "heats": heat_grids(summary),
         "repeats": repeats_grid(summary, totals),
         "statuses": status_grid(summary, totals),
         "compared": _compared(summary),
-        "failures": failure_table(run, models),
-        "spent": spent_table(run, models),
+        "failures": failures_of(content),
+        "spent": spent_of(content),
         "params": params_notes(summary),
-        "notes": make_notes(summary),
-        "prompts": [{**row, "text": row["text"][:LONGEST]} for row in prompts.values()],
+        "notes": (*content.notes, *make_notes(summary)),
+        "prompts": [{**row, "text": row["text"][:LONGEST]} for row in prompts_of(content)],
     }
 
 
@@ -175,8 +200,8 @@ def _compared(summary: Summary) -> Table | None:
     return replace(table, rows=tuple((*row[:-1], "best mean" if row[-1] == "best" else row[-1]) for row in table.rows))
 
 
-def _data(summary: Summary, matrix: Matrix, samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    longest = matrix.texts.fit()
+def _data(summary: Summary, matrix: Matrix, samples: Sequence[dict[str, Any]], pages: int) -> dict[str, Any]:
+    longest = matrix.texts.fit(pages)
     main = [name for name in summary.compared.metrics if name in summary.metrics] or list(summary.metrics[:1])
     return {
         "metrics": [
@@ -222,10 +247,17 @@ def _asset(name: str) -> str:
     return files("orchestrator.pages").joinpath(name).read_text("utf-8")
 
 
-def _tables(run: Path, summary: Summary) -> list[Table]:
-    models = tuple(dict.fromkeys(figure.model for figure in summary.figures))
-    failures = failure_table(run, models)
-    return [*summary_tables(summary, _MARKDOWN_WIDTH), *([failures] if failures else [])]
+def _tables(content: Content) -> list[Table]:
+    failures = failures_of(content)
+    boards = to_tables(make_boards(content))
+    return [*boards, *summary_tables(content.summary, _MARKDOWN_WIDTH), *([failures] if failures else [])]
+
+
+def _write_all_plots(pages: Sequence[_Page], folder: Path) -> Iterator[Path]:
+    """Write the plots of a page into the folder, those of several into folders of their own in it."""
+    for page in pages:
+        own = folder if len(pages) == 1 else folder / page.content.sources[0].label.replace("/", "-")
+        yield from _write_plots(page.drawings, own)
 
 
 def _write_plots(drawings: Sequence[Drawing], folder: Path) -> Iterator[Path]:

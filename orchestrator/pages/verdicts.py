@@ -72,7 +72,7 @@ def _facts(
     best = (figure.model, figure.params, figure.prompt)
     if (second := _second(summary, metric, best)) is not None:
         yield "ahead of the next", _lead(summary, second)
-    if rivals:
+    if len(rivals) > 1:
         names = [cell_names(summary)[cell] for cell in rivals]
         more = f" and {len(names) - _NAMES_MAX} more" if len(names) > _NAMES_MAX else ""
         yield "not told apart", ", ".join(names[:_NAMES_MAX]) + more
