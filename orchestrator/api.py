@@ -372,7 +372,7 @@ def report(
 
 
 def report_page(
-    run: Path | str,
+    run: Path | str | Sequence[Path | str],
     output: Path | str | None = None,
     *,
     pictures: Pictures = "thumb",
@@ -381,11 +381,12 @@ def report_page(
 ) -> Report:
     """Write the page of `run` (default: `report.html` in it), and with `plots` every plot into that folder.
 
-    See `orchestrator.pages`.
+    Of several runs it is one page (default: `report.html` beside the first), with a leaderboard where they are about
+    the same samples. See `orchestrator.pages`.
     """
-    folder = run_path(run, lambda: _open(workspace))
+    folders = [run_path(each, lambda: _open(workspace)) for each in _listed(run)]
     return write_report(
-        folder, Path(output) if output else None, pictures=pictures, plots=Path(plots) if plots else None
+        folders, Path(output) if output else None, pictures=pictures, plots=Path(plots) if plots else None
     )
 
 

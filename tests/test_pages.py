@@ -19,10 +19,10 @@ from orchestrator.pages.block import to_block
 from orchestrator.pages.markdown import to_markdown
 from orchestrator.pages.plots import make_plots
 from orchestrator.pages.shapes import to_svg
+from orchestrator.pages.sources import open_run
 from orchestrator.pages.standing import find_standing
 from orchestrator.pages.totals import Totals
 from orchestrator.reporting.tabular import Table
-from orchestrator.results.plan import read_plan
 from orchestrator.scoring import read_summary, score_run
 from tests.pages_run import make_image, make_pages_run, sample
 from tests.payloads import PAYLOADS
@@ -116,12 +116,12 @@ def test_of_many_samples_the_worst_are_shown_and_some_by_chance(tmp_path, monkey
     run = make_pages_run(
         tmp_path, [sample(n) for n in range(100)], lambda s, *_: "zzz" if s in wrong else f"answer {s[1:]}"
     )
-    summary = score_run(run, ["exact", "cer"])
-    choice = chosen.choose(run, read_plan(run), summary)
+    score_run(run, ["exact", "cer"])
+    choice = chosen.choose(open_run(run))
     assert (len(choice.ids), choice.total, choice.worst, choice.is_all) == (10, 100, 5, False)
     assert wrong <= set(choice.ids)
     assert list(choice.ids) == sorted(choice.ids, key=lambda each: int(each[1:]))
-    assert chosen.choose(run, read_plan(run), summary) == choice
+    assert chosen.choose(open_run(run)) == choice
     report = write_report(run)
     assert (report.shown, report.samples) == (10, 100)
     assert "10 of 100 samples</b> are shown here: the 5 with the worst mean" in report.path.read_text()
@@ -212,7 +212,7 @@ def test_plots_are_files_for_papers(tmp_path):
 
 def test_names_of_any_letters_make_sound_plots(tmp_path):
     run, _ = two_models(tmp_path, prompts=("<b>&\x01\ufffe\u202e", "Ж"))
-    totals, _ = report_module._gather(run, read_plan(run), read_summary(run))
+    totals, _ = report_module._gather(open_run(run))
     drawings = make_plots(read_summary(run), totals)
     assert len(drawings) > 5
     for drawing in drawings:
@@ -252,7 +252,7 @@ def test_the_tables_of_the_page(tmp_path):
     run = make_pages_run(tmp_path, samples, answer, models=("good", "poor"), repeats=2)
     summary = score_run(run, ["exact", "cer"])
     report = write_report(run)
-    totals, _ = report_module._gather(run, read_plan(run), read_summary(run))
+    totals, _ = report_module._gather(open_run(run))
     main = overview.main_grid(summary, totals)
     assert [item.text for item in main.rows[0]][:4] == ["good", "read", "10 / 12", "1.000"]
     (repeats,) = [grid for grid in [overview.repeats_grid(summary, totals)] if grid]
@@ -302,8 +302,3 @@ def test_a_terminal_is_enough_where_it_is_asked_for(in_workspace, capsys):
     assert "Run run" in capsys.readouterr().out
     assert not (run / "report.html").exists()
     assert "--terminal writes no files" in call("run", "--terminal", "--plots", "x")
-
-
-def test_one_file_is_not_for_two_runs(in_workspace):
-    call, _ = in_workspace
-    assert "report them one by one" in call("run", "run", "--output", "x.html")

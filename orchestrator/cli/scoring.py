@@ -44,7 +44,12 @@ def score(run: str, metrics: tuple[str, ...], extract: tuple[str, ...]) -> None:
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN…")
 @click.option("--terminal", is_flag=True, help="The tables alone; no page is written.")
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Default: report.html in the run.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Default: report.html in the run; of several, beside them.",
+)
 @click.option("--images", type=click.Choice(_PICTURES), default="thumb", show_default=True, help="Images on the page.")
 @click.option("--plots", type=click.Path(path_type=Path), metavar="DIR", help="Also write each plot as SVG and PNG.")
 @click.option("--worst", type=click.IntRange(min=1), metavar="N", help="Also show the N worst answers of each model.")
@@ -60,35 +65,30 @@ def report(
 ) -> None:
     """Show the scores of RUNs, names or paths, as tables here and as a page to look closer at every answer.
 
-    The page is one file that opens from disk and loads nothing. Tables come as Markdown too, in the run's summary.md.
+    The page is one file that opens from disk and loads nothing. Several runs about the same samples share it side by
+    side, with a leaderboard; others stand on it one by one. Tables come as Markdown too, in the run's summary.md.
 
     \b
     Example:
       bakeoff report tiny-docs --worst 10
       bakeoff report tiny-docs --output report.html --images full --plots figures
+      bakeoff report last-week today --output both.html
     """
     from orchestrator import api  # noqa: PLC0415 - see score
 
-    _check_choice(runs, output, plots, is_terminal=terminal)
-    for run in runs:
-        folder = api.run_path(run, current_workspace)
+    if terminal and (output or plots):
+        raise UsageError("--terminal writes no files; leave it out, or --output and --plots")
+    folders = [api.run_path(run, current_workspace) for run in runs]
+    for folder in folders:
         for table in api.report(folder, worst=worst, metric=metric, width=console.table_width()):
             console.print_table(table)
-        if not terminal:
-            own_plots = plots / folder.name if plots and len(runs) > 1 else plots
-            _tell(api.report_page(folder, output, pictures=images, plots=own_plots))  # type: ignore[arg-type]
-
-
-def _check_choice(runs: tuple[str, ...], output: Path | None, plots: Path | None, *, is_terminal: bool) -> None:
-    if is_terminal and (output or plots):
-        raise UsageError("--terminal writes no files; leave it out, or --output and --plots")
-    if output and len(runs) > 1:
-        raise UsageError(
-            f"--output {output} is one file, but each of {len(runs)} runs has a page; report them one by one"
-        )
+    if not terminal:
+        _tell(api.report_page(folders, output, pictures=images, plots=plots))  # type: ignore[arg-type]
 
 
 def _tell(done: "Report") -> None:
+    if done.apart:
+        console.status(f"no leaderboard, each run by itself: {done.apart}")
     closely = "" if done.shown == done.samples else f", {done.shown:,} of {done.samples:,} samples closely"
     console.status(f"{shown_path(done.path.absolute())}: the page, {done.size_bytes / 1e6:.1f} MB{closely}")
     if done.left_out:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from orchestrator.pages.sources import Content
 from orchestrator.results.layout import SAMPLES_NAME
 from orchestrator.results.parquet import ParquetReader
-from orchestrator.results.plan import RunPlan
 from orchestrator.results.schema import SAMPLES
 from orchestrator.scoring import CellName, Summary
 from orchestrator.scoring.cell_scores import digests, read_cell_scores
@@ -33,17 +33,19 @@ class Choice:
         return len(self.ids) == self.total
 
 
-def choose(run: Path, plan: RunPlan, summary: Summary) -> Choice:
+def choose(content: Content, pages: int = 1) -> Choice:
     """Return the samples to show: all where these are few enough, else half of them the worst, half by chance.
 
-    Worst is by the first main metric, the mean over all cells. The same run gives the same choice.
+    Worst is by the first main metric, the mean over all cells. The same runs give the same choice. Several runs have
+    the same samples; where they stand on so many `pages` of one file, each has its part of the room.
     """
-    most = room_for(sum(cell.repeats for cell in plan.cells))
+    most = room_for(pages * sum(cell.repeats for source in content.sources for _, cell in source.cells))
+    run, plan = content.sources[0].run, content.sources[0].plan
     total = min(plan.samples, max((cell.limit or plan.samples for cell in plan.cells), default=0))
     if total <= most:
         return Choice(tuple(_ids(run, total)), total, 0)
     order = np.random.default_rng(SEED).permutation(total)
-    worst = _worst(run, summary, total, most // 2)
+    worst = _worst(content, total, most // 2)
     rest = order[~np.isin(order, worst)][: most - len(worst)]
     places = set(np.concatenate([worst, rest]).tolist())
     ids = tuple(each for place, each in enumerate(_ids(run, total)) if place in places)
@@ -64,15 +66,16 @@ def _ids(run: Path, total: int) -> Iterator[str]:
                 return
 
 
-def _worst(run: Path, summary: Summary, total: int, count: int) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+def _worst(content: Content, total: int, count: int) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
     """Return the places of the `count` samples with the worst mean over cells, fewer where not so many have one."""
-    if not summary.compared.metrics:
+    if not content.summary.compared.metrics:
         return np.zeros(0, np.int64)
-    metric = summary.compared.metrics[0]
-    ids = digests(_ids(run, total))
+    metric = content.summary.compared.metrics[0]
+    ids = digests(_ids(content.sources[0].run, total))
     order = np.argsort(ids)
     sums, counts = np.zeros(total), np.zeros(total)
-    for cell in _scored_cells(summary, metric):
+    cells = [(source.run, cell) for source in content.sources for cell in _scored_cells(source.summary, metric)]
+    for run, cell in cells:
         found = read_cell_scores(run, cell, [metric])[metric]
         places = order[np.minimum(np.searchsorted(ids, found.ids, sorter=order), total - 1)]
         is_there = ids[places] == found.ids
@@ -80,7 +83,7 @@ def _worst(run: Path, summary: Summary, total: int, count: int) -> "np.ndarray[t
         sums[places[is_there]] += np.nan_to_num(means)
         counts[places[is_there]] += ~np.isnan(means)
     means = np.divide(sums, counts, out=np.full(total, np.nan), where=counts > 0)
-    badness = means if summary.metric_notes[metric].direction == "lower" else -means
+    badness = means if content.summary.metric_notes[metric].direction == "lower" else -means
     known = np.flatnonzero(~np.isnan(badness))
     return known[np.argsort(-badness[known], kind="stable")][:count]
 

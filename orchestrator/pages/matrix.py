@@ -43,10 +43,10 @@ class Texts:
                 self.more[number] = len(text) - LONGEST
         return number
 
-    def fit(self) -> int:
-        """Cut all texts so far that they fit the budget together; return how long the longest may be."""
+    def fit(self, pages: int = 1) -> int:
+        """Cut all texts so far that they fit their part of the budget; return how long the longest may be."""
         longest = LONGEST
-        while longest > SHORTEST and sum(min(len(text), longest) for text in self.values) > TEXT_BUDGET:
+        while longest > SHORTEST and sum(min(len(text), longest) for text in self.values) > TEXT_BUDGET // pages:
             longest = max(SHORTEST, longest // 2)
         for number, text in enumerate(self.values):
             if len(text) > longest:
@@ -119,11 +119,13 @@ def read_samples(run: Path, choice: Choice, texts: Texts) -> Iterator[dict[str, 
                 }
 
 
-def take_pictures(samples: Sequence[dict[str, Any]], pictures: Pictures) -> tuple[list[dict[str, Any]], int]:
+def take_pictures(
+    samples: Sequence[dict[str, Any]], pictures: Pictures, pages: int = 1
+) -> tuple[list[dict[str, Any]], int]:
     """Put numbers of pictures in the place of the samples' paths; return the pictures and how many were left out."""
     names = {image["path"] for sample in samples for image in sample["images"]}
     boxes = sum(1 for sample in samples if sample["images"] and sample["box"])
-    album = Album(pictures, len(names) + boxes)
+    album = Album(pictures, pages * (len(names) + boxes), pages)
     made: list[dict[str, Any]] = []
     numbers: dict[str, int] = {}
     for sample in samples:

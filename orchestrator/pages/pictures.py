@@ -42,12 +42,14 @@ _MARGIN = 0.35  # of a box's height: what is cut out around it
 class Album:
     """Makes pictures one after the other; `left_out` counts those that the budget had no room for.
 
-    `about` is how many there will be, of which the size follows. An image is shown only where it still has the digest
-    that the run recorded, so that a run of another machine cannot put other files of this one into a page.
+    `about` is how many there will be, of which the size follows; `pages` share the budget. An image
+    is shown only where it still has the digest that the run recorded, so that a run of another machine cannot put other
+    files of this one into a page.
     """
 
     pictures: Pictures
     about: int
+    pages: int = 1
     left_out: int = 0
     used: int = 0
     _made: dict[str, Image.Image | str] = field(default_factory=dict)
@@ -86,7 +88,7 @@ class Album:
         return next((level for most, level in _THUMBS if self.about <= most), _SMALLEST)
 
     def _picture(self, image: Image.Image, side: int, quality: int) -> dict[str, Any]:
-        if self.used >= BUDGET[self.pictures]:
+        if self.used >= BUDGET[self.pictures] // self.pages:
             self.left_out += 1
             return {"defect": "left out, or the page would be too large"}
         share = min(1.0, side / max(image.size))

@@ -9,19 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from orchestrator.scoring.spent import Amount
+
 CellKey = tuple[str, str, str]
 """What tells a cell from its siblings: model, overrides as canonical JSON, prompt."""
 
 _SPENT = ("latency_s", "cost", "input_tokens", "output_tokens")
-
-
-@dataclass(frozen=True, slots=True)
-class Amount:
-    """A sum over answers; `known` of them said how much, and each of these `mean` on average (None: none did)."""
-
-    total: float
-    known: int
-    mean: float | None
 
 
 @dataclass(slots=True)
