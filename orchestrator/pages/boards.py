@@ -1,47 +1,40 @@
-"""The leaderboards of a page: by each main metric the cells of all its runs, with their ranks."""
+"""The leaderboard of a page of several runs: the table of its cells with their ranks."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 
-from orchestrator.pages.overview import Grid, Item, figures_of, name_items, score_item, scored_item, titles
+from orchestrator.pages.overview import Grid, Item, best_first
 from orchestrator.pages.sources import Content
 from orchestrator.pages.totals import CellKey
 from orchestrator.reporting.numbers import NOTHING
 from orchestrator.reporting.tabular import Table
 
-_LABELS = 3
+TITLE = "Leaderboard"
 
 
-def make_boards(content: Content) -> list[Grid]:
-    """Return a leaderboard for each main metric; none for a page of one run."""
-    return [
-        Grid(
-            f"Leaderboard by {metric}",
-            ("rank", "model", "prompt", *titles([metric], content.summary), "scored"),
-            tuple(_rows(content, metric, ranks)),
-            labels=_LABELS,
-        )
-        for metric, ranks in content.ranks.items()
-    ]
+def with_ranks(content: Content, main: Grid) -> Grid:
+    """Return `main`, whose rows are the cells best first, with ranks and in their order; of one run as it is."""
+    if not content.ranks:
+        return main
+    rows = dict(zip(best_first(content.summary), main.rows, strict=True))
+    first = next(iter(content.ranks.values()))
+    return Grid(
+        TITLE,
+        ("rank", *main.header),
+        tuple((_rank_item(content.ranks, cell), *rows[cell]) for cell in first),
+        labels=main.labels + 1,
+        notes=(*content.notes, *main.notes),
+    )
 
 
-def to_tables(boards: Sequence[Grid]) -> list[Table]:
-    """Return leaderboards as tables of plain strings."""
-    return [
-        Table(
-            board.title,
-            board.header,
-            tuple(tuple(" ".join(filter(None, (it.text, it.small, it.mark))) for it in row) for row in board.rows),
-            board.labels,
-        )
-        for board in boards
-    ]
+def to_table(board: Grid) -> Table:
+    """Return a grid as a table of plain strings."""
+    rows = (
+        tuple(" ".join(filter(None, (it.text, *it.small.split("\n"), it.mark))) for it in row) for row in board.rows
+    )
+    return Table(board.title, board.header, tuple(rows), board.labels)
 
 
-def _rows(content: Content, metric: str, ranks: Mapping[CellKey, int | None]) -> Iterator[tuple[Item, ...]]:
-    figures = figures_of(content.summary, "all")
-    first = [cell for cell, rank in ranks.items() if rank == 1]
-    mark = ("best" if len(first) == 1 else "among the best") if len(ranks) > 1 else ""
-    for cell, rank in ranks.items():
-        figure = figures.get((cell, metric))
-        score = score_item(content.summary, figure, mark if rank == 1 else "")
-        yield (Item(str(rank or NOTHING)), *name_items(cell), score, scored_item([figure]))
+def _rank_item(ranks: Mapping[str, Mapping[CellKey, int | None]], cell: CellKey) -> Item:
+    """Return the rank by the first metric, and below it those by others."""
+    (metric, first), *others = ((name, str(of_metric[cell] or NOTHING)) for name, of_metric in ranks.items())
+    return Item(first, "\n".join(f"{rank} by {name}" for name, rank in ((metric, first), *others)) if others else "")

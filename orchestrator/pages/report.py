@@ -11,11 +11,12 @@ from typing import Any
 from orchestrator.errors import UsageError
 from orchestrator.files import disk_errors, replacing, write_atomically
 from orchestrator.pages.block import to_block
-from orchestrator.pages.boards import make_boards, to_tables
+from orchestrator.pages.boards import to_table, with_ranks
 from orchestrator.pages.chosen import choose
 from orchestrator.pages.markdown import to_markdown
 from orchestrator.pages.matrix import LONGEST, Matrix, read_samples, take_pictures
 from orchestrator.pages.overview import (
+    Grid,
     best_first,
     cells_of,
     every_metric_grid,
@@ -68,6 +69,7 @@ class _Page:
     """A page that is ready to be written down, in `parts`."""
 
     content: Content
+    main: Grid
     matrix: Matrix
     drawings: Sequence[Drawing]
     left_out: int
@@ -95,7 +97,7 @@ def write_report(
     tabs = Tabs(tuple(content.sources[0].label for content in contents), apart)
     pages = [_make_page(content, pictures, tabs, number) for number, content in enumerate(contents)]
     _write(path, pages[0].parts if len(pages) == 1 else put_together(["".join(page.parts) for page in pages]))
-    tables = [table for page in pages for table in _tables(page.content)]
+    tables = [table for page in pages for table in _tables(page)]
     markdown = folders[0] / MARKDOWN_NAME if len(folders) == 1 else path.with_name(f"{path.stem}-{MARKDOWN_NAME}")
     write_atomically(markdown, to_markdown(tables).encode(errors="replace"))
     return Report(
@@ -139,7 +141,7 @@ def _make_page(content: Content, pictures: Pictures, tabs: Tabs, here: int) -> _
 
     summary, pages = content.summary, len(tabs.labels)
     totals, matrix = _gather(content, pages)
-    drawings = make_plots(summary, totals)
+    drawings, tables = make_plots(summary, totals), _tables_of_page(content, totals)
     samples = list(read_samples(content.sources[0].run, matrix.choice, matrix.texts))
     images, left_out = take_pictures(samples, pictures, pages)
     style, script = _asset("page.css"), '"use strict";\n{\n' + "".join(map(_asset, _SCRIPTS)) + "}\n"
@@ -159,9 +161,9 @@ def _make_page(content: Content, pictures: Pictures, tabs: Tabs, here: int) -> _
         choice=matrix.choice,
         left_out=left_out,
         longest=LONGEST,
-        **_tables_of_page(content, totals),
+        **tables,
     )
-    return _Page(content, matrix, drawings, left_out, parts)
+    return _Page(content, tables["main"], matrix, drawings, left_out, parts)
 
 
 def _write(path: Path, parts: Iterable[str]) -> None:
@@ -177,8 +179,7 @@ def _tables_of_page(content: Content, totals: Mapping[CellKey, Totals]) -> dict[
     summary = content.summary
     return {
         "verdicts": make_verdicts(summary, totals),
-        "boards": make_boards(content),
-        "main": main_grid(summary, totals),
+        "main": with_ranks(content, main_grid(summary, totals)),
         "every": every_metric_grid(summary),
         "heats": heat_grids(summary),
         "repeats": repeats_grid(summary, totals),
@@ -187,7 +188,7 @@ def _tables_of_page(content: Content, totals: Mapping[CellKey, Totals]) -> dict[
         "failures": failures_of(content),
         "spent": spent_of(content),
         "params": params_notes(summary),
-        "notes": (*content.notes, *make_notes(summary)),
+        "notes": make_notes(summary),
         "prompts": [{**row, "text": row["text"][:LONGEST]} for row in prompts_of(content)],
     }
 
@@ -247,10 +248,10 @@ def _asset(name: str) -> str:
     return files("orchestrator.pages").joinpath(name).read_text("utf-8")
 
 
-def _tables(content: Content) -> list[Table]:
-    failures = failures_of(content)
-    boards = to_tables(make_boards(content))
-    return [*boards, *summary_tables(content.summary, _MARKDOWN_WIDTH), *([failures] if failures else [])]
+def _tables(page: _Page) -> list[Table]:
+    failures = failures_of(page.content)
+    board = [to_table(page.main)] if page.content.ranks else []
+    return [*board, *summary_tables(page.content.summary, _MARKDOWN_WIDTH), *([failures] if failures else [])]
 
 
 def _write_all_plots(pages: Sequence[_Page], folder: Path) -> Iterator[Path]:
