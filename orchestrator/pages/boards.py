@@ -16,10 +16,10 @@ def with_ranks(content: Content, main: Grid) -> Grid:
     if not content.ranks:
         return main
     rows = dict(zip(best_first(content.summary), main.rows, strict=True))
-    first = next(iter(content.ranks.values()))
+    metric, first = next(iter(content.ranks.items()))
     return Grid(
         TITLE,
-        ("rank", *main.header),
+        (f"rank by {metric}" if len(content.ranks) > 1 else "rank", *main.header),
         tuple((_rank_item(content.ranks, cell), *rows[cell]) for cell in first),
         labels=main.labels + 1,
         notes=(*content.notes, *main.notes),
@@ -36,5 +36,5 @@ def to_table(board: Grid) -> Table:
 
 def _rank_item(ranks: Mapping[str, Mapping[CellKey, int | None]], cell: CellKey) -> Item:
     """Return the rank by the first metric, and below it those by others."""
-    (metric, first), *others = ((name, str(of_metric[cell] or NOTHING)) for name, of_metric in ranks.items())
-    return Item(first, "\n".join(f"{rank} by {name}" for name, rank in ((metric, first), *others)) if others else "")
+    (_, first), *others = ((name, str(of_metric[cell] or NOTHING)) for name, of_metric in ranks.items())
+    return Item(first, "\n".join(f"{rank} by {name}" for name, rank in others))
