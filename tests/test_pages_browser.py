@@ -162,6 +162,117 @@ def test_a_link_to_nothing_says_so(browser, report):
         assert not page.locator("#detail[open]").count()
 
 
+def test_filters_order_and_columns_are_in_the_address_and_come_back(browser, report):
+    with opened(browser, report) as page:
+        page.select_option("#doc_class", label="receipt")
+        page.select_option("#metric", label="cer")
+        page.select_option("#show", "wrong")
+        page.select_option("#sort", "long")
+        page.fill("#search", "question")
+        page.wait_for_url("**search=question**")
+        page.click(".menu summary")
+        page.get_by_label("good / read").uncheck()
+        before, address = shown(page), page.url.partition("#")[2]
+        assert before == ["s2", "s0"]
+    with opened(browser, report, f"#{address}") as page:
+        assert shown(page) == before
+        assert page.input_value("#search") == "question"
+        assert page.locator("#head th").count() == 2
+        page.click("#reset")
+        assert page.inner_text("#count") == "6 of 6 samples"
+        assert page.locator("#head th").count() == 3
+        assert "#" not in page.url
+
+
+def test_a_link_to_a_cell_keeps_the_order_by_a_column(browser, report):
+    with opened(browser, report) as page:
+        page.click("#head th:nth-child(3) button")
+        before = shown(page)
+        answer(page, 0, 1).click()
+        address = page.get_attribute("#detail a", "href")
+        assert page.url.endswith(address)
+    with opened(browser, report, address) as page:
+        assert page.inner_text("#detail-title") == f"{before[0]} · poor / read"
+        page.keyboard.press("Escape")
+        assert shown(page) == before
+        assert page.input_value("#sort") == "column"
+
+
+def test_what_an_address_names_in_vain_is_told(browser, report):
+    with opened(browser, report, "#?metric=bleu&show=wrong&hide=nobody~read&doc_class=%3Cb%3E") as page:
+        told, unknown = page.inner_text("#count").split(": ")
+        assert told == "4 of 6 samples; the address names what this page does not have"
+        assert unknown == "metric bleu, doc_class <b>, hide nobody~read"
+
+
+def test_a_head_counts_what_is_wrong_among_those_shown(browser, report):
+    with opened(browser, report) as page:
+        assert page.locator("#head .tally").all_inner_texts() == ["✗ 0 of 6", "✗ 4 of 6"]
+        page.select_option("#doc_class", label="receipt")
+        assert page.locator("#head .tally").all_inner_texts() == ["✗ 0 of 3", "✗ 2 of 3"]
+
+
+def test_a_cell_that_is_opened_shows_the_other_columns_too(browser, report):
+    with opened(browser, report, "#s2/poor~read") as page:
+        rows = page.locator("#detail .siblings tr").all_inner_texts()
+        assert [row.split() for row in rows] == [["good", "✓", "1", "12/03/2018"], ["poor", "✗", "0", "12/03/2018"]]
+        assert page.locator("#detail .siblings .current del").all_inner_texts() == ["20"]
+        page.click("#detail .siblings button >> nth=0")
+        assert page.inner_text("#detail-title") == "s2 · good / read"
+
+
+def test_the_verdict_is_on_the_first_screen(browser, report):
+    with opened(browser, report) as page:
+        for each in page.locator(".verdict").all():
+            assert each.bounding_box()["y"] + each.bounding_box()["height"] < 900
+            assert "good" in each.inner_text()
+
+
+CONTRASTS = """() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const rgb = (color, under) => {
+    canvas.fillStyle = under; canvas.fillRect(0, 0, 1, 1);
+    canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  };
+  const linear = (v) => (v /= 255, v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  const light = (color) => color.reduce((sum, v, n) => sum + linear(v) * [0.2126, 0.7152, 0.0722][n], 0);
+  const back = (element) => {
+    const own = element ? getComputedStyle(element).backgroundColor : "white";
+    return own === "rgba(0, 0, 0, 0)" ? back(element.parentElement) : own;
+  };
+  const poor = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const has = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+    if (!has || !element.checkVisibility() || element.closest("svg, script")) continue;
+    const under = back(element), over = getComputedStyle(element).color;
+    const pair = [light(rgb(over, under)), light(rgb(under, under))].sort((a, b) => b - a);
+    const ratio = (pair[0] + 0.05) / (pair[1] + 0.05);
+    if (ratio < 4.5) poor.push(`${element.tagName} ${element.className} ${element.textContent.slice(0, 30)} ${ratio}`);
+  }
+  return poor;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_has_the_contrast_that_wcag_asks_for(browser, report, scheme):
+    with opened(browser, report, color_scheme=scheme) as page:
+        assert page.evaluate(CONTRASTS) == []
+        answer(page, 3, 1).click()
+        assert page.evaluate(CONTRASTS) == []
+
+
+def test_paper_gets_the_tables_unfolded_and_in_light_colours(browser, report):
+    with opened(browser, report, color_scheme="dark") as page:
+        page.emulate_media(media="print")
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert page.locator("main details:not(.menu):not([open])").count() == 0
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert not page.locator("#closer").is_visible()
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert page.locator("main details:not(.menu):not([open])").count() == 2
+
+
 def test_keys_move_open_and_close(browser, report):
     with opened(browser, report) as page:
         page.keyboard.press("/")

@@ -67,7 +67,11 @@ function sides(sample, column) {
   const answers = CELLS[sample][column];
   if (answers === null) right.append(make("p", "empty", "not asked"));
   (answers ?? []).forEach((answer, n) => right.append(...answerParts(sample, answer, answers.length > 1 ? n + 1 : null)));
-  if (answers?.length) right.append(scoreTable(answers));
+  if (answers?.length) {
+    const scroll = make("div", "scroll");
+    scroll.append(scoreTable(answers));
+    right.append(scroll);
+  }
   place.append(left, right);
   return place;
 }

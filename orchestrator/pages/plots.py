@@ -31,6 +31,7 @@ from orchestrator.scoring.comparison import SIGNIFICANT
 from orchestrator.scoring.tally import LENGTHS
 
 LINES_MAX = len(HUES)
+_INTERVALS_MAX = 4  # more of them hide the lines
 _NUMBER = 15.0  # the room of a number
 _OF_FRONTIER = "Upright: 95 % interval. Dotted: through what no other beats in both."
 _STEPS = (0.0, 0.1, 0.3, 0.6, 1.0)
@@ -235,8 +236,10 @@ def _by_length(summary: Summary, metric: str) -> Drawing | None:
     y = _quality_scale(summary, metric, [each for cell in shown for each in lines[cell].values()])
     step = (WIDTH - RIGHT - LEFT) / len(lengths)
     bottom = TOP + PLOT
+    has_ends = len(shown) <= _INTERVALS_MAX
     title = f"{_titled(summary, metric)} by length of the right answer"
-    shapes: list[Shape] = [*titled(title, "Dot: mean. Upright: 95 % interval."), *ticks_beside(y, LEFT, WIDTH - RIGHT)]
+    subtitle = f"Dot: mean. {'Upright: 95 % interval.' if has_ends else 'Intervals are in summary.csv.'}"
+    shapes: list[Shape] = [*titled(title, subtitle), *ticks_beside(y, LEFT, WIDTH - RIGHT)]
     for place, length in enumerate(lengths):
         shapes.append(Words(LEFT + step * (place + 0.5), bottom + 16, length, "quiet", "middle", 11))
     shapes.append(Words(WIDTH - RIGHT, bottom + 32, "characters", "quiet", "end", 11))
@@ -248,6 +251,7 @@ def _by_length(summary: Summary, metric: str) -> Drawing | None:
             [(n, LEFT + step * (p + 0.5) + shift) for p, n in enumerate(lengths)],
             y,
             numbers[cell],
+            has_ends=has_ends,
         )
     legend, end = legend_of([(numbers[cell], names[cell]) for cell in shown], bottom + 38)
     if len(lines) > len(shown):
@@ -258,7 +262,13 @@ def _by_length(summary: Summary, metric: str) -> Drawing | None:
 
 
 def _line(
-    name: str, figures: Mapping[str, Figure], places: Sequence[tuple[str, float]], y: Scale, number: int
+    name: str,
+    figures: Mapping[str, Figure],
+    places: Sequence[tuple[str, float]],
+    y: Scale,
+    number: int,
+    *,
+    has_ends: bool,
 ) -> Iterator[Shape]:
     hue, dash = hue_of(number), dash_of(number)
     before: tuple[float, float] | None = None
@@ -268,7 +278,7 @@ def _line(
         here = (x, y.at(figure.mean or 0.0))
         if before:
             yield Line(*before, *here, hue, 2, dash)
-        if figure.low is not None and figure.high is not None:
+        if has_ends and figure.low is not None and figure.high is not None:
             yield Line(x, y.at(figure.low), x, y.at(figure.high), hue, 1)
         yield Dot(*here, 3.5, hue, hint=f"{name}, {length} characters: {figure.mean:.3f} ({figure.n_scored} scored)")
         before = here
