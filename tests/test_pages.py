@@ -5,6 +5,7 @@ import math
 import xml.etree.ElementTree as ET
 from array import array
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,17 +13,19 @@ from PIL import Image
 
 from orchestrator.cli import cli
 from orchestrator.errors import BakeoffError, UsageError
-from orchestrator.pages import chosen, matrix, overview, pictures, write_report
+from orchestrator.pages import boards, chosen, matrix, overview, pictures, write_report
 from orchestrator.pages import report as report_module
 from orchestrator.pages.axes import scale_for
 from orchestrator.pages.block import to_block
 from orchestrator.pages.markdown import to_markdown
 from orchestrator.pages.plots import make_plots
 from orchestrator.pages.shapes import to_svg
-from orchestrator.pages.sources import open_run
+from orchestrator.pages.sources import open_run, open_runs, prompts_of
 from orchestrator.pages.standing import find_standing
 from orchestrator.pages.totals import Totals
 from orchestrator.reporting.tabular import Table
+from orchestrator.results.parquet import read_rows, write_table
+from orchestrator.results.schema import PROMPTS
 from orchestrator.scoring import read_summary, score_run
 from tests.pages_run import make_image, make_pages_run, sample
 from tests.payloads import PAYLOADS
@@ -302,3 +305,116 @@ def test_a_terminal_is_enough_where_it_is_asked_for(in_workspace, capsys):
     assert "Run run" in capsys.readouterr().out
     assert not (run / "report.html").exists()
     assert "--terminal writes no files" in call("run", "--terminal", "--plots", "x")
+
+
+def two_runs(tmp_path, answers=("answer", "zzz"), sizes=(30, 30), names=("a", "b"), models=("same", "same")):
+    """Write two scored runs; each says one word before the sample's number."""
+    runs = []
+    for word, size, name, model in zip(answers, sizes, names, models, strict=True):
+        run = make_pages_run(
+            tmp_path,
+            [sample(n) for n in range(size)],
+            lambda s, *_, word=word: f"{word} {s[1:]}",
+            name=name,
+            models=(model,),
+        )
+        score_run(run, ["exact", "cer"])
+        runs.append(run)
+    return runs
+
+
+def test_runs_of_the_same_samples_share_a_page_with_a_leaderboard(tmp_path):
+    runs = two_runs(tmp_path)
+    report = write_report(list(reversed(runs)))
+    assert (report.path, report.samples, report.shown, report.apart) == (tmp_path / "report.html", 30, 30, "")
+    data, _ = data_of(report.path)
+    assert [column["model"] for column in data["columns"]] == ["same @ a", "same @ b"]
+    said = [[data["texts"][answers[0]["t"]] for answers in cells] for cells in data["cells"]]
+    assert said[:2] == [["answer 0", "zzz 0"], ["answer 1", "zzz 1"]]
+    page = report.path.read_text()
+    assert "<h3>Leaderboard</h3>" in page
+    assert "Cells share a rank" in page
+    tables = (tmp_path / "report-summary.md").read_text()
+    assert tables.startswith("## Leaderboard\n")
+    assert "| 1; 1 by cer | same @ a | read | 30 / 30 | 1.000; \\[0.886, 1.000\\]; best |" in tables
+    assert "| 2; 2 by cer | same @ b |" in tables
+    assert not (runs[0] / "report.html").exists()
+
+
+def test_models_of_two_runs_need_no_run_in_their_names_where_they_differ(tmp_path):
+    content = open_runs(two_runs(tmp_path, models=("one", "two")))
+    totals, shown = report_module._gather(content)
+    assert list(totals) == [("one", "{}", "read"), ("two", "{}", "read")]
+    assert [totals[name].answers for name in totals] == [30, 30]
+    assert all(cell and len(cell) == 1 for cells in shown.cells for cell in cells)
+    (first, second), table = content.summary.compared.comparisons, overview.main_grid(content.summary, totals)
+    assert (first.metric, first.verdict, second.metric, second.verdict) == ("exact", "worse", "cer", "worse")
+    assert [row[0].text for row in boards.with_ranks(content, table).rows] == ["1", "2"]
+
+
+def test_one_run_has_no_ranks(tmp_path):
+    run, _ = two_models(tmp_path, right=3)
+    assert "Leaderboard" not in write_report(run).path.read_text()
+    assert not (run / "summary.md").read_text().startswith("## Leaderboard")
+
+
+def test_runs_of_other_samples_stand_apart_on_one_page_which_says_why(tmp_path):
+    end = "</div><!-- end of part --></template>"
+    report = write_report(two_runs(tmp_path, answers=(end, "answer"), sizes=(30, 9), models=("one", "<b>")))
+    assert report.apart.startswith("not all were asked about the same samples: a has 30, b has 9;")
+    assert (report.samples, report.shown) == (39, 39)
+    page = report.path.read_text()
+    assert page.count("each by itself and without a leaderboard") == 2
+    assert (page.count("<template"), page.count("</template>"), page.count(end)) == (1, 1, 0)
+    assert page.index('<template id="part-2">') < page.index("</template>") < page.index("<script>")
+    first, second = (
+        json.loads(part.split("</script>")[0]) for part in page.split('<script type="application/json" id="data">')[1:]
+    )
+    assert (len(first["samples"]), len(second["samples"])) == (30, 9)
+    assert [column["model"] for column in first["columns"] + second["columns"]] == ["one", "<b>"]
+    assert (tmp_path / "report-summary.md").read_text().count("## Run ") == 2
+
+
+def test_pages_of_one_file_share_its_room(tmp_path, monkeypatch):
+    monkeypatch.setattr(chosen, "SAMPLES_MIN", 4)
+    monkeypatch.setattr(chosen, "ANSWERS_MAX", 16)
+    report = write_report(two_runs(tmp_path, sizes=(30, 20)))
+    assert (report.shown, report.samples) == (16, 50)
+    assert len(chosen.choose(open_run(tmp_path / "a")).ids) == 16
+    assert len(chosen.choose(open_runs([two_runs(tmp_path / "more")[0]])).ids) == 16
+    assert len(chosen.choose(open_runs(two_runs(tmp_path / "other"))).ids) == 8
+
+
+def test_scores_made_otherwise_keep_runs_apart_and_a_run_without_scores_is_named(tmp_path):
+    runs = two_runs(tmp_path)
+    score_run(runs[1], ["ned"])
+    assert "have no main metric in common" in write_report(runs).apart
+    score_run(runs[1], ["cer"])
+    report = write_report(runs)
+    assert report.apart == ""
+    assert "measured in several ways: exact." in report.path.read_text()
+    (runs[1] / "summary.json").unlink()
+    with pytest.raises(BakeoffError, match="run `bakeoff score b` first"):
+        write_report(runs)
+    with pytest.raises(UsageError, match="named twice"):
+        write_report([runs[0], runs[0]])
+
+
+def test_prompts_of_one_name_and_two_texts_are_both_shown(tmp_path):
+    runs = two_runs(tmp_path, sizes=(2, 2))
+    path = runs[1] / "prompts.parquet"
+    (row,) = read_rows(path, PROMPTS)
+    write_table(path, PROMPTS, [pa.RecordBatch.from_pylist([{**row, "sha256": "f" * 64, "text": "other"}], PROMPTS)])
+    assert [each["id"] for each in prompts_of(open_runs(runs))] == ["read @ a", "read @ b"]
+
+
+def test_the_command_writes_one_page_for_several_runs(in_workspace, tmp_path, capsys):
+    call, _ = in_workspace
+    two_runs(tmp_path / "results")
+    assert call("a", "b", "--images", "none", "--output", "both.html") == ""
+    out, err = capsys.readouterr()
+    assert ("Run a, dataset toy" in out, "Run b, dataset toy" in out) == (True, True)
+    assert "both.html: the page, 0." in err
+    assert call("run", "a") == ""
+    assert "no leaderboard, each run by itself: not all were asked" in capsys.readouterr().err
+    assert (tmp_path / "results" / "report.html").is_file()

@@ -29,7 +29,7 @@ def with_ranks(content: Content, main: Grid) -> Grid:
 def to_table(board: Grid) -> Table:
     """Return a grid as a table of plain strings."""
     rows = (
-        tuple(" ".join(filter(None, (it.text, *it.small.split("\n"), it.mark))) for it in row) for row in board.rows
+        tuple("; ".join(filter(None, (it.text, *it.small.split("\n"), it.mark))) for it in row) for row in board.rows
     )
     return Table(board.title, board.header, tuple(rows), board.labels)
 
