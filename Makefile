@@ -40,7 +40,7 @@ ifdef SET
 	  if [ $$status -ne 0 ] && [ $$status -ne 3 ]; then exit $$status; fi; \
 	  $(BIN)/bakeoff experiments score $(call quoted,$(SET)) || exit; \
 	  runs=$$($(BIN)/bakeoff experiments runs $(call quoted,$(SET))) || exit; \
-	  for run in $$runs; do $(BIN)/bakeoff report "$$run" || exit; done; exit $$status
+	  $(BIN)/bakeoff report $$runs || exit; exit $$status
 else
 	@status=0; $(BIN)/bakeoff run $(call each,--model,$(MODEL)) $(call each,--prompt,$(PROMPT)) \
 	    $(call each,--param,$(PARAM)) --dataset $(call quoted,$(DATASET)) --run $(call quoted,$(RUN)) \
