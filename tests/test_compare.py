@@ -10,44 +10,16 @@ import pytest
 from orchestrator import api
 from orchestrator.errors import BakeoffError, UsageError
 from orchestrator.reporting import summary_tables
-from orchestrator.results.expected import iter_expected
 from orchestrator.results.layout import PROMPTS_NAME
-from orchestrator.results.plan import merge_cells, read_plan, write_plan
+from orchestrator.results.plan import read_plan, write_plan
 from orchestrator.results.schema import PROMPTS, SAMPLES
 from orchestrator.scoring import read_summary, score_run
 from orchestrator.scoring.compare import compare_cells
 from orchestrator.scoring.matching import find_cell, list_cells
 from orchestrator.scoring.summary import SUMMARY_NAME
 from orchestrator.statistics import compare_pairs
-from tests.scored_run import Asked, make_run, prediction, write_predictions
-
-
-def asked(answers, references="abcd", documents=None):
-    """Return samples that are answered by `answers`, each of its own document unless said."""
-    documents = documents or [f"d{n}" for n in range(len(answers))]
-    return [Asked([references], [answer], document) for answer, document in zip(answers, documents, strict=True)]
-
-
-def run_of(folder, name, answers, **options):
-    """Write a run called `name` of one cell and score it."""
-    folder.joinpath(name).mkdir()
-    run = make_run(folder / name, asked(answers, **options)).rename(folder / name / name)
-    write_plan(run, read_plan(run).model_copy(update={"name": name}))
-    score_run(run)
-    return run
-
-
-def add_model(run, model, answers):
-    """Ask another model the same and score the run again."""
-    plan = read_plan(run)
-    cell = plan.cells[0].model_copy(update={"model": model, "runner": model})
-    write_plan(run, plan.model_copy(update={"cells": merge_cells(plan.cells, (cell,))}))
-    expected = [row for batch in iter_expected(run, cell) for row in batch]
-    rows = [prediction(row.key, row.sample_id, 1, text, model) for row, text in zip(expected, answers, strict=True)]
-    write_predictions(run, model, rows)
-
-
-GOOD, BAD = ["abcd"] * 20, ["abxy"] * 15 + ["abcd"] * 5
+from tests.compared_runs import BAD, GOOD, add_model, run_of
+from tests.scored_run import Asked, make_run
 
 
 def test_cells_of_a_run_are_compared_in_its_summary_the_better_first(tmp_path):

@@ -27,6 +27,7 @@ _COMMANDS = {
     "score": "orchestrator.cli.scoring:score",
     "report": "orchestrator.cli.scoring:report",
     "leaderboard": "orchestrator.cli.leaderboard:leaderboard",
+    "compare": "orchestrator.cli.comparing:compare",
     "export": "orchestrator.cli.export:export",
     "runs": "orchestrator.cli.runs:runs",
 }

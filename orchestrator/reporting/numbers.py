@@ -36,3 +36,8 @@ def signed_text(value: float, low: float | None, high: float | None, unit: str) 
 def unit_of(summary: Summary, metric: str) -> str:
     """Return the unit of a metric of `summary`."""
     return summary.metric_notes[metric].unit if metric in summary.metric_notes else "fraction"
+
+
+def p_text(p: float) -> str:
+    """Return a p-value with three digits."""
+    return "<0.001" if p < 0.001 else f"{p:.3f}"  # noqa: PLR2004 - three digits are shown

@@ -18,6 +18,7 @@ from orchestrator.statistics import Floats, Ints
 
 Division = Literal["doc_class", "question_type"]
 _DIVISIONS: tuple[Division, ...] = ("doc_class", "question_type")
+DOCUMENTS_MIN = 10  # of fewer, no p after the correction is small enough: the least one is 2 in 2^documents
 _SAME = 1e-12
 
 
@@ -150,7 +151,7 @@ def _flips(pair: Pair, best: float) -> tuple[int, int]:
 def find_group_changes(samples: Samples, joined: Iterable[Joined]) -> tuple[tuple[GroupChange, ...], int]:
     """Return the groups that changed significantly after Holm's correction over all, and how many there are.
 
-    A group is there where it does not hold all samples of its comparison and has two documents.
+    Groups of less than `DOCUMENTS_MIN` documents and those that hold all samples of their comparison are not compared.
     """
     groups = [group for each in joined for group in _groups(samples, each)]
     comparisons = compare([pair for _, _, pair in groups])
@@ -171,6 +172,6 @@ def _groups(samples: Samples, joined: Joined) -> Iterator[tuple[Division, str, P
         of_rows = numbers[rows]
         for number in np.unique(of_rows).tolist():
             kept = of_rows == number
-            if not kept.all() and len(np.unique(documents[kept])) > 1:
+            if not kept.all() and len(np.unique(documents[kept])) >= DOCUMENTS_MIN:
                 part = Pair(pair.metric, pair.direction, pair.names, first[kept], second[kept], documents[kept])
                 yield division, names[number], part

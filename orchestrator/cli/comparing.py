@@ -1,0 +1,124 @@
+"""The command that compares two runs, and is a gate for CI."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator import console
+from orchestrator.cli.common import current_workspace, shown_path
+from orchestrator.errors import RegressionError, UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.reporting.tabular import Table
+    from orchestrator.scoring.compare import RunComparison
+
+_MISSING = {"left-out": "left out", "worst": "worst"}
+_FORMS = (".json", ".md")
+
+
+@click.command()
+@click.argument("run_a")
+@click.argument("run_b")
+@click.option("--metric", "metrics", multiple=True, metavar="M", help="Only this metric; may be repeated.")
+@click.option(
+    "--cells", nargs=2, multiple=True, metavar="A B", help="Compare these, as reports name them; may be repeated."
+)
+@click.option(
+    "--max-regression",
+    "limits",
+    multiple=True,
+    metavar="[M=]X",
+    help="Exit code 4 where a loss of more than X is shown, in the metric's unit; M=X for one metric, repeatable.",
+)
+@click.option("--strict", is_flag=True, help="Exit code 4 also where such a loss cannot be ruled out.")
+@click.option(
+    "--missing",
+    type=click.Choice(list(_MISSING)),
+    help="What becomes of answers without a score. Default: left-out, or worst with --max-regression.",
+)
+@click.option(
+    "--samples", type=click.IntRange(min=0), default=3, show_default=True, metavar="N", help="Show so many each way."
+)
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of tables.")
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Also write it: .json or .md.")
+def compare(
+    run_a: str,
+    run_b: str,
+    metrics: tuple[str, ...],
+    cells: tuple[tuple[str, str], ...],
+    limits: tuple[str, ...],
+    strict: bool,
+    missing: str | None,
+    samples: int,
+    as_json: bool,
+    output: Path | None,
+) -> None:
+    """Compare RUN_B with RUN_A, names or paths, sample by sample: which cells are better, worse, by how much.
+
+    Cells of one name are compared: the same model after an update, or cells of two models with --cells. With
+    --max-regression it is a gate: exit code 0 where no loss of more than X is shown, 4 where one is.
+
+    \b
+    Example:
+      bakeoff compare last-week today
+      bakeoff compare last-week today --metric cer --max-regression 0.01
+      bakeoff compare tiny-docs tiny-docs --cells rapidocr tesseract
+    """
+    from orchestrator import api  # noqa: PLC0415 - brings pyarrow in, which --help does without
+    from orchestrator.reporting.compared import compared_tables  # noqa: PLC0415 - as above
+    from orchestrator.reporting.compared_notes import gate_sentence  # noqa: PLC0415 - as above
+
+    if strict and not limits:
+        raise UsageError("--strict is about a gate; say with --max-regression what may be lost")
+    if output and output.suffix not in _FORMS:
+        raise UsageError(f"--output {output}: its name must end in {' or '.join(_FORMS)}")
+    limit = _parse_limits(limits)
+    named = metrics or (tuple(limit) if isinstance(limit, dict) else None)
+    found = api.compare(
+        api.run_path(run_a, current_workspace),
+        api.run_path(run_b, current_workspace),
+        cells=cells or None,
+        metrics=named,
+        missing=_MISSING[missing] if missing else None,  # type: ignore[arg-type]  # click knows no literals
+        max_regression=limit,
+        samples=samples,
+    )
+    tables = compared_tables(found, strict=strict)
+    _show(found, tables, output, as_json=as_json)
+    if (sentence := gate_sentence(found, strict=strict)) is not None:
+        raise RegressionError(sentence)
+
+
+def _parse_limits(texts: tuple[str, ...]) -> float | dict[str, float] | None:
+    """Return one limit for all metrics, or one for each that is named; None without any."""
+    found: dict[str, float] = {}
+    for text in texts:
+        metric, _, number = text.rpartition("=")
+        if metric in found or ("" in found and metric) or (found and not metric):
+            raise UsageError(f"--max-regression {text}: give one for all metrics, or one of each: METRIC=X")
+        try:
+            found[metric] = float(number)
+        except ValueError:
+            raise UsageError(f"--max-regression {text}: write it as a number, or as METRIC=0.01") from None
+    return found.get("", found) if found else None
+
+
+def _show(found: "RunComparison", tables: list["Table"], output: Path | None, *, as_json: bool) -> None:
+    as_text = found.model_dump_json(indent=1) + "\n"
+    if as_json:
+        click.echo(as_text, nl=False)
+    else:
+        for table in tables:
+            console.print_table(table)
+    if output:
+        _write(output, as_text, tables)
+
+
+def _write(output: Path, as_json: str, tables: list["Table"]) -> None:
+    from orchestrator.files import write_atomically  # noqa: PLC0415 - only where a file is wanted
+    from orchestrator.pages.markdown import to_markdown  # noqa: PLC0415 - as above
+
+    text = as_json if output.suffix == ".json" else to_markdown(tables)
+    write_atomically(output, text.encode())
+    console.status(f"{shown_path(output.absolute())}: the comparison")

@@ -1,0 +1,185 @@
+"""`bakeoff compare`: what it shows of two runs, what it writes, and its exit codes."""
+
+import json
+
+import pytest
+
+from orchestrator import api
+from orchestrator.cli import main
+from orchestrator.errors import BakeoffError, UsageError
+from orchestrator.reporting.compared import compared_tables
+from orchestrator.results.plan import EnvRecord, now, read_plan, write_plan
+from orchestrator.scoring import score_run
+from tests.compared_runs import BAD, GOOD, add_model, change_cell, run_of
+
+
+@pytest.fixture
+def bakeoff(capsys):
+    def call(*arguments):
+        with pytest.raises(SystemExit) as leaving:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return leaving.value.code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return run_of(tmp_path, "before", GOOD), run_of(tmp_path, "after", BAD)
+
+
+def test_the_command_shows_what_changed_and_without_a_gate_always_succeeds(bakeoff, runs):
+    code, out, err = bakeoff("compare", *runs)
+    assert (code, err) == (0, "")
+    assert "A: before, B: after" in out
+    assert "exact ↑  echo / read  1.000  0.250  -0.750 [-0.958, -0.542]  20  <0.001  worse" in out
+    assert "cer ↓    echo / read  0.000  0.375  +0.375" in out
+    assert "echo / read: the same runner, environment, parameters and prompt in both." in out
+    assert "right -> wrong" in out
+    assert "s0      0.000  0.500      +0.500" in out
+    assert "Gate" not in out
+
+
+def test_the_gate_ends_with_exit_code_4_for_a_regression_and_0_for_none(bakeoff, runs, tmp_path):
+    code, out, err = bakeoff("compare", *runs, "--max-regression", "0.1")
+    assert code == 4
+    assert "Gate: failed. More than allowed (0.100 in exact, 0.100 in cer) was lost in 2 of 2 comparisons" in out
+    assert err.startswith("error: after: lost more than allowed in 2 of 2 comparisons: exact of echo / read by +0.750")
+    code, out, err = bakeoff("compare", *reversed(runs), "--max-regression", "0", "--strict")
+    assert (code, err) == (0, "")
+    assert "Gate: passed. None of 2 comparisons shows a loss of more than 0.000 in exact, 0.000 in cer." in out
+
+
+def test_what_cannot_be_told_passes_with_a_sentence_and_fails_when_strict(bakeoff, tmp_path):
+    before, after = run_of(tmp_path, "before", GOOD), run_of(tmp_path, "after", ["abxy", *GOOD[1:]])
+    code, out, _ = bakeoff("compare", before, after, "--max-regression", "exact=0.02")
+    assert code == 0
+    assert "Gate: cannot tell in 1 of 1 comparison: the interval reaches beyond what is allowed" in out
+    assert "cer" not in out.replace("certain", "")
+    code, out, err = bakeoff("compare", before, after, "--max-regression", "exact=0.02", "--strict")
+    assert code == 4
+    assert "Gate: failed, as --strict asks for more" in out
+    assert err.startswith("error: after: no regression was found, but --strict asks to rule one out; not ruled out in")
+
+
+def test_a_failed_gate_tells_how_many_answers_are_lacking(bakeoff, tmp_path):
+    before = run_of(tmp_path, "before", GOOD, metrics=["exact"])
+    after = run_of(tmp_path, "after", ["<refused>"] * 12 + ["abcd"] * 8, metrics=["exact"])
+    code, out, err = bakeoff("compare", before, after, "--max-regression", "0.1")
+    assert code == 4
+    assert "count as the worst: of 0 samples in A and 12 in B" in out
+    assert "12 of its samples lacking an answer" in err
+    code, out, _ = bakeoff("compare", before, after, "--max-regression", "0.1", "--missing", "left-out")
+    assert code == 0
+    assert "Left out are samples with a score in one run alone: 12 of A and 0 of B" in out
+
+
+def test_json_and_files_hold_all_of_it(bakeoff, runs, tmp_path):
+    code, out, _ = bakeoff("compare", *runs, "--max-regression", "0.1", "--json", "--output", tmp_path / "x.md")
+    found = json.loads(out)
+    assert code == 4
+    assert [each["outcome"] for each in found["gate"]["findings"]] == ["regression", "regression"]
+    assert [each["n_broken"] for each in found["changes"]] == [15, 15]
+    assert "| exact ↑ | echo / read | 1.000 | 0.250 |" in (tmp_path / "x.md").read_text()
+    bakeoff("compare", *runs, "--max-regression", "0.1", "--output", tmp_path / "x.json")
+    assert json.loads((tmp_path / "x.json").read_text()) == found
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--strict"], "--strict is about a gate; say with --max-regression what may be lost"),
+        (["--output", "x.txt"], "--output x.txt: its name must end in .json or .md"),
+        (["--max-regression", "cer"], "--max-regression cer: write it as a number, or as METRIC=0.01"),
+        (["--max-regression", "0.1", "--max-regression", "cer=0.1"], "cer=0.1: give one for all metrics, or one of"),
+        (
+            ["--max-regression", "cer=0.1", "--max-regression", "cer=0.1"],
+            "cer=0.1: give one for all metrics, or one of",
+        ),
+        (["--metric", "ccer"], "before: was not scored by 'ccer'; did you mean 'cer'?"),
+        (["--cells", "echo", "ecko"], "after: has no cell 'ecko'; known: echo / read"),
+    ],
+)
+def test_bad_input_is_one_sentence(bakeoff, runs, options, told):
+    code, out, err = bakeoff("compare", *runs, *options)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert told in err
+
+
+def test_scores_of_a_run_that_went_on_are_refused(runs):
+    write_plan(runs[1], read_plan(runs[1]).model_copy(update={"updated": now()}))
+    with pytest.raises(BakeoffError, match="after: the run went on since it was scored; run `bakeoff score after` aga"):
+        api.compare(*runs)
+
+
+def env(torch, fingerprint):
+    return EnvRecord(fingerprint=fingerprint, python="3.11.9", locked=True, packages={"torch": torch, "pillow": "11"})
+
+
+def test_what_differs_between_two_runs_of_a_model_is_told(runs):
+    for run, torch in zip(runs, ("2.1", "2.2"), strict=True):
+        change_cell(run, params={"checkpoint": f"org/model-{torch}", "temperature": 0.0})
+        write_plan(
+            run, read_plan(run).model_copy(update={"envs": {"echo": env(torch, torch)}, "git_commit": "ab" * 20})
+        )
+    change_cell(runs[1], runner_digest="1" * 64, prompt_sha256="2" * 64, repeats=3)
+    write_plan(runs[1], read_plan(runs[1]).model_copy(update={"bakeoff_version": "9"}))
+    of_runs, of_cell = api.compare(*runs).origins
+    assert of_runs == "The runs were begun by bakeoff 0 at commit ababababab and 9 at commit ababababab."
+    assert of_cell == (
+        "echo / read: the runner's code or lock changed; checkpoint org/model-2.1 -> org/model-2.2; "
+        "another environment: torch 2.1 -> 2.2; the prompt read has another text; asked 1 and 3 times."
+    )
+
+
+def test_cells_without_a_counterpart_are_named(runs):
+    add_model(runs[0], "other", GOOD)
+    score_run(runs[0])
+    notes = "\n".join(compared_tables(api.compare(*runs))[0].notes)
+    assert "Not compared, of A: other / read: the other run has no cell of that name." in notes
+    notes = "\n".join(compared_tables(api.compare(*reversed(runs)))[0].notes)
+    assert "Not compared, of B: other / read" in notes
+
+
+def test_runs_of_two_models_are_compared_prompt_by_prompt_and_named_cells_as_named(tmp_path):
+    before, after = run_of(tmp_path, "before", GOOD), run_of(tmp_path, "after", BAD, model="other")
+    found = api.compare(before, after, metrics=["exact"])
+    assert compared_tables(found)[0].rows[0][1] == "echo / read -> other / read"
+    assert found.origins == ()
+    add_model(before, "third", BAD)
+    score_run(before)
+    with pytest.raises(
+        UsageError, match="no cell of before has the name of one of after; name two, of echo / read, third"
+    ):
+        api.compare(before, after)
+    cells = [("echo", "other"), ("third", "other / read")]
+    verdicts = [each.verdict for each in api.compare(before, after, cells=cells, metrics=["exact"]).comparisons]
+    assert verdicts == ["worse", "no difference seen"]
+
+
+def test_a_group_that_alone_changed_is_told_and_few_documents_are_not_compared(tmp_path):
+    types = {"question_type": ["total"] * 20 + ["date"] * 20 + ["rare"] * 5}
+    good = ["abcd"] * 45
+    before = run_of(tmp_path, "before", good, metrics=["exact"], **types)
+    after = run_of(tmp_path, "after", ["abxy"] * 12 + good[12:], metrics=["exact"], **types)
+    found = api.compare(before, after)
+    assert found.n_groups == 2
+    (group,) = found.groups
+    assert (group.division, group.group, group.comparison.difference) == ("question_type", "total", -0.6)
+    tables = {table.title: table for table in compared_tables(found)}
+    assert tables["By doc_class and question_type"].rows[0][:2] == ("question_type", "total")
+
+
+def test_the_samples_that_changed_most_are_named_worst_first_then_best(tmp_path):
+    before = run_of(tmp_path, "before", ["abcd", "abcd", "abcd", "wxyz", "abxx"], metrics=["cer"])
+    after = run_of(tmp_path, "after", ["abcx", "wxyz", "abcd", "abcd", "abcx"], metrics=["cer"])
+    (change,) = api.compare(before, after, samples=1).changes
+    assert [(each.sample_id, each.first, each.second) for each in change.samples] == [
+        ("s1", 0.0, 1.0),
+        ("s3", 1.0, 0.0),
+    ]
+    (change,) = api.compare(before, after).changes
+    assert [each.sample_id for each in change.samples] == ["s1", "s0", "s3", "s4"]
+    assert (change.n_broken, change.n_mended) == (2, 1)

@@ -1,0 +1,226 @@
+"""The gate: what it promises, in simulation and over whole run folders."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from orchestrator import api
+from orchestrator.errors import UsageError
+from orchestrator.scoring.cell_name import CellName
+from orchestrator.scoring.comparison import Pair, compare
+from orchestrator.scoring.gate import judge
+from tests.compared_runs import GOOD, add_model, run_of
+
+PAIRS, DOCUMENTS, EACH = 200, 40, 8
+BEFORE, AFTER = (CellName(run=run, model="echo", params="{}", prompt="read") for run in ("before", "after"))
+SLOW = pytest.mark.slow
+
+
+def at_most(n, p):
+    """Return the number that a binomial count of `n` exceeds in one of ten thousand cases."""
+    tail = 1.0
+    for k in range(n + 1):
+        tail -= math.comb(n, k) * p**k * (1 - p) ** (n - k)
+        if tail < 1e-4:
+            return k
+    return n
+
+
+def simulate(random, loss, metric="exact", churn=0.15):
+    """Return scores of a model before and after an update: `churn` of its answers are new, `loss` is lost."""
+    documents = np.repeat(np.arange(DOCUMENTS), EACH)
+    chance = 1 / (1 + np.exp(-1 - random.normal(0, 1.6, DOCUMENTS)))[documents]
+    first, anew = (random.random(len(documents)) < chance for _ in range(2))
+    second = np.where(random.random(len(documents)) < churn, anew, first)
+    if metric == "cer":
+        length = random.beta(1.2, 2.5, len(documents))
+        scores = [np.where(is_right, 0.0, length) for is_right in (first, second)]
+        return Pair("cer", "lower", (BEFORE, AFTER), scores[0], scores[1] + loss, documents)
+    second &= random.random(len(documents)) >= loss / chance.mean()
+    return Pair("exact", "higher", (BEFORE, AFTER), first.astype(float), second.astype(float), documents)
+
+
+def gate(pairs, limit):
+    """Return each pair's comparison and what the gate says, as the command would of runs that hold nothing else."""
+    for pair in pairs:
+        comparisons = compare([pair])
+        yield comparisons[0], judge([pair], comparisons, {pair.metric: limit})[0].outcome
+
+
+@pytest.mark.parametrize(
+    ("metric", "limit"),
+    [("exact", 0.0), ("exact", 0.03), pytest.param("cer", 0.0, marks=SLOW), pytest.param("cer", 0.03, marks=SLOW)],
+)
+def test_no_loss_beyond_the_limit_is_taken_for_a_regression_in_at_most_the_stated_rate(metric, limit):
+    random = np.random.default_rng(1)
+    pairs = [simulate(random, limit, metric) for _ in range(PAIRS)]
+    found = [outcome for _, outcome in gate(pairs, limit)]
+    alarms, undecided = found.count("regression"), found.count("cannot tell")
+    print(f"{metric}, loss = limit = {limit}: {alarms} alarms of {PAIRS}, {undecided} cannot tell")
+    assert alarms <= at_most(PAIRS, 0.025)
+    assert undecided > 0.85 * PAIRS
+
+
+@pytest.mark.parametrize("metric", ["exact", pytest.param("cer", marks=SLOW)])
+def test_a_planted_no_change_is_called_a_difference_in_at_most_five_percent(metric):
+    random = np.random.default_rng(2)
+    verdicts = [compare([simulate(random, 0.0, metric)])[0].verdict for _ in range(PAIRS)]
+    claims = PAIRS - verdicts.count("no difference seen")
+    print(f"{metric}, no change: {claims} of {PAIRS} called a difference")
+    assert claims <= at_most(PAIRS, 0.05)
+
+
+@pytest.mark.parametrize(
+    ("metric", "limit", "size"),
+    [("exact", 0.03, 0.057), ("cer", 0.0, 0.0129), pytest.param("exact", 0.0, 0.048, marks=SLOW)],
+)
+def test_a_planted_regression_of_the_detectable_size_is_caught_in_about_eighty_percent(metric, limit, size):
+    random = np.random.default_rng(3)
+    found = list(gate([simulate(random, limit + size, metric) for _ in range(PAIRS)], limit))
+    assert np.median([each.detectable for each, _ in found]) == pytest.approx(size, rel=0.1)
+    outcomes = [outcome for _, outcome in found]
+    caught = outcomes.count("regression")
+    print(f"{metric}, limit {limit}, planted {limit + size:.4f}: {caught} of {PAIRS} caught")
+    assert PAIRS - at_most(PAIRS, 0.2) <= caught
+    assert "passed" not in outcomes
+
+
+@pytest.mark.slow
+def test_many_comparisons_raise_no_more_false_alarms_than_one():
+    random = np.random.default_rng(4)
+    alarms = 0
+    for _ in range(60):
+        pairs = [simulate(random, 0.03) for _ in range(8)]
+        alarms += any(each.outcome == "regression" for each in judge(pairs, compare(pairs), {"exact": 0.03}))
+    print(f"{alarms} of 60 gates over 8 comparisons each failed")
+    assert alarms <= at_most(60, 0.025)
+
+
+def test_with_nothing_allowed_a_regression_is_what_the_verdict_calls_worse():
+    random = np.random.default_rng(5)
+    pairs = [simulate(random, loss) for loss in np.linspace(0, 0.1, 16)]
+    pairs += [replace(pair, first=pair.second, second=pair.first) for pair in pairs]
+    comparisons = compare(pairs)
+    found = judge(pairs, comparisons, {"exact": 0.0})
+    assert [each.outcome == "regression" for each in found] == [each.verdict == "worse" for each in comparisons]
+    assert [each.p_holm for each in found] == [each.p_holm for each in comparisons]
+    assert {each.outcome for each in found} == {"regression", "cannot tell", "passed"}
+
+
+def one(first, second, limit, direction="lower", documents=None):
+    """Return the gate's finding about a few scores."""
+    documents = np.arange(len(first)) if documents is None else np.array(documents)
+    pair = Pair("m", direction, (BEFORE, AFTER), np.array(first, float), np.array(second, float), documents)
+    return judge([pair], compare([pair]), {"m": limit})[0]
+
+
+def test_the_direction_of_the_metric_decides_what_a_loss_is():
+    up, down = [0.1] * 20 + [0.2] * 20, [0.4] * 20 + [0.6] * 20
+    assert one(up, down, 0.05).outcome == "regression"
+    assert one(up, down, 0.05, "higher").outcome == "passed"
+    assert one(down, up, 0.05).outcome == "passed"
+    lost = one(down, up, 0.05, "higher")
+    assert (lost.outcome, round(lost.loss, 3)) == ("regression", 0.35)
+    assert lost.low < 0.35 < lost.high
+
+
+def test_a_clear_loss_within_the_limit_passes_and_one_near_it_cannot_be_told():
+    random = np.random.default_rng(6)
+    first = random.random(200)
+    second = first + random.normal(0.03, 0.05, 200)
+    assert [one(first, second, limit).outcome for limit in (0.0, 0.03, 0.06)] == ["regression", "cannot tell", "passed"]
+
+
+def test_the_same_score_on_every_sample_passes_and_one_document_cannot_tell():
+    assert one([0.5, 0.2, 0.0], [0.5, 0.2, 0.0], 0.0).outcome == "passed"
+    assert one([0.5, 0.2], [0.5, 0.2], 0.0, documents=[0, 0]).outcome == "passed"
+    assert one([0.5, 0.2], [0.6, 0.2], 0.2, documents=[0, 0]).outcome == "cannot tell"
+
+
+def test_a_loss_that_is_the_same_everywhere_is_no_more_and_no_less_than_it_is():
+    first, second = [0.2] * 12, [0.3] * 12
+    assert [one(first, second, limit).outcome for limit in (0.05, 0.1, 0.15)] == ["regression", "passed", "passed"]
+
+
+def spoiled(random, share):
+    return ["abxy" if random.random() < share else text for text in GOOD * 3]
+
+
+def test_planted_regressions_in_whole_runs_are_caught_and_planted_noise_is_not(tmp_path):
+    random = np.random.default_rng(7)
+    before = run_of(tmp_path, "before", spoiled(random, 0.2), metrics=["exact"])
+    for number, share in enumerate((0.7, 0.8, 0.9)):
+        after = run_of(tmp_path, f"worse{number}", spoiled(random, share), metrics=["exact"])
+        assert [each.outcome for each in api.compare(before, after, max_regression=0.05).gate.findings] == [
+            "regression"
+        ]
+    for number in range(3):
+        after = run_of(tmp_path, f"noise{number}", spoiled(random, 0.2), metrics=["exact"])
+        gate = api.compare(before, after, max_regression=0.05).gate
+        assert gate.has_passed()
+        assert not gate.has_passed(strict=True)
+
+
+def test_refusals_count_as_wrong_at_the_gate_unless_left_out(tmp_path):
+    before = run_of(tmp_path, "before", GOOD, metrics=["exact"])
+    after = run_of(tmp_path, "after", ["<refused>"] * 12 + ["abcd"] * 8, metrics=["exact"])
+    found = api.compare(before, after, max_regression=0.05)
+    assert (found.missing, found.gate.has_passed(), found.changes[0].n_missing_second) == ("worst", False, 12)
+    found = api.compare(before, after, max_regression=0.05, missing="left out")
+    assert (found.gate.has_passed(), found.changes[0].n_only_first) == (True, 12)
+    assert api.compare(before, after).missing == "left out"
+
+
+def test_a_cell_that_only_the_first_run_has_is_not_judged_and_strict_fails(tmp_path):
+    before, after = run_of(tmp_path, "before", GOOD), run_of(tmp_path, "after", GOOD)
+    add_model(before, "other", GOOD)
+    api.score(before)
+    gate = api.compare(before, after, max_regression=0.0).gate
+    assert [each.cell.text for each in gate.unjudged] == ["other / read"]
+    assert (gate.has_passed(), gate.has_passed(strict=True)) == (True, False)
+    assert api.compare(after, before, max_regression=0.0).gate.has_passed(strict=True)
+
+
+def test_a_cell_without_a_score_in_common_is_not_judged(tmp_path):
+    before, after = run_of(tmp_path, "before", GOOD), run_of(tmp_path, "after", GOOD)
+    for run, answers in ((before, GOOD), (after, ["<error>"] * 20)):
+        add_model(run, "other", answers)
+        api.score(run)
+    gate = api.compare(before, after, max_regression=0.0, missing="left out").gate
+    assert [(each.metric, each.cell.model) for each in gate.unjudged] == [("exact", "other"), ("cer", "other")]
+    assert api.compare(before, after, max_regression=0.0).gate.regressions
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        (-0.1, "a regression of -0.1 in exact cannot be a limit"),
+        (math.nan, "a regression of nan in exact cannot be a limit"),
+        (5, r"exact lies between 0 and 1, so that no loss is more than 5; 1 % is 0.01"),
+        ({"wer": 0.1}, "there is a limit for 'wer', which is not compared; compared: exact, cer"),
+    ],
+)
+def test_limits_that_make_no_sense_are_refused(tmp_path, limits, told):
+    before, after = run_of(tmp_path, "before", GOOD), run_of(tmp_path, "after", GOOD)
+    with pytest.raises(UsageError, match=told):
+        api.compare(before, after, max_regression=limits)
+
+
+def test_metrics_of_several_units_want_a_limit_each(tmp_path):
+    runs = [run_of(tmp_path, name, GOOD, metrics=["exact", "output_length"]) for name in ("before", "after")]
+    metrics = ["exact", "output_length"]
+    with pytest.raises(UsageError, match="are measured in characters and fraction, for which one limit makes no sense"):
+        api.compare(*runs, metrics=metrics, max_regression=0.1)
+    gate = api.compare(*runs, metrics=metrics, max_regression={"output_length": 3}).gate
+    assert [(each.metric, each.outcome) for each in gate.findings] == [("output_length", "passed")]
+
+
+def test_the_cells_of_one_run_have_to_be_named_for_a_gate(tmp_path):
+    run = run_of(tmp_path, "a", GOOD)
+    add_model(run, "other", GOOD)
+    api.score(run)
+    with pytest.raises(UsageError, match="a: the cells of one run have no before and after; name two for the gate"):
+        api.compare(run, max_regression=0.0)
+    assert api.compare(run, cells=("echo", "other"), max_regression=0.0).gate.has_passed()
