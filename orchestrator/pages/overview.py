@@ -271,7 +271,8 @@ def dollars_text(dollars: float) -> str:
     """Return a price with the digits that matter."""
     if dollars >= 100:  # noqa: PLR2004 - nobody needs the cents
         return f"${dollars:,.0f}"
-    return f"${dollars:.2f}" if dollars >= 0.1 or not dollars else f"${dollars:.2g}"  # noqa: PLR2004 - as above
+    digits = 2 if dollars <= 0 else max(2, 1 - math.floor(math.log10(dollars * 1.01)))
+    return f"${dollars:.{digits}f}"
 
 
 def seconds_text(seconds: float) -> str:

@@ -1,0 +1,83 @@
+"""What the page says first: who is best, how sure that is, and what it takes; and the short names of cells."""
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.pages.overview import dollars_text
+from orchestrator.pages.report import _gather
+from orchestrator.pages.short_names import short_parts
+from orchestrator.pages.sources import open_run
+from orchestrator.pages.verdicts import make_verdicts
+from orchestrator.scoring import score_run
+from tests.pages_run import make_pages_run, sample
+
+
+def verdicts_of(folder: Path, answer, *, models=("good", "poor"), count=30, metrics=("exact", "cer")):
+    run = make_pages_run(folder, [sample(n) for n in range(count)], answer, models=models)
+    summary = score_run(run, list(metrics))
+    totals, _ = _gather(open_run(run))
+    return {verdict.metric: verdict for verdict in make_verdicts(summary, totals)}
+
+
+def test_the_best_is_named_with_its_lead_and_that_it_is_certain(tmp_path):
+    found = verdicts_of(tmp_path, lambda s, model, *_: f"answer {s[1:]}" if model == "good" else "zzz")
+    best = found["exact"]
+    assert (best.name, best.is_sure, best.score) == ("good", True, "1.000")
+    assert best.standing == "best: all others are worse"
+    assert dict(best.facts)["ahead of the next"] == "poor, by 1.000: certain, p < 0.001"
+    assert found["cer"].direction == "lower is better"
+    assert found["cer"].name == "good"
+
+
+def test_a_lead_by_chance_is_not_certain(tmp_path):
+    answer = lambda s, model, *_: f"answer {s[1:]}" if model == "good" or s != "s1" else "zzz"  # noqa: E731
+    best = verdicts_of(tmp_path, answer)["exact"]
+    assert (best.name, best.is_sure) == ("good", False)
+    assert best.standing == "best mean, but one other is not told apart from it"
+    assert dict(best.facts)["ahead of the next"].startswith("poor, by 0.033 [-0.1")
+    assert dict(best.facts)["ahead of the next"].endswith("not certain, p = 1.000")
+
+
+def test_the_lead_is_positive_where_lower_is_better(tmp_path):
+    answer = lambda s, model, *_: f"answer {s[1:]}" if model == "good" or s != "s1" else f"answer {s[1:]}!"  # noqa: E731
+    facts = dict(verdicts_of(tmp_path, answer)["cer"].facts)
+    assert facts["ahead of the next"].startswith("poor, by 0.004 [-0.0")
+
+
+def test_who_is_not_told_apart_and_much_cheaper_is_named(tmp_path):
+    def answer(_sample, model, *_):
+        return {"text": "zzz", "cost": 0.002 if model == "dear" else 0.0001}
+
+    facts = dict(verdicts_of(tmp_path, answer, models=("dear", "cheap"))["exact"].facts)
+    assert facts["takes"].startswith("$2.00 per 1,000 answers, 0.50 s an answer")
+    assert facts["cheaper, not told apart"].startswith("cheap: 20 times less, $0.10 per 1,000 answers")
+
+
+def test_answers_without_a_score_are_counted_as_wrong_too(tmp_path):
+    answer = lambda s, *_: "<refused>" if s in {"s0", "s1", "s2"} else f"answer {s[1:]}"  # noqa: E731
+    best = verdicts_of(tmp_path, answer, models=("only",))["exact"]
+    assert best.standing == "nothing to compare with"
+    assert dict(best.facts)["no score"] == "3 of 30 answers (3 refused); counted as wrong: 0.900"
+
+
+@pytest.mark.parametrize(
+    ("dollars", "text"),
+    [(0.0, "$0.00"), (0.000023, "$0.000023"), (0.0999999, "$0.10"), (2.2, "$2.20"), (1234.5, "$1,234")],
+)
+def test_prices_have_the_digits_that_matter(dollars, text):
+    assert dollars_text(dollars) == text
+
+
+@pytest.mark.parametrize(
+    ("cells", "parts"),
+    [
+        ([("a", "{}", "p"), ("b", "{}", "p")], [("a",), ("b",)]),
+        ([("a", "{}", "p"), ("b", "{}", "q")], [("a", "p"), ("b", "q")]),
+        ([("a", '{"t":1}', "p"), ("b", "{}", "p")], [("a",), ("b",)]),
+        ([("a", '{"s":2,"t":1}', "p"), ("a", '{"s":3,"t":1}', "p")], [("a", "s=2"), ("a", "s=3")]),
+        ([("a", '{"t":1}', "p"), ("a", "{}", "p")], [("a", "t=1"), ("a",)]),
+    ],
+)
+def test_a_short_name_says_what_differs_and_no_more(cells, parts):
+    assert list(short_parts(cells).values()) == parts
