@@ -19,7 +19,7 @@ from orchestrator.experiments import evalap
 from orchestrator.experiments.expand import expand
 from orchestrator.experiments.merging import merge_deep, merge_shallow, read_range
 from orchestrator.experiments.schema import EvalapFile, SetFile, read_seconds
-from orchestrator.experiments.source import read_data
+from orchestrator.experiments.reading import read_data
 from orchestrator.running.events import ModelOutcome
 from orchestrator.scaffold import init_workspace
 from tests.workers import OURS, make_workspace, write_words
@@ -253,7 +253,7 @@ GOOD = {"common": {"dataset": "words", "model": "counts"}}
         ({"common": {**GOOD["common"], "metrics": ["wr"]}, "experiments": [{"limit": 1}]}, "common: metrics 'wr'"),
         ({"run": "a/b"}, "set.json: common: 'a/b' cannot name a run"),
         ({"common": {**GOOD["common"], "params": {"api_key": "sk-0123456789abcdef"}}}, "'api_key' would land in every"),
-        ({"grid": {"params.size": list(range(200)), "params.seed": list(range(200))}}, "grid: makes 40,000 cells"),
+        ({"grid": {"params.size": list(range(200)), "params.seed": list(range(200))}}, "set.json: makes 40,000 cells, more than 2,000"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told_with_file_and_key_before_anything_is_asked(counting, change, told):
@@ -272,7 +272,7 @@ def test_what_is_wrong_is_told_with_file_and_key_before_anything_is_asked(counti
         ("set.json", '{"name": 1,}', "set.json: is not valid JSON:"),
         ("set.json", '{"grid": {"a": 1, "a": 2}}', "set.json: says 'a' twice"),
         ("set.toml", "a = \n", "set.toml: is not valid TOML:"),
-        ("set.yaml", "- a\n", "set.yaml: should be a table"),
+        ("set.yaml", "- a\n", "set.yaml: is no table; it should have keys"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_told(tmp_path, name, text, told):

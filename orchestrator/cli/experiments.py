@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from orchestrator.reporting.tabular import Table
 
 UNKNOWN, FREE = "unknown", "-"
+_ALIASES_SHOWN = 2
 
 
 @click.group()
@@ -83,7 +84,7 @@ def plan_table(plan: "SetPlan") -> "Table":
 
 
 def _aliases(names: tuple[str, ...]) -> str:
-    return names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}" if names else ""
+    return ", ".join(names) if len(names) <= _ALIASES_SHOWN else f"{names[0]} … {names[-1]}"
 
 
 def _cost(planned: "PlannedCell") -> str:
@@ -103,17 +104,26 @@ def _sums(plan: "SetPlan") -> list[str]:
         return ["nothing is missing: the same command without --dry-run asks nothing"]
     no_time = sum(cell.seconds is None for cell in left)
     no_cost = sum(cell.cost is None and cell.is_priced for cell in left)
-    seconds = sum(cell.seconds or 0.0 for cell in left)
     cost = sum(cell.cost or 0.0 for cell in left)
-    about = console.duration(seconds) if no_time < len(left) else UNKNOWN
-    share = _without(no_time, len(left))
-    sums = [f"to ask: {plan.to_ask:,} requests; time: {about}{share}, one model after the other, loading not counted"]
+    sums = [f"to ask: {plan.to_ask:,} requests; time: {_time(plan)}{_without(no_time, len(left))}"]
     if cost or no_cost:
         shown = f"{_dollars(cost)}{_without(no_cost, len(left))}" if cost else UNKNOWN
         sums.append(f"cost: {shown}; spent before: {_dollars(plan.spent)}")
     if plan.set.max_cost is not None:
         sums.append(f"max_cost: {_dollars(plan.set.max_cost)}, with what was spent before")
     return sums
+
+
+def _time(plan: "SetPlan") -> str:
+    """Say how long the slowest model takes, and all of them: how many run side by side is for the machine to say."""
+    by_model = plan.model_seconds
+    if not by_model:
+        return UNKNOWN
+    longest = max(by_model, key=by_model.__getitem__)
+    whole = f"{console.duration(sum(by_model.values()))}, loading not counted"
+    if len(by_model) == 1:
+        return whole
+    return f"{console.duration(by_model[longest])} ({longest}) if all models run side by side, one by one {whole}"
 
 
 def _without(unknown: int, count: int) -> str:

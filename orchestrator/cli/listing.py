@@ -94,7 +94,8 @@ def _about(metric: "Metric") -> str:
 
 def _experiments(workspace: Workspace) -> list[tuple[str, str]]:
     from orchestrator.errors import BakeoffError  # noqa: PLC0415 - only for this kind
-    from orchestrator.experiments.source import list_sets, read_data  # noqa: PLC0415 - only for this kind
+    from orchestrator.experiments.reading import read_data  # noqa: PLC0415 - only for this kind
+    from orchestrator.experiments.source import list_sets  # noqa: PLC0415 - only for this kind
 
     rows = []
     for name, path in list_sets(workspace).items():

@@ -5,6 +5,7 @@ ExperimentSetCreate.to_table_init, the keys those of ExperimentCreate and ModelC
 """
 
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 from pydantic import Field
 
 from orchestrator.errors import BakeoffError, UsageError
-from orchestrator.experiments.expand import Endpoint, Expanded, Experiment
+from orchestrator.experiments.expand import Endpoint, Expanded, Experiment, refuse_many, refuse_twins
 from orchestrator.experiments.merging import merge_shallow
 from orchestrator.experiments.schema import EvalapFile
 from orchestrator.identity import canonical
@@ -99,7 +100,12 @@ def expand_payload(file: EvalapFile, name: str) -> list[dict[str, Any]]:
 
 def expand(file: EvalapFile, name: str, path: Path) -> Expanded:
     """Return the experiments of `file` in our words: what EvalAP makes alike is one of ours, asked so many times."""
+    if file.cv is not None:
+        refuse_many(math.prod(map(len, file.cv.grid_params.values())), path)
     made = expand_payload(file, name)
+    refuse_many(len(made) // (file.cv.repeat if file.cv else 1), path)
+    listed = enumerate(file.experiments or ())
+    refuse_twins([(f"experiments[{n}]", str(table["name"])) for n, table in listed if table.get("name")], path)
     grouped: dict[str, list[dict[str, Any]]] = {}
     for table in made:
         rest = {key: value for key, value in table.items() if key not in {"name", "readme"}}

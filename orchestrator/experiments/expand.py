@@ -2,14 +2,14 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import BakeoffError, UsageError, nearest
-from orchestrator.experiments.merging import LONGEST, is_range, merge_deep, merge_shallow, nest, read_range
-from orchestrator.experiments.schema import Fragment, SetFile, check_fragment
+from orchestrator.experiments.merging import CELLS_MAX, is_range, merge_deep, merge_shallow, nest, read_range
+from orchestrator.experiments.schema import Fragment, SetFile, check_fragment, read_fragment
 from orchestrator.parsing import parse
 from orchestrator.prompt import Prompt
 
@@ -63,7 +63,7 @@ class Expanded:
 
 def expand(file: SetFile, path: Path) -> Expanded:
     """Return the experiments of `file`: of the grid the last key varies fastest; raise BakeoffError for a defect."""
-    check_fragment(file.common, path, "common")
+    file = file.model_copy(update={"common": read_fragment(file.common, path, "common")})
     merge = merge_deep if file.merge == "deep" else merge_shallow
     excluded = [_read_exclusion(rule, f"{path}: exclude[{n}]") for n, rule in enumerate(file.exclude)]
     used: set[int] = set()
@@ -74,9 +74,15 @@ def expand(file: SetFile, path: Path) -> Expanded:
             used.update(by)
             if not by:
                 found.append(each)
-    for number, overlay in enumerate(file.experiments):
-        check_fragment(overlay, path, f"experiments[{number}]")
-        found += _read_cell(merge(file.common, overlay), file, path, f"experiments[{number}]", set(overlay))
+    if excluded and not found:
+        raise UsageError(f"{path}: exclude leaves nothing of the grid")
+    for number, given in enumerate(file.experiments):
+        where = f"experiments[{number}]"
+        overlay = read_fragment(given, path, where)
+        found += _read_cell(merge(file.common, overlay), file, path, where, set(overlay))
+    refuse_many(len(found), path)
+    listed = enumerate(file.experiments)
+    refuse_twins([(f"experiments[{n}]", given["name"]) for n, given in listed if given.get("name")], path)
     idle = [f"exclude[{n}] leaves nothing out: no cell of the grid is like it" for n in range(len(excluded))]
     return Expanded(tuple(found), tuple(sentence for n, sentence in enumerate(idle) if n not in used))
 
@@ -88,13 +94,26 @@ def _grid_cells(file: SetFile, path: Path, merge: Any) -> Iterator[tuple[str, di
             yield "common", dict(file.common)
         return
     axes = [[(key, value) for value in _read_axis(key, values, path)] for key, values in file.grid.items()]
-    if (size := math.prod(map(len, axes))) > LONGEST:
-        raise UsageError(f"{path}: grid: makes {size:,} cells, more than {LONGEST:,}; shorten its lists")
+    refuse_many(math.prod(map(len, axes)), path)
     for chosen in itertools.product(*axes):
         cell = dict(file.common)
         for key, value in chosen:
             cell = merge(cell, nest(key, value))
         yield "grid", cell
+
+
+def refuse_many(size: int, path: Path) -> None:
+    """Raise UsageError for more cells than a set may have."""
+    if size > CELLS_MAX:
+        raise UsageError(f"{path}: makes {size:,} cells, more than {CELLS_MAX:,}; shorten the lists of its grid")
+
+
+def refuse_twins(named: Iterable[tuple[str, str]], path: Path) -> None:
+    """Raise UsageError where two of the places, each with a name, have the same one."""
+    first: dict[str, str] = {}
+    for where, name in named:
+        if first.setdefault(name, where) != where:
+            raise UsageError(f"{path}: {where}: the name '{name}' is that of {first[name]} already; give it another")
 
 
 def _read_axis(key: str, values: Any, path: Path) -> list[Any]:
@@ -109,7 +128,7 @@ def _read_axis(key: str, values: Any, path: Path) -> list[Any]:
             f"{path}: {where}: should be a list of values, or a range such as {{from: 0, to: 1, step: 0.5}}"
         )
     for number, value in enumerate(values):
-        check_fragment(nest(key, value), path, f"{where}[{number}]")
+        read_fragment({key: value}, path, f"{where}[{number}]")
     return values
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 RANGE_KEYS = {"from", "to", "step", "times", "count"}
 LONGEST = 10_000
+CELLS_MAX = 2_000  # the plan of one takes about 5 ms
 
 
 def merge_deep(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

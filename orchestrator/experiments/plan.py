@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from orchestrator.config import Workspace
 from orchestrator.experiments.estimate import Past
 from orchestrator.experiments.resolve import ExperimentSet, SetCell, params_of
+from orchestrator.identity import canonical
 from orchestrator.images import DigestCache
 from orchestrator.results import keysets
 from orchestrator.results.expected import iter_keys
@@ -55,6 +56,16 @@ class SetPlan:
         return sum(cell.to_ask for cell in self.cells)
 
     @property
+    def model_seconds(self) -> dict[str, float]:
+        """How long each model would answer in all, loading not counted; of those alone of which something is known."""
+        known = [
+            (cell.cell.model.name, cell.seconds) for cell in self.cells if cell.to_ask and cell.seconds is not None
+        ]
+        return {
+            name: sum(each for other, each in known if other == name) for name in dict.fromkeys(n for n, _ in known)
+        }
+
+    @property
     def spent(self) -> float:
         """What the answers that are there cost, in US dollars."""
         return sum(cell.spent for cell in self.cells)
@@ -62,11 +73,14 @@ class SetPlan:
 
 @dataclass(slots=True)
 class _Told:
-    """The keys of a model's predictions in one run that are final, and what each cost; and those taken by a cell."""
+    """The keys of a model's predictions in one run that are final, in order, and what each cost.
+
+    `taken` are those that a cell asks already, by the parameters that are in keys: other cells share none of them.
+    """
 
     keys: keysets.Keys
     costs: "np.ndarray[tuple[int], np.dtype[np.float64]]"
-    taken: keysets.Keys
+    taken: dict[str, keysets.Keys]
 
 
 def plan_set(workspace: Workspace, wanted: ExperimentSet, *, retry_failed: bool = False) -> SetPlan:
@@ -111,19 +125,24 @@ def _read(run: Path, model: str, *, retry_failed: bool) -> _Told:
             is_final = np.isin(batch["status"].to_numpy(zero_copy_only=False), sorted(final))
             keys.append(keysets.from_arrow(batch["key"])[is_final])
             costs.append(pc.fill_null(batch["cost"], 0.0).to_numpy(zero_copy_only=False)[is_final])
-    return _Told(keysets.joined(keys), np.concatenate(costs), keysets.joined([]))
+    every, paid = keysets.joined(keys), np.concatenate(costs)
+    order = np.argsort(every, kind="stable")
+    return _Told(every[order], paid[order], {})
 
 
 def _plan(cell: SetCell, snapshot: Path, told: _Told, past: Past) -> PlannedCell:
     item = Item(cell.model, cell.overrides, (cell.prompt,), cell.repeats, cell.limit)
-    keys = np.unique(
-        keysets.joined(keysets.from_texts(batch) for one in make_cells(item) for batch in iter_keys(snapshot, one))
-    )
-    is_there = np.isin(keys, told.keys)
-    is_mine = ~np.isin(keys, told.taken)
-    told.taken = keysets.joined([told.taken, keys[is_mine]])
+    (asked,) = make_cells(item)
+    keys = np.unique(keysets.joined(keysets.from_texts(batch) for batch in iter_keys(snapshot, asked)))
+    first, after = (np.searchsorted(told.keys, keys, side) for side in ("left", "right"))
+    is_there = after > first
+    kind = canonical(asked.key_params)
+    before = told.taken.get(kind, keys[:0])
+    is_mine = ~np.isin(keys, before)
+    told.taken[kind] = keysets.joined([before, keys[is_mine]])
     to_ask = int((~is_there & is_mine).sum())
-    spent = float(told.costs[np.isin(told.keys, keys[is_mine])].sum())
+    until = np.concatenate([[0.0], np.cumsum(told.costs)])
+    spent = float((until[after] - until[first])[is_mine].sum())
     pace = past.find_pace(cell.model.name, params_of(cell))
     return PlannedCell(
         cell=cell,

@@ -13,8 +13,9 @@ from orchestrator.experiments.evalap import endpoint_params, is_payload
 from orchestrator.experiments.evalap import expand as expand_payload
 from orchestrator.experiments.expand import Expanded, Experiment, expand
 from orchestrator.experiments.naming import name_cells
+from orchestrator.experiments.reading import read_data
 from orchestrator.experiments.schema import EvalapFile, SetFile
-from orchestrator.experiments.source import find_set, read_data
+from orchestrator.experiments.source import find_set
 from orchestrator.identity import canonical
 from orchestrator.judging import workspace_metrics
 from orchestrator.metrics import get_metric
@@ -87,7 +88,7 @@ def open_set(workspace: Workspace, given: str, *, limit: int | None = None, run:
 
 
 def _expand(path: Path) -> tuple[SetFile | EvalapFile, Expanded]:
-    data = read_data(path)
+    data = {key: value for key, value in read_data(path).items() if value is not None and not key.startswith("x-")}
     if not is_payload(data):
         file = parse(data, SetFile, str(path))
         return file, expand(file, path)
