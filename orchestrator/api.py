@@ -98,6 +98,8 @@ def run(
     max_failures: int | None = None,
     max_cost: float | None = None,
     max_time: float | str | None = None,
+    max_parallel: int | None = None,
+    replicas: int = 1,
     workspace: Place = None,
     notify: Notify | None = None,
 ) -> RunOutcome:
@@ -106,6 +108,8 @@ def run(
     With `retry_failed` also what finally failed before, with `fresh` everything anew (earlier predictions are set aside
     in the run's folder `old`). A model is given up with `max_failures` failed requests; all stop where their answers,
     earlier ones included, cost `max_cost` US dollars, or after `max_time` (seconds, or a text such as "2h").
+    Models run side by side as far as the machine has room, at most `max_parallel` at a time, each with up to `replicas`
+    workers.
     A model that fails is told in the outcome; raises BakeoffError for what does not exist or does not fit.
     """
     opened, tell = _open(workspace), notify or _ignore
@@ -116,6 +120,8 @@ def run(
         "retry_failed": retry_failed,
         "fresh": fresh,
         "max_failures": max_failures,
+        "max_parallel": max_parallel,
+        "replicas": replicas,
         "ceiling": ceiling,
     }
     return carry_out(opened, replace(order, **changes), tell)
@@ -195,6 +201,8 @@ def run_set(
     max_failures: int | None = None,
     max_cost: float | None = None,
     max_time: float | str | None = None,
+    max_parallel: int | None = None,
+    replicas: int = 1,
     workspace: Place = None,
     notify: Notify | None = None,
 ) -> SetOutcome:
@@ -205,7 +213,8 @@ def run_set(
     opened = _open(workspace)
     stops = make_stops(max_cost, max_time, max_failures)
     wanted = experiments.open_set(opened, str(given), limit=limit, run=name)
-    return experiments.run_set(opened, wanted, notify or _ignore, stops=stops, retry_failed=retry_failed, fresh=fresh)
+    changes = {"retry_failed": retry_failed, "fresh": fresh, "max_parallel": max_parallel, "replicas": replicas}
+    return experiments.run_set(opened, wanted, notify or _ignore, stops=stops, changes=changes)
 
 
 def score_set(

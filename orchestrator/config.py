@@ -4,14 +4,14 @@ import os
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, field_validator
 
 from orchestrator.errors import UsageError, nearest
-from orchestrator.manifest import Discovery, Runner, discover, is_runner_name, read_runner
+from orchestrator.manifest import Discovery, Hints, Runner, discover, is_runner_name, read_runner, split_hints
 from orchestrator.names import find_bad_name
 from orchestrator.parsing import Frozen, read_toml
 from orchestrator.redaction import looks_like_key, redact_patterns
@@ -49,6 +49,8 @@ class Settings(Frozen):
     item_timeout_s: float = Field(default=120, gt=0)
     load_timeout_s: float = Field(default=1800, gt=0)
     disk_floor_mb: float = Field(default=200, ge=0)
+    cores: int | None = Field(default=None, ge=1)
+    devices: tuple[str, ...] | None = None
     image_folders: tuple[str, ...] = ()
 
     @field_validator("image_folders")
@@ -78,6 +80,7 @@ class Config(Frozen):
         for name, table in models.items():
             if not isinstance(table.get("runner"), str):
                 raise ValueError(f"model '{name}' must say which runner it is of: runner = \"…\"")  # noqa: TRY004
+            split_hints(table)
         return models
 
 
@@ -88,6 +91,12 @@ class Model:
     name: str
     runner: Runner
     params: dict[str, Any]
+    own_hints: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def hints(self) -> Hints:
+        """What a worker of it keeps busy: what the model says itself, else its runner."""
+        return self.runner.hints(self.own_hints)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +154,17 @@ def list_models(workspace: Workspace) -> dict[str, Model]:
     for runner in workspace.discovery.runners.values():
         tables = runner.manifest.models or {runner.name: {}}
         for name, table in tables.items():
-            models[name] = Model(name, runner, {**runner.manifest.defaults, **table})
+            models[name] = _make_model(name, runner, table)
     for name, table in workspace.own_models.items():
         own = workspace.discovery.runners.get(table["runner"])
         if own is not None:
-            params = {k: v for k, v in table.items() if k != "runner"}
-            models[name] = Model(name, own, {**own.manifest.defaults, **params})
+            models[name] = _make_model(name, own, {k: v for k, v in table.items() if k != "runner"})
     return models
+
+
+def _make_model(name: str, runner: Runner, table: Mapping[str, Any]) -> Model:
+    hints, params = split_hints(table)
+    return Model(name, runner, {**runner.manifest.defaults, **params}, hints)
 
 
 def get_model(workspace: Workspace, name: str) -> Model:

@@ -153,7 +153,8 @@ class RunDisplay:
         """Show nothing yet."""
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
-        self._told = time.monotonic()
+        self._began = time.monotonic()
+        self._told: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         """Begin to show bars where stderr is a terminal."""
@@ -183,7 +184,7 @@ class RunDisplay:
     def advance(self, model: str, total: int, done: int, detail: str) -> None:
         """Show how far `model` has come; `detail` says how, in a few words."""
         if self._progress is None:
-            self._tell_plainly(f"{model}: {done}/{total}, {detail}")
+            self._tell_plainly(model, f"{model}: {done}/{total}, {detail}")
             return
         if model not in self._tasks:
             self._tasks[model] = self._progress.add_task("", total=total, model=model, detail="")
@@ -197,10 +198,10 @@ class RunDisplay:
         style = "bold red" if is_bad and _err.is_terminal else None
         _err.print(printable(f"{model}: {text}"), style=style, soft_wrap=True)
 
-    def _tell_plainly(self, line: str) -> None:
+    def _tell_plainly(self, model: str, line: str) -> None:
         now = time.monotonic()
-        if now - self._told >= PLAIN_EVERY_S:
-            self._told = now
+        if now - self._told.get(model, self._began) >= PLAIN_EVERY_S:
+            self._told[model] = now
             sys.stderr.write(printable(line) + "\n")
 
 

@@ -1,11 +1,12 @@
 """Runners: find their folders and read their manifests."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from orchestrator.errors import BakeoffError
 from orchestrator.names import find_bad_name
@@ -35,7 +36,31 @@ class MetricTable(Frozen):
     needs_reference: bool = True
 
 
-class Manifest(Frozen):
+class Hints(Frozen):
+    """What one worker of a model keeps busy, so that models may run side by side.
+
+    `cores` of the processor (0: next to none, as of an API's client; None: all, unless it has a device), `devices` such
+    as GPUs where its runner asks for an accelerator, and `memory_gb`, of each device or else of the machine.
+    """
+
+    cores: int | None = Field(default=None, ge=0)
+    devices: int = Field(default=1, ge=1)
+    memory_gb: float | None = Field(default=None, gt=0)
+
+
+def split_hints(table: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what of a model's table is a hint, and what are parameters; raise ValueError for a hint that is wrong."""
+    hints = {name: value for name, value in table.items() if name in Hints.model_fields}
+    try:
+        Hints.model_validate(hints)
+    except ValidationError as error:
+        defect = error.errors(include_url=False)[0]
+        expected = defect["msg"].replace("Input should be", "should be")
+        raise ValueError(f"{defect['loc'][0]} {expected}, got {defect['input']!r}") from None
+    return hints, {name: value for name, value in table.items() if name not in hints}
+
+
+class Manifest(Hints):
     """The keys of `runner.toml`.
 
     A runner that `ignores_prompt`, such as an OCR engine, is asked once about an image. Parameters named in
@@ -67,6 +92,8 @@ class Manifest(Frozen):
     def _can_be_files(cls, models: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         if problem := find_bad_name(list(models)):
             raise ValueError(problem)
+        for table in models.values():
+            split_hints(table)
         return models
 
     @field_validator("python", mode="before")
@@ -94,6 +121,11 @@ class Runner:
     def lock(self) -> Path:
         """The compiled file, which may be absent."""
         return self.folder / "requirements.lock"
+
+    def hints(self, own: Mapping[str, Any]) -> Hints:
+        """Return the hints of a model of this runner: those that are its `own` go before the manifest's."""
+        general = {name: getattr(self.manifest, name) for name in Hints.model_fields}
+        return Hints.model_validate({**general, **own})
 
     @property
     def helper_folders(self) -> tuple[Path, ...]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from orchestrator.errors import BakeoffError
 
 REAP_S = 1.0
+_running: set[subprocess.Popen[bytes]] = set()  # by `run`, from whichever thread
 MARK = "BAKEOFF_WORKER"  # the variable that tells what a worker started, wherever it went
 
 
@@ -48,6 +49,7 @@ def run(
         )
     except OSError as error:
         raise BakeoffError(f"{argv[0]}: cannot be started: {error.strerror or error}") from error
+    _running.add(process)
     try:
         stdout, stderr = process.communicate(timeout=timeout_s)
     except BaseException as error:
@@ -55,7 +57,16 @@ def run(
         if isinstance(error, subprocess.TimeoutExpired):
             raise BakeoffError(f"{argv[0]}: took more than {timeout_s:g} s and was stopped") from error
         raise
+    finally:
+        _running.discard(process)
     return Completed(process.returncode, stdout.decode("utf-8", "replace"), stderr.decode("utf-8", "replace"))
+
+
+def end_programs() -> None:
+    """Kill what any thread waits for in `run`: a person said stop."""
+    for process in tuple(_running):
+        if process.returncode is None:
+            _kill_group(process.pid, signal.SIGKILL)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -91,6 +102,12 @@ class Child:
     stdout: int
     stderr: int
     _is_killed: bool = field(init=False, default=False)
+
+    def pin(self, cores: Sequence[int]) -> None:
+        """Keep the process, and what it starts from now on, to some of the cores; on Linux alone."""
+        if hasattr(os, "sched_setaffinity"):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.sched_setaffinity(self._process.pid, cores)
 
     def has_exited(self) -> bool:
         """Tell whether the process has ended, though a descendant may still hold its pipes."""

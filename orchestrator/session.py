@@ -4,9 +4,10 @@ import os
 import secrets
 import selectors
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from orchestrator import protocol
@@ -36,9 +37,9 @@ _CLOCK_EVERY_S = 0.2
 class Session:
     """One worker, from start to end. Use it as a context manager; leaving kills what is still alive.
 
-    Only the main thread may enter it: the worker dies with the thread that started it. `poll` gives what happened,
-    `send` takes a request while `free` is positive; requests leave with the next `flush` or `poll`. `redactor`
-    has taken the secrets out of all that comes from here, but a spilled text.
+    `start` starts its process, from a thread that outlives it: the worker dies with the one that started it. `poll`
+    gives what happened, `send` takes a request while `free` is positive; requests leave with the next `flush` or
+    `poll`. `redactor` has taken the secrets out of all that comes from here, but a spilled text.
 
     Whoever goes on after the loss of a request says `is_supervised`, and is told of each what became of it: only then
     does `poll` give `Begun` and `TimedOut`.
@@ -47,6 +48,7 @@ class Session:
     spec: WorkerSpec
     notify: Callable[[str], None] = lambda _: None
     is_supervised: bool = False
+    start: Callable[[Sequence[str], Mapping[str, str], Path], Child] = spawn
     window: int = field(init=False, default=0)
     redactor: Redactor = field(init=False)
     _child: Child = field(init=False)
@@ -77,7 +79,7 @@ class Session:
         with ExitStack() as on_failure:
             on_failure.callback(self._selector.close)
             on_failure.enter_context(self._log)
-            self._child = spawn(self.spec.argv, self.spec.environment, self.spec.folder)
+            self._child = self.start(self.spec.argv, self.spec.environment, self.spec.folder)
             on_failure.pop_all()
         for name in ("stdout", "stderr"):
             self._selector.register(getattr(self._child, name), selectors.EVENT_READ, name)

@@ -36,6 +36,8 @@ _CENT = 0.01
 @click.option(
     "--max-failures", type=click.IntRange(min=1), metavar="N", help="Give a model up after N failed requests."
 )
+@click.option("--max-parallel", type=click.IntRange(min=1), metavar="N", help="At most N models at a time.")
+@click.option("--replicas", type=click.IntRange(min=1), default=1, metavar="N", help="Up to N workers of each model.")
 @click.option("--max-cost", type=click.FloatRange(min=0, min_open=True), metavar="USD", help="Stop when this is spent.")
 @click.option("--max-time", metavar="TIME", help="Stop after this time, such as 45m or 2h.")
 @click.option("--dry-run", is_flag=True, help="Show what would be asked, and what it may take; ask nothing.")
@@ -51,6 +53,8 @@ def run(
     retry_failed: bool,
     fresh: bool,
     max_failures: int | None,
+    max_parallel: int | None,
+    replicas: int,
     max_cost: float | None,
     max_time: str | None,
     dry_run: bool,
@@ -61,6 +65,9 @@ def run(
 
     The same command again goes on where it was left: what is answered is never asked twice, what failed by an error, a
     crash or a timeout is asked again.
+
+    Models run side by side as far as cores and devices allow (see docs/scheduling.md); --max-parallel 1 runs one after
+    the other, which is best for timings.
 
     \b
     Example:
@@ -83,6 +90,7 @@ def run(
         show_plan(api.plan_set(experiments, **shared) if experiments else api.plan_run(**shared))
         return 0
     stops = {"fresh": fresh, "max_failures": max_failures, "max_cost": max_cost, "max_time": max_time}
+    shared |= {"max_parallel": max_parallel, "replicas": replicas}
     with console.RunDisplay() as display:
         shared |= stops | {"notify": lambda event: _show(display, event)}
         if experiments is None:

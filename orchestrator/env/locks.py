@@ -10,17 +10,22 @@ from filelock import FileLock, Timeout
 
 from orchestrator.files import disk_errors
 
+_LOOK_EVERY_S = 0.5
+
 
 @contextmanager
 def building(folder: Path, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Hold the right to build the environment `folder`; call `on_wait` if another process has it now."""
+    """Hold the right to build the environment `folder`; while another has it call `on_wait`, which may raise."""
     lock = FileLock(_lock_path(folder, "lock"), fallback_to_soft=False)
     with disk_errors(folder):
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            on_wait()
-            lock.acquire()
+        patience_s = 0.0
+        while True:
+            try:
+                lock.acquire(timeout=patience_s)
+                break
+            except Timeout:
+                on_wait()
+                patience_s = _LOOK_EVERY_S
     try:
         yield
     finally:

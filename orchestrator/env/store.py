@@ -36,12 +36,15 @@ class Env:
     torch_build: str | None = None
 
 
-def ensure_env(workspace: Workspace, runner: Runner, notify: Callable[[str], None]) -> Env:
+def ensure_env(
+    workspace: Workspace, runner: Runner, notify: Callable[[str], None], is_over: Callable[[], bool] = lambda: False
+) -> Env:
     """Return the runner's environment, built first if it is not there or not well.
 
     An environment that is there costs a few file reads: no process is started, no network touched. A runner
-    with a command and no requirements needs none and gets our own interpreter. Raises BakeoffError, DiskError
-    or TryLaterError, each one sentence that names the runner.
+    with a command and no requirements needs none and gets our own interpreter. Where somebody else builds it, this one
+    waits until `is_over` says that nobody needs it. Raises BakeoffError, DiskError or TryLaterError, each one sentence
+    that names the runner.
     """
     if runner.manifest.command and not has_requirements(runner):
         return _no_env(runner)
@@ -51,7 +54,7 @@ def ensure_env(workspace: Workspace, runner: Runner, notify: Callable[[str], Non
         ready = _open(env_folder(workspace, runner, wanted), wanted)
         if ready is not None:
             return ready
-    return _build_once(workspace, runner, notify)
+    return _build_once(workspace, runner, notify, is_over)
 
 
 @contextmanager
@@ -107,13 +110,15 @@ def _open(folder: Path, wanted: str) -> Env | None:
     )
 
 
-def _build_once(workspace: Workspace, runner: Runner, notify: Callable[[str], None]) -> Env:
+def _build_once(
+    workspace: Workspace, runner: Runner, notify: Callable[[str], None], is_over: Callable[[], bool]
+) -> Env:
     """Build under the environment's lock, unless another process has done so while this one waited for it."""
     remove_leftovers(workspace.envs)
     interpreter = find_interpreter(workspace, runner, notify)
     wanted = fingerprint(workspace, runner, interpreter)
     folder = env_folder(workspace, runner, wanted)
-    with building(folder, lambda: notify(f"{runner.name}: another process is building its environment; waiting")):
+    with building(folder, _waiting(runner, notify, is_over)):
         ready = _open(folder, wanted)
         if ready is not None:
             return ready
@@ -125,6 +130,20 @@ def _build_once(workspace: Workspace, runner: Runner, notify: Callable[[str], No
     if built is None:
         raise TryLaterError(f"{runner.name}: its environment was removed while it was built; run the command again")
     return built
+
+
+def _waiting(runner: Runner, notify: Callable[[str], None], is_over: Callable[[], bool]) -> Callable[[], None]:
+    """Return what tells once that another builds the environment, and raises when it is not needed any more."""
+    told: list[str] = []
+
+    def wait() -> None:
+        if is_over():
+            raise TryLaterError(f"{runner.name}: stopped while its environment was being built")
+        if not told:
+            told.append(f"{runner.name}: somebody else, perhaps another model, builds its environment; waiting")
+            notify(told[0])
+
+    return wait
 
 
 def _announcement(runner: Runner, folder: Path, wanted: str) -> str:

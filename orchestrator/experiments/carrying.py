@@ -1,7 +1,8 @@
 """Carry a set out: one call for each of its runs, within what it may cost and how long it may take."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from orchestrator.config import Workspace
 from orchestrator.errors import UsageError
@@ -51,13 +52,12 @@ def run_set(
     notify: Notify,
     *,
     stops: Stops | None = None,
-    retry_failed: bool = False,
-    fresh: bool = False,
+    changes: Mapping[str, Any] | None = None,
 ) -> SetOutcome:
     """Ask what is missing of `wanted`; what fails is told in the outcome, and the rest is finished.
 
-    A limit given in `stops` goes before that of the set. Raises UsageError where the set asks nothing, else what
-    `carry_out` raises.
+    A limit given in `stops` goes before that of the set; `changes` are further fields of each `Order`. Raises
+    UsageError where the set asks nothing, else what `carry_out` raises.
     """
     stops = stops or Stops()
     if not wanted.cells:
@@ -66,8 +66,8 @@ def run_set(
     for text in wanted.notes:
         notify(Note(text))
     outcomes: list[RunOutcome] = []
-    for order in orders(wanted, stops, ceiling, retry_failed=retry_failed, fresh=fresh):
-        outcomes.append(carry_out(workspace, order, notify))
+    for order in orders(wanted, stops, ceiling):
+        outcomes.append(carry_out(workspace, replace(order, **(changes or {})), notify))
         if outcomes[-1].interrupted or ceiling.reason:
             break
     is_complete = len(outcomes) == len(wanted.runs) and all(outcome.is_complete for outcome in outcomes)
@@ -88,9 +88,7 @@ def make_ceiling(workspace: Workspace, wanted: ExperimentSet, stops: Stops, noti
     return Ceiling(cost_max, time_max_s, plan.spent)
 
 
-def orders(
-    wanted: ExperimentSet, stops: Stops, ceiling: Ceiling, *, retry_failed: bool = False, fresh: bool = False
-) -> list[Order]:
+def orders(wanted: ExperimentSet, stops: Stops, ceiling: Ceiling) -> list[Order]:
     """Return one order for each run of the set."""
     return [
         Order(
@@ -99,8 +97,6 @@ def orders(
             prompts=tuple({cell.prompt.sha256: cell.prompt for cell in cells}.values()),
             overrides={},
             run=run,
-            retry_failed=retry_failed,
-            fresh=fresh,
             max_failures=stops.max_failures,
             items=_items(cells),
             ceiling=ceiling,

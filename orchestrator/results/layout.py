@@ -49,14 +49,21 @@ def journal_folder(run: Path, model: str) -> Path:
     return run / "journal" / model
 
 
-def log_path(run: Path, model: str) -> Path:
-    """Return what a model's workers wrote to stderr."""
-    return run / "logs" / f"{model}.log"
+def log_path(run: Path, model: str, number: int = 1) -> Path:
+    """Return what a model's workers wrote to stderr; those that work beside the first have files of their own."""
+    return run / "logs" / (f"{model}.log" if number == 1 else f"{model}.worker-{number}.log")
 
 
 def spill_folder(run: Path) -> Path:
     """Return where workers put texts that are too long for a line."""
     return run / "spill"
+
+
+def remove_empty_spills(run: Path) -> None:
+    """Delete the folders of workers that left no text there."""
+    for folder in spill_folder(run).glob("*/"):
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def remove_leftovers(run: Path) -> None:

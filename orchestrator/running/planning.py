@@ -1,5 +1,6 @@
 """Turn what a person asked for into the cells of a run, and freeze them with their samples and prompts on disk."""
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,8 @@ from orchestrator.running.ceiling import Ceiling
 from orchestrator.running.fitting import check_sets, find_shown, refuse_chats
 from orchestrator.running.snapshot import write_prompts, write_samples
 
+_plan_lock = threading.Lock()  # models that work side by side change one `run.json`
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -39,7 +42,9 @@ class Order:
 
     `overrides` are parameters laid over those of every model; `run` names the run, None after the dataset. With
     `fresh` earlier predictions are set aside and asked anew, with `retry_failed` those that are no answer. With
-    `max_failures` failed requests a model is given up. `items`, where there are any, say which of the models is asked
+    `max_failures` failed requests a model is given up. At most `max_parallel` models work at the same time (None: as
+    many as the machine has room for), each with up to `replicas` workers.
+    `items`, where there are any, say which of the models is asked
     what in place of `overrides`, `repeats` and `limit`. At the `ceiling` all models stop.
     """
 
@@ -53,6 +58,8 @@ class Order:
     retry_failed: bool = False
     fresh: bool = False
     max_failures: int | None = None
+    max_parallel: int | None = None
+    replicas: int = 1
     items: tuple[Item, ...] = ()
     ceiling: Ceiling = field(default_factory=Ceiling)
 
@@ -140,15 +147,17 @@ def refuse_other_dataset(workspace: Workspace, run: Path, dataset: Dataset) -> R
 
 def record_answers(run: Path) -> None:
     """Note in `run.json` that answers came: scores made before are out of date."""
-    write_plan(run, read_plan(run).model_copy(update={"updated": now()}))
+    with _plan_lock:
+        write_plan(run, read_plan(run).model_copy(update={"updated": now()}))
 
 
 def record_failure(run: Path, model: str, failure: str | None) -> None:
     """Note in `run.json` why `model` failed, or that it did not."""
-    plan = read_plan(run)
-    if plan.failures.get(model) != failure:
-        others = {name: why for name, why in plan.failures.items() if name != model}
-        write_plan(run, plan.model_copy(update={"failures": {**others, **({model: failure} if failure else {})}}))
+    with _plan_lock:
+        plan = read_plan(run)
+        if plan.failures.get(model) != failure:
+            others = {name: why for name, why in plan.failures.items() if name != model}
+            write_plan(run, plan.model_copy(update={"failures": {**others, **({model: failure} if failure else {})}}))
 
 
 def record_env(run: Path, runner: str, env: Env) -> None:
@@ -160,9 +169,10 @@ def record_env(run: Path, runner: str, env: Env) -> None:
         packages=env.packages,
         torch_build=env.torch_build,
     )
-    plan = read_plan(run)
-    if plan.envs.get(runner) != record:
-        write_plan(run, plan.model_copy(update={"envs": {**plan.envs, runner: record}}))
+    with _plan_lock:
+        plan = read_plan(run)
+        if plan.envs.get(runner) != record:
+            write_plan(run, plan.model_copy(update={"envs": {**plan.envs, runner: record}}))
 
 
 def make_cells(part: Item) -> Iterator[Cell]:

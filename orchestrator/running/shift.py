@@ -11,7 +11,6 @@ from typing import Any
 
 from orchestrator.images import probe
 from orchestrator.protocol import Failure, ProtocolError, Response
-from orchestrator.results.layout import spill_folder
 from orchestrator.running.interrupt import Interrupt
 from orchestrator.running.loading import Loading
 from orchestrator.running.missing import Task
@@ -53,6 +52,9 @@ class Shift:
     is_ending: bool = False
     _ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _seen: dict[str, int] = field(default_factory=dict)
+    _paced: float = field(default_factory=time.monotonic)
+    _pace: float = 0.0
+    _answered: int = 0
 
     def serve(self) -> Gone | None:
         """Send and receive until the worker is gone, or nothing is left to do or somebody said stop (None)."""
@@ -168,7 +170,7 @@ class Shift:
     def _to_row(self, task: Task, response: Response) -> Row:
         if response.text_sha256 is None:
             return response_row(task, response, response.text)
-        data = take_spilled(spill_folder(self.work.run) / f"{response.id}-{response.text_sha256}.txt")
+        data = take_spilled(self.session.spec.spill / f"{response.id}-{response.text_sha256}.txt")
         if data is None:
             return status_row(task, "lost", "the spilled text is missing or damaged")
         return response_row(task, response, self.session.redactor.redact(data).decode("utf-8", "replace"))
@@ -197,13 +199,24 @@ class Shift:
         return bool(work.guilty) and self._begin_probe()
 
     def _fill(self) -> None:
-        while self.session.free > 0:  # what cannot be sent leaves its place to the next
+        while self._room() > 0:  # what cannot be sent leaves its place to the next
             task = self.work.next_task()
             if task is None:
                 self.is_done = True
                 break
             self._send(task)
         self.session.flush()
+
+    def _room(self) -> int:
+        """Return how many more requests to send: with others at the same queue, no more than a second's work waits."""
+        if self.work.tasks.sharers == 1:
+            return self.session.free
+        now = time.monotonic()
+        if now - self._paced >= 1.0:
+            self._pace = (self.work.answered - self._answered) / (now - self._paced)
+            self._paced, self._answered = now, self.work.answered
+        ahead = max(2 * self.work.at_once, int(self._pace))
+        return min(self.session.free, ahead - len(self.in_flight))
 
     def _go_on_with_trial(self) -> bool:
         """Send what is left of the trial, or end it once all of it is answered; tell whether it goes on."""

@@ -34,3 +34,13 @@ class Spent:
             self.cost += row["cost"]
         if "served_model" in row:
             self.served[row["served_model"]] += 1
+
+    def join(self, other: "Spent") -> None:
+        """Count in what `other` has counted."""
+        self.answers += other.answers
+        self.input_tokens += other.input_tokens
+        self.output_tokens += other.output_tokens
+        self.with_tokens += other.with_tokens
+        self.cost += other.cost
+        self.with_cost += other.with_cost
+        self.served += other.served

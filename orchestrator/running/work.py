@@ -1,7 +1,7 @@
 """What one model is to be asked and what became of it, whatever happens to its workers."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -13,6 +13,7 @@ from orchestrator.running.missing import Missing, Task
 from orchestrator.running.rows import Row, begun_row, defect_row, status_row, withdrawn_row
 from orchestrator.running.spent import Spent
 from orchestrator.running.suspects import Suspects
+from orchestrator.running.tasks import Tasks
 
 LOSSES_ALONE = 2  # workers that a request may cost, alone under way
 ENDS_ALONE, ENDS_MAX = 2, 8  # how often we may end with a request under way until it is asked alone, not at all
@@ -60,6 +61,7 @@ class Work:
     useless: int = 0
     reasons: dict[str, str] = field(default_factory=dict)
     spent: Spent = field(default_factory=Spent)
+    tasks: Tasks = field(default_factory=Tasks)
     budget: Budget = field(init=False)
     batch_limit: int | None = None
     was_loaded: bool = False
@@ -70,24 +72,27 @@ class Work:
     _unstruck: dict[str, Task] = field(default_factory=dict)
     _harmless_at: int | None = None
     _probed: set[str] = field(default_factory=set)
-    _tasks: Iterator[Task] = field(init=False)
 
     def __enter__(self) -> Self:
         """Begin with the first task."""
-        self._tasks = self.missing.tasks()
+        self.tasks.open(self.missing, self.statuses)
         self.budget = Budget(self.missing.total)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let the next run ask again whoever is guilty with no answer since: perhaps it was the model."""
+        """Let the next run ask again whoever is guilty with no answer since: perhaps it was the model.
+
+        What was not asked is left to those who share the tasks.
+        """
         self.put_off()
+        self.tasks.give_back(self.again)
         for status, n in Counter(self.open.values()).items():
             self.statuses[status] = self.statuses.get(status, 0) + n
 
     @property
     def is_proven(self) -> bool:
         """Tell whether the model has ever answered."""
-        return self.missing.has_answers or "ok" in self.statuses
+        return self.tasks.is_proven
 
     @property
     def finished(self) -> int:
@@ -110,7 +115,7 @@ class Work:
         """Return the next task to dispatch among others; what cannot be asked becomes a row on the way."""
         if self.again:
             return self.again.popleft()
-        for task in self._tasks:
+        while task := self.tasks.take():
             if task.expected.defect is not None:
                 self.record([defect_row(task)])
             elif task.losses >= ENDS_MAX and task.status == "lost":
@@ -249,7 +254,7 @@ class Work:
         """Say why the model is to be given up though its worker lives, or None."""
         if stopped := self.ceiling.find_end():
             return stopped
-        failed = self.finished - self.statuses.get("ok", 0) - self.statuses.get("refused", 0)
+        failed = self.tasks.count_failed()
         if self.failures_max is not None and failed >= self.failures_max:
             reason = next((why for status, why in self.reasons.items() if status != "refused"), "")
             return f"{failed} requests failed (--max-failures {self.failures_max}), the first because: {reason}"
@@ -257,7 +262,7 @@ class Work:
             return f"{self.useless} requests in a row got no answer, the first error was: {self.reasons['error']}"
         if not self.is_proven and self.costs > max(COSTS_UNPROVEN, 2 * self.at_once):
             return f"{self.costs} requests in a row took too long, and it has never answered"
-        return self.budget.judge(self.statuses.get("quarantined", 0))
+        return self.budget.judge(self.tasks.count("quarantined"))
 
     def _write_open(self, rows: list[Row]) -> None:
         self.journal.append(rows)

@@ -1,6 +1,7 @@
 """Say how the worker of a model is started."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.config import Model, Workspace
@@ -15,6 +16,7 @@ HELLO_TIMEOUT_S = 60.0  # a launcher may queue for long first
 SHIM = Path(__file__).resolve().parent.parent / "worker.py"
 PYTHON_FLAGS = ("-I", "-u", "-X", "utf8", "-X", "faulthandler")
 
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 
 # What a worker may see of our environment, beside the names that its manifest asks for.
@@ -24,14 +26,27 @@ PASSED_ON = (
     *("XDG_CACHE_HOME", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "TORCH_HOME"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
     *(*_PROXIES, "NO_PROXY", "no_proxy"),
-    *("OMP_NUM_THREADS", "MKL_NUM_THREADS"),
+    *_THREADS,
 )
 
 
-def make_spec(workspace: Workspace, model: Model, env: Env, run: Path) -> WorkerSpec:
-    """Return the specification of a worker of `model` that runs in `env` for `run`."""
+def make_spec(
+    workspace: Workspace,
+    model: Model,
+    env: Env,
+    run: Path,
+    *,
+    number: int = 1,
+    devices: Sequence[str] = (),
+    threads: int | None = None,
+) -> WorkerSpec:
+    """Return the specification of worker `number` of `model`, that runs in `env` for `run`.
+
+    It sees `devices` alone, where they are given, and is told to compute with so many `threads`, unless the user's
+    environment says that.
+    """
     manifest, settings = model.runner.manifest, workspace.settings
-    spill = spill_folder(run)
+    spill = spill_folder(run) / f"{model.name}-{number}"
     with disk_errors(spill):
         spill.mkdir(parents=True, exist_ok=True)
     named = _named_variables(model)
@@ -39,9 +54,9 @@ def make_spec(workspace: Workspace, model: Model, env: Env, run: Path) -> Worker
     return WorkerSpec(
         runner=model.runner.name,
         argv=(*settings.launcher, *_command(model, env)),
-        environment={**worker_environment(), **asked},
+        environment={**_lent(threads), **worker_environment(), **asked, **_visible(devices)},
         folder=workspace.root,  # what is written there is no runner's code
-        log=log_path(run, model.name),
+        log=log_path(run, model.name, number),
         spill=spill,
         model=model.name,
         params=model.params,
@@ -53,6 +68,14 @@ def make_spec(workspace: Workspace, model: Model, env: Env, run: Path) -> Worker
         device="cuda:0" if manifest.accelerator == "cuda" else None,
         secrets=_find_secrets(asked, named),
     )
+
+
+def _lent(threads: int | None) -> dict[str, str]:
+    return {} if threads is None else dict.fromkeys(_THREADS, str(threads))
+
+
+def _visible(devices: Sequence[str]) -> dict[str, str]:
+    return {"CUDA_VISIBLE_DEVICES": ",".join(devices)} if devices else {}
 
 
 def worker_environment() -> dict[str, str]:
