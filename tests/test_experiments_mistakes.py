@@ -37,7 +37,7 @@ MERGES = "x0: &x0 {a: 1}\n" + "".join(f"x{n}: &x{n} {{<<: [*x{n - 1}, *x{n - 1}]
     ("text", "told"),
     [
         (aliases(9) + "common: {params: {a: *a8}}\n", "line 6: makes more than 100,000 values by its aliases"),
-        (MERGES, "line 17: makes more than 100,000 values by its aliases"),
+        (MERGES, "line 16: makes more than 100,000 values by its aliases"),
         ("common: &a {params: *a}\n", "line 1: refers to itself by an alias"),
         ("common: " + "[" * 1200 + "]" * 1200, "its lists or tables are nested too deeply"),
         ("common: {model: 'a\0b'}\n", "is not valid YAML: a character U+0000 in line 1"),
