@@ -29,7 +29,7 @@ def leaderboard_table(board: Leaderboard) -> Table:
         "model": lambda place: place.model,
         "params": lambda place: params.of(place.params),
         "prompt": lambda place: place.prompt,
-        "": lambda place: place.standing,
+        "": lambda place: "best" if place.standing == "best" else "",  # others of rank 1 share it visibly
         score: lambda place: interval_text(place.mean, place.low, place.high, board.unit),
         "scored": lambda place: f"{place.n_scored}/{place.n_total}",
         "missing = wrong": lambda place: number_text(place.worst_case, board.unit) if _lacks(board) else "",

@@ -98,7 +98,7 @@ def _choose_metrics(
             if name not in summary.metric_notes:
                 told = nearest(name, summary.metrics)
                 raise UsageError(
-                    f"{labels[run]}: was not scored by '{name}'{told} (`bakeoff score {run.name} --metric {name}` is)"
+                    f"{labels[run]}: was not scored by '{name}'{told}; `bakeoff score {run.name}` takes several --metric"
                 )
         _check_alike(name, labels, summaries)
     return chosen
