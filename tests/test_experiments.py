@@ -387,13 +387,13 @@ def test_at_the_cost_limit_all_stops_and_a_higher_one_goes_on(counting):
     write_words(counting.root, [f"w{n}" for n in range(12)])
     counting.write("common: {dataset: words, params: {cost: 1.0}}\ngrid: {model: [counts, other]}\nmax_cost: 3\n")
     outcome = counting.run()
-    assert outcome.stopped.startswith("max_cost is reached: $3 of $3")
-    (run,) = outcome.runs
-    assert [m.error for m in run.models] == [None]
-    assert run.models[0].stopped
-    assert run.models[0].statuses == {"ok": counting.asked().total()}, "what was under way was waited for"
-    assert 3 <= counting.asked().total() < 12
     before = counting.asked().total()
+    assert outcome.stopped.startswith(f"max_cost is reached: ${before} of $3 are spent"), "all that was paid for"
+    (run,) = outcome.runs
+    assert not any(model.error for model in run.models)
+    assert any(model.stopped for model in run.models)
+    assert sum(model.ok for model in run.models) == before, "what was under way was waited for"
+    assert 3 <= before < 12
     assert counting.run().stopped, "what was spent before counts"
     assert counting.asked().total() == before
     assert _call(["--workspace", str(counting.root), "run", "set"]) == 75
@@ -410,8 +410,8 @@ def test_at_the_time_limit_all_stops_and_the_same_call_goes_on(counting):
     counting.write("common: {dataset: words}\ngrid: {model: [counts, other]}\nmax_time: 0.5s\n")
     outcome = counting.run()
     assert outcome.stopped.startswith("max_time is reached")
-    assert [m.model for m in outcome.runs[0].models] == ["counts"], "the other was not begun"
     assert not outcome.is_complete
+    assert not any(model.error for model in outcome.runs[0].models)
     assert counting.run(max_time="60s").is_complete
     assert set(counting.texts(outcome.runs[0].folder, "counts")) == {"-1/1"}
 
