@@ -15,7 +15,7 @@ from pydantic import Field
 
 from orchestrator.errors import BakeoffError, UsageError
 from orchestrator.experiments.expand import Endpoint, Expanded, Experiment, refuse_many, refuse_twins
-from orchestrator.experiments.merging import merge_shallow
+from orchestrator.experiments.merging import merge_as_evalap
 from orchestrator.experiments.schema import EvalapFile
 from orchestrator.identity import canonical
 from orchestrator.parsing import Frozen, parse
@@ -94,7 +94,7 @@ def expand_payload(file: EvalapFile, name: str) -> list[dict[str, Any]]:
     for values in itertools.product(*file.cv.grid_params.values()):
         combination = dict(zip(file.cv.grid_params, values, strict=True))
         for _ in range(file.cv.repeat):
-            made.append({**merge_shallow(file.cv.common_params, combination), "name": f"{name}__{len(made)}"})
+            made.append({**merge_as_evalap(file.cv.common_params, combination), "name": f"{name}__{len(made)}"})
     return made
 
 

@@ -24,9 +24,15 @@ def merge_shallow(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str,
 
     This is what EvalAP calls a merge (its api/schemas.py, ExperimentSetCreate.to_table_init).
     """
+    named = {key: _as_table(key, base.get(key), value) for key, value in over.items()}
+    return merge_as_evalap({**base, **{key: before for key, before in named.items() if key in base}}, over)
+
+
+def merge_as_evalap(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Do as `merge_shallow` does, a model's name being no table: as EvalAP does to the letter."""
     merged = dict(base)
     for key, value in over.items():
-        before = _as_table(key, merged.get(key), value)
+        before = merged.get(key)
         both = isinstance(before, Mapping) and isinstance(value, Mapping)
         merged[key] = {**before, **value} if both else value
     return merged
