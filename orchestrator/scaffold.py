@@ -15,6 +15,7 @@ _CONFIG = """\
 # item_timeout_s = 120      # a request may take this long before its worker is killed
 # load_timeout_s = 1800     # loading weights, downloads included
 # torch_backend = "cpu"     # or "cu128", "auto": which build of torch goes into the envs
+# devices = ["0", "1"]      # GPUs to use; default: all that are seen
 
 # Your own models are a few lines each: a runner, and parameters of its load().
 # [models.rapidocr-large]
@@ -53,7 +54,7 @@ _REQUIREMENTS = "# What this runner imports, one a line, as pip knows it. Then: 
 
 
 def init_workspace(folder: Path) -> Path:
-    """Make `folder` a workspace with the built-in prompts and the tiny dataset; return its path.
+    """Make `folder` a workspace with the built-in prompts, sets and the tiny dataset; return its path.
 
     Files that are there already stay as they are; raises UsageError where it is a workspace already.
     """
@@ -63,6 +64,7 @@ def init_workspace(folder: Path) -> Path:
         for name in ("runners", "prompts", "datasets", "experiments"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         _copy_missing(BUILTIN / "prompts", folder / "prompts")
+        _copy_missing(BUILTIN / "experiments", folder / "experiments")
         _copy_missing(BUILTIN / "datasets" / "tiny-docs", folder / "datasets" / "tiny-docs")
         _write_missing(folder / ".gitignore", _GITIGNORE)
         _write_missing(folder / CONFIG_NAME, _CONFIG)
