@@ -68,6 +68,17 @@ def test_what_the_test_does_not_tell_apart_shares_a_rank(tmp_path):
     assert board.claims == 6
 
 
+def test_every_cell_more_makes_a_claim_harder(tmp_path):
+    def answer(number, model):
+        return number < (24 if model == "one" else 18)
+
+    run = run_of(tmp_path, "a", answer, models=("one", "two", "three"))
+    board = make_leaderboard([run], "exact")
+    second = board.places[1].against_best
+    assert (second.p, second.p_holm) == (pytest.approx(2**-5), pytest.approx(3 * 2**-5))
+    assert [place.rank for place in board.places] == [1, 1, 1]
+
+
 def test_of_more_than_ten_cells_the_rest_goes_by_means_and_the_notes_say_so(tmp_path):
     names = [f"m{n:02}" for n in range(11)]
 

@@ -96,10 +96,8 @@ def _choose_metrics(
     for name in chosen:
         for run, summary in summaries.items():
             if name not in summary.metric_notes:
-                told = nearest(name, summary.metrics)
-                raise UsageError(
-                    f"{labels[run]}: was not scored by '{name}'{told}; `bakeoff score {run.name}` takes several --metric"
-                )
+                told = f"{nearest(name, summary.metrics)}; `bakeoff score {run.name}` takes several --metric"
+                raise UsageError(f"{labels[run]}: was not scored by '{name}'{told}")
         _check_alike(name, labels, summaries)
     return chosen
 
