@@ -255,7 +255,7 @@ function measureRow() {
 /** Begin the matrix anew, after a filter, an order or the columns changed. */
 function renderMatrix() {
   const phone = matchMedia("(max-width: 45rem)").matches, columns = shownColumns();
-  const first = phone ? 150 : 350, least = phone ? 215 : columns.length > 4 ? 230 : 290;
+  const first = phone ? 150 : 350, least = phone ? 215 : columns.length > 2 ? 230 : 290;
   const widths = [first, Math.max(least, Math.floor(($("box").clientWidth - first - 2) / Math.max(1, columns.length)))];
   $("head").replaceChildren(headRow());
   $("cols").replaceChildren(...[widths[0], ...columns.map(() => widths[1])].map((width) => {

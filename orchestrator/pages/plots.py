@@ -56,7 +56,7 @@ def _scores(summary: Summary, metric: str) -> Drawing | None:
     note, unit = summary.metric_notes.get(metric), unit_of(summary, metric)
     known.sort(key=lambda each: (each[1].mean or 0.0) * (1 if note and note.direction == "lower" else -1))
     rows = [(name, f.mean or 0.0, f.low, f.high, number_text(f.mean, unit), True) for name, f in known]
-    titles = (_titled(summary, metric), "Dot: mean over the samples that have a score. Line: its 95 % interval.")
+    titles = (_titled(summary, metric), "Dot: mean. Line: its 95 % interval.")
     return forest(f"scores-{metric}", titles, rows, unit)
 
 

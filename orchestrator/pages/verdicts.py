@@ -71,7 +71,7 @@ def _facts(
 ) -> Iterator[tuple[str, str]]:
     best = (figure.model, figure.params, figure.prompt)
     if (second := _second(summary, metric, best)) is not None:
-        yield "ahead of the next", _lead(summary, second)
+        yield ("ahead of the next" if second.difference else "beside it"), _lead(summary, second)
     if len(rivals) > 1:
         names = [cell_names(summary)[cell] for cell in rivals]
         more = f" and {len(names) - _NAMES_MAX} more" if len(names) > _NAMES_MAX else ""
@@ -93,6 +93,8 @@ def _second(summary: Summary, metric: str, best: CellKey) -> Comparison | None:
 def _lead(summary: Summary, each: Comparison) -> str:
     unit = unit_of(summary, each.metric)
     name = cell_names(summary).get(_key(each.second), each.second.text)
+    if not each.difference:
+        return f"{name} has the same mean"
     ends = _ends(each)
     interval = f" [{', '.join(number_text(end, unit) for end in ends)}]" if ends else ""
     p = "p < 0.001" if each.p_holm < 0.001 else f"p = {each.p_holm:.3f}"  # noqa: PLR2004 - three digits are shown
