@@ -72,7 +72,8 @@ def _run_setting(
             missing = find_missing(kitchen.run, setting.cells, retry_failed=kitchen.order.retry_failed)
         outcome = replace(outcome, answers=missing.answers, total=missing.total, before=missing.before)
         try:
-            error = _ask(kitchen, model, rank, missing, outcome) if missing.count else None
+            error, waited_s = _ask(kitchen, model, rank, missing, outcome) if missing.count else (None, 0.0)
+            start += waited_s
         finally:
             if missing.count:
                 with kitchen.reading:
@@ -131,14 +132,20 @@ def _settle_afresh(kitchen: Kitchen, model: str, cells: Sequence[Cell]) -> None:
         kitchen.tell(model, f"it answered nothing anew, so its {n} earlier predictions were put back")
 
 
-def _ask(kitchen: Kitchen, model: Model, rank: int, missing: Missing, outcome: ModelOutcome) -> str | None:
-    """Ask what is missing; return why the model failed, or None. What comes is counted in `outcome`."""
+def _ask(
+    kitchen: Kitchen, model: Model, rank: int, missing: Missing, outcome: ModelOutcome
+) -> tuple[str | None, float]:
+    """Ask what is missing; return why the model failed, or None, and how long it waited for others, in seconds.
+
+    What comes is counted in `outcome`.
+    """
     if all(task.expected.defect is not None for task in missing.tasks()):
         _write_defects(kitchen, missing, outcome)
-        return None
+        return None, 0.0
     need = need_of(model, kitchen.pool.machine)
     with _prepare(kitchen, model, missing.cells[0]) as start:
-        return Team(kitchen, missing, outcome, start, need, kitchen.order.replicas, rank).answer()
+        team = Team(kitchen, missing, outcome, start, need, kitchen.order.replicas, rank)
+        return team.answer(), team.waited_s
 
 
 def _write_defects(kitchen: Kitchen, missing: Missing, outcome: ModelOutcome) -> None:

@@ -1,6 +1,7 @@
 """Let one model answer what is missing with one worker or several, which draw from one queue."""
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -29,7 +30,8 @@ Start = Callable[[int, Grant], Session]
 class Team:
     """The workers of one model, up to `size` at the same time, each lent `need`; those of a lower `rank` go before.
 
-    The others wait until the first has a place, so that no model has two before each has one.
+    The others wait until the first has a place, so that no model has two before each has one; `waited_s` is how long the
+    first did.
     Each has a journal, suspects and a budget of its own, so that the death of one is nothing to the others.
     """
 
@@ -42,6 +44,7 @@ class Team:
     rank: int
     tasks: Tasks = field(init=False)
     progress: Progress = field(init=False)
+    waited_s: float = 0.0
     _failures: list[str] = field(default_factory=list)
     _first: threading.Event = field(default_factory=threading.Event)
 
@@ -75,8 +78,11 @@ class Team:
 
         if number > 1:
             self._first.wait()
+        start = time.monotonic()
         try:
             with self.kitchen.pool.lend(self.need, (number, self.rank), lambda: self._is_over(number), wait) as grant:
+                if number == 1:
+                    self.waited_s = time.monotonic() - start
                 self._first.set()
                 if grant is not None and not self._is_over(number):
                     self._answer(number, grant)
