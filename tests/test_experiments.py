@@ -298,7 +298,7 @@ def test_cells_are_named_by_what_differs(counting):
           - {name: mine, model: counts, params: {size: 3}}
     """)
     names = [cell.name for cell in api.open_set("set", workspace=counting.root).cells]
-    assert names == ["counts / size=1", "counts / size=2", "other / size=1 seed=4", "other / size=2 seed=4", "mine"]
+    assert names == ["counts / size=1", "counts / size=2", "other / size=1", "other / size=2", "mine"]
 
 
 def test_what_a_model_has_no_parameter_for_is_left_out_and_told_and_cells_alike_are_one(counting):
@@ -510,10 +510,18 @@ def test_the_sets_of_the_docs_and_the_example_can_be_opened(tmp_path):
         r"^```yaml\n(.*?)^```", (ROOT / "docs" / "experiments.md").read_text(), re.MULTILINE | re.DOTALL
     )
     sizes = []
-    for number, text in enumerate([*fences, (ROOT / "experiments" / "smoke.yaml").read_text()]):
+    examples = [path.read_text() for path in sorted((ROOT / "experiments").glob("*.yaml"))]
+    for number, text in enumerate([*fences, *examples]):
         (root / "experiments" / f"{number}.yaml").write_text(text)
         sizes.append(len(api.open_set(str(number), workspace=root).cells))
-    assert sizes == [10, 8, 2, 5]
+    assert sizes == [10, 8, 2, 7, 5]
+
+
+def test_a_new_workspace_has_the_examples_and_can_plan_them_at_once(tmp_path, capsys):
+    root = init_workspace(tmp_path / "ws")
+    for name in ("smoke", "model_comparison"):
+        assert _call(["--workspace", str(root), "run", name, "--dry-run"]) == 0
+    assert "smoke: 5 cells in smoke-set (tiny-docs)" in capsys.readouterr().out
 
 
 # EvalAP, by what was seen of its server: api/schemas.py, ExperimentSetCreate.to_table_init.

@@ -27,6 +27,7 @@ def test_an_installed_wheel_makes_a_workspace_and_runs_in_it(tmp_path):
     call(bakeoff, "init", "mine", cwd=tmp_path)
     mine = tmp_path / "mine"
     assert "rapidocr" in call(bakeoff, "list", "models", cwd=mine)
+    assert "5 cells in smoke-set (tiny-docs)" in call(bakeoff, "run", "smoke", "--dry-run", cwd=mine)
     call(bakeoff, "run", "--model", "echo", "--dataset", "tiny-docs", cwd=mine)
     call(bakeoff, "score", "tiny-docs", cwd=mine)
     assert "88/88" in call(bakeoff, "report", "tiny-docs", cwd=mine)

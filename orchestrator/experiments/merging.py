@@ -33,8 +33,10 @@ def merge_as_evalap(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[st
     merged = dict(base)
     for key, value in over.items():
         before = merged.get(key)
-        both = isinstance(before, Mapping) and isinstance(value, Mapping)
-        merged[key] = {**before, **value} if both else value
+        if isinstance(before, Mapping) and isinstance(value, Mapping):
+            merged[key] = {**before, **value}
+        else:
+            merged[key] = value
     return merged
 
 

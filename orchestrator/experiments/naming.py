@@ -11,21 +11,36 @@ if TYPE_CHECKING:
     from orchestrator.experiments.resolve import SetCell
 
 _SEPARATOR = " / "
+_PLAIN = ("run", "model", "prompt")
 
 
 def name_cells(cells: "Sequence[SetCell]") -> "tuple[SetCell, ...]":
     """Return `cells` named by what differs among them, such as `rapidocr / max_new_tokens=64 / short`.
 
-    Where nothing differs the model is the name. A name that the file gives to one cell alone is taken as it is.
+    Of parameters, limits and repeats that is what differs among the cells of one model: the rest its name tells. Where
+    nothing differs the model is the name. A name that the file gives to one cell alone is taken as it is.
     """
-    facts = [_facts(cell) for cell in cells]
-    keys = dict.fromkeys(key for own in facts for key in own)
-    differing = [key for key in keys if len({canonical(own.get(key)) for own in facts}) > 1] or ["model"]
+    names = name_facts([_facts(cell) for cell in cells])
     given = [cell.aliases[0] if len(cell.aliases) == 1 else None for cell in cells]
     return tuple(
-        replace(cell, name=own_name if own_name and given.count(own_name) == 1 else _name(own, differing))
-        for cell, own, own_name in zip(cells, facts, given, strict=True)
+        replace(cell, name=own_name if own_name and given.count(own_name) == 1 else name)
+        for cell, own_name, name in zip(cells, given, names, strict=True)
     )
+
+
+def name_facts(facts: Sequence[dict[str, Any]]) -> list[str]:
+    """Return a name for each of the cells of which `facts` tell `model`, `prompt`, and `params.NAME` or others."""
+    plain = [key for key in _differing(facts) if key in _PLAIN]
+    by_model: dict[str, list[dict[str, Any]]] = {}
+    for own in facts:
+        by_model.setdefault(own["model"], []).append(own)
+    settings = {model: [key for key in _differing(alike) if key not in _PLAIN] for model, alike in by_model.items()}
+    return [_name(own, [*plain, *settings[own["model"]]] or ["model"]) for own in facts]
+
+
+def _differing(facts: Sequence[dict[str, Any]]) -> list[str]:
+    keys = dict.fromkeys(key for own in facts for key in own)
+    return [key for key in keys if len({canonical(own.get(key)) for own in facts}) > 1]
 
 
 def _facts(cell: "SetCell") -> dict[str, Any]:
@@ -36,7 +51,7 @@ def _facts(cell: "SetCell") -> dict[str, Any]:
 
 def _name(own: dict[str, Any], differing: Sequence[str]) -> str:
     """Return the run, the model, the parameters and the prompt, of those alone that differ."""
-    plain = {key: str(own[key]) for key in ("run", "model", "prompt") if key in differing}
+    plain = {key: str(own[key]) for key in _PLAIN if key in differing}
     params = " ".join(
         f"{key.removeprefix('params.')}={json.dumps(own[key], ensure_ascii=False)}"
         for key in differing
