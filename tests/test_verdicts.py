@@ -54,6 +54,12 @@ def test_who_is_not_told_apart_and_much_cheaper_is_named(tmp_path):
     assert facts["cheaper, not told apart"].startswith("cheap: 20 times less, $0.10 per 1,000 answers")
 
 
+def test_cells_that_have_no_score_at_all_are_named(tmp_path):
+    found = verdicts_of(tmp_path, lambda s, model, *_: "<error>" if model == "poor" else "x", metrics=("exact",))
+    assert dict(found["exact"].facts)["without any score"] == "poor"
+    assert verdicts_of(tmp_path / "none", lambda *_: "<error>") == {}
+
+
 def test_answers_without_a_score_are_counted_as_wrong_too(tmp_path):
     answer = lambda s, *_: "<refused>" if s in {"s0", "s1", "s2"} else f"answer {s[1:]}"  # noqa: E731
     best = verdicts_of(tmp_path, answer, models=("only",))["exact"]

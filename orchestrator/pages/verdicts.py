@@ -1,6 +1,6 @@
 """What a reader wants first: by each main metric who is best, by how much, how sure that is, and what it takes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.pages.overview import cell_names, dollars_text, figures_of, seconds_text
@@ -43,7 +43,8 @@ def _verdict(summary: Summary, totals: Mapping[CellKey, Totals], metric: str) ->
         return None
     standing = find_standing(summary, metric)
     best = next(iter(standing), None) or (min if is_lower else max)(means, key=lambda cell: means[cell])
-    rivals = [cell for cell in standing if cell != best]
+    rivals = [cell for cell in cell_names(summary) if cell in standing and cell != best]
+    without = [name for cell, name in cell_names(summary).items() if cell not in means]
     unit, figure = unit_of(summary, metric), figures[best]
     ends = [number_text(end, unit) for end in (figure.low, figure.high) if end is not None]
     return Verdict(
@@ -54,7 +55,10 @@ def _verdict(summary: Summary, totals: Mapping[CellKey, Totals], metric: str) ->
         standing=_standing(len(rivals), len(means)),
         score=number_text(figure.mean, unit),
         interval=f"95 % interval {' to '.join(ends)}" if ends else "",
-        facts=tuple(_facts(summary, totals, metric, figure, rivals)),
+        facts=(
+            *_facts(summary, totals, metric, figure, rivals),
+            *([("without any score", _listed(without))] if without else []),
+        ),
     )
 
 
@@ -73,15 +77,18 @@ def _facts(
     if (second := _second(summary, metric, best)) is not None:
         yield ("ahead of the next" if second.difference else "beside it"), _lead(summary, second)
     if len(rivals) > 1:
-        names = [cell_names(summary)[cell] for cell in rivals]
-        more = f" and {len(names) - _NAMES_MAX} more" if len(names) > _NAMES_MAX else ""
-        yield "not told apart", ", ".join(names[:_NAMES_MAX]) + more
+        yield "not told apart", _listed([cell_names(summary)[cell] for cell in rivals])
     if (spent := _spent(totals[best])) != "":
         yield "takes", spent
     if (cheaper := _cheaper(summary, totals, best, rivals)) is not None:
         yield cheaper
     if figure.n_scored < figure.n_total:
         yield "no score", _unscored(figure, unit_of(summary, metric))
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMES_MAX} more" if len(names) > _NAMES_MAX else ""
+    return ", ".join(names[:_NAMES_MAX]) + more
 
 
 def _second(summary: Summary, metric: str, best: CellKey) -> Comparison | None:
