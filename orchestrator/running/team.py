@@ -30,9 +30,8 @@ Start = Callable[[int, Grant], Session]
 class Team:
     """The workers of one model, up to `size` at the same time, each lent `need`; those of a lower `rank` go before.
 
-    The others wait until the first has a place, so that no model has two before each has one; `waited_s` is how long the
-    first did.
-    Each has a journal, suspects and a budget of its own, so that the death of one is nothing to the others.
+    The others wait until the first has a place, so that no model has two before each has one; `waited_s` is how long
+    the first did. Each has a journal, suspects and a budget of its own, so that the death of one is nothing to others.
     """
 
     kitchen: Kitchen
