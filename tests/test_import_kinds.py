@@ -262,6 +262,12 @@ class TestPromptfoo:
         assert samples[0].metadata["level"] == "easy"
         assert problems == [("line 5", "there is no image none.png")]
 
+    def test_a_table_in_which_nothing_is_expected_is_told(self, source, importing, workspace):
+        (source / "plain.csv").write_text("question,answer\nTotal?,10.29\n")
+        told = []
+        import_dataset("promptfoo", str(source / "plain.csv"), "plain", workspace=workspace, notify=told.append)
+        assert any("nothing in it is expected" in sentence for sentence in told)
+
     def test_jsonl_with_variables(self, source, importing):
         test = {"vars": {"query": "q"}, "assert": [{"type": "icontains", "value": "Paris"}]}
         (source / "tests.jsonl").write_text(json.dumps(test))

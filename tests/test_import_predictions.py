@@ -56,7 +56,7 @@ def test_predictions_of_vlmevalkit_are_matched_by_index(asked, tmp_path):
     book.active.append(["z", "?", "?", "nobody's"])
     book.save(tmp_path / "m_three.xlsx")
     taken = api.import_predictions(tmp_path / "m_three.xlsx", model="theirs", dataset="three", workspace=asked)
-    assert (taken.answers, taken.strangers) == (2, ["line 4"])
+    assert (taken.answers, taken.failed, taken.strangers) == (1, 1, ["line 4: there is no sample 'z'"])
     assert texts(asked, "theirs") == {"a": None, "b": "00123"}
     summary = api.score(asked.results / "three", metrics=["exact"])
     figures = {f.model: f for f in summary.figures if f.group == "all"}
@@ -110,7 +110,7 @@ def test_the_command_counts_and_names_the_next_one(asked, tmp_path):
     argv = ["--workspace", str(asked.root), "predictions", "import", str(tmp_path / "p.csv")]
     result = CliRunner().invoke(cli, [*argv, "--dataset", "three", "--model", "m"])
     assert "m: 1 of 3 samples have an answer" in result.output
-    assert "line 3: there is no such sample" in result.output
+    assert "line 3: there is no sample 'q'" in result.output
     assert "bakeoff score three" in result.output
 
 
@@ -186,7 +186,7 @@ def test_no_prediction_is_no_empty_answer_and_of_several_responses_the_first_cou
     ]
     (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, rows)))
     taken = api.import_predictions(tmp_path / "p.jsonl", model="theirs", dataset="three", workspace=asked)
-    assert taken.answers == 3
+    assert (taken.answers, taken.failed) == (2, 1)
     assert texts(asked, "theirs") == {"a": "first", "b": None, "c": ""}
     summary = api.score(asked.results / "three", metrics=["exact"])
     figure = next(f for f in summary.figures if f.model == "theirs" and f.group == "all")

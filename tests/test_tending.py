@@ -167,6 +167,25 @@ class TestPaths:
         assert b"/old/" not in (folder / "annotation.csv").read_bytes()
         assert (folder / "annotation.csv.bak").read_bytes() == before
 
+    def test_parts_are_mended_with_the_whole_and_no_other_way(self, make, folder, workspace, tmp_path):
+        picture(tmp_path / "new" / "1.jpg")
+        picture(tmp_path / "new" / "2.jpg")
+        make([["a/1.jpg", "q", "a"], ["b/1.jpg", "q", "a"], ["/old/2.jpg", "q", "a"]])
+        (folder / "one.split.csv").write_text("id,image_path,question,answer\n0,a/1.jpg,q,a\n2,/old/2.jpg,q,a\n")
+        done = api.fix_paths("made", tmp_path / "new", workspace=workspace)
+        (part,) = done.parts
+        assert (done.mended, part.mended, len(part.lost)) == (1, 1, 1), "b/1.jpg would lead to the same file"
+        assert str(tmp_path / "new" / "2.jpg") in part.table.read_text()
+        assert (folder / "one.split.csv.bak").is_file()
+        assert done.outside == {tmp_path / "new"}
+
+    def test_images_left_outside_are_to_be_allowed_which_is_told(self, make, workspace, tmp_path):
+        picture(tmp_path / "new" / "1.jpg")
+        make([["/old/1.jpg", "q", "a"]])
+        argv = ["--workspace", str(workspace.root), "dataset", "fix-paths", "made", "--root", str(tmp_path / "new")]
+        told = " ".join(CliRunner().invoke(cli, argv).output.split())
+        assert f'say image_folders = ["{tmp_path / "new"}"] under [settings]' in told
+
     def test_images_moved_into_the_folder_are_named_from_there(self, make, folder, workspace):
         picture(folder / "images" / "1.png")
         make([["/elsewhere/1.png", "q", "a"]])

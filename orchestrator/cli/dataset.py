@@ -1,6 +1,7 @@
 """The commands that make datasets and look at them."""
 
 import inspect
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from pydantic.fields import FieldInfo
 
 from orchestrator import console
 from orchestrator.cli.common import current_workspace, shown_path
+from orchestrator.config import CONFIG_NAME
 from orchestrator.errors import UsageError
 
 _PROBLEMS_TOLD = 5
@@ -135,9 +137,17 @@ def fix_paths(name: str, root: Path, *, dry_run: bool) -> int:
     """
     from orchestrator import api  # noqa: PLC0415 - see check
 
-    done = api.fix_paths(name, root, dry_run=dry_run, workspace=current_workspace())
+    workspace = current_workspace()
+    done = api.fix_paths(name, root, dry_run=dry_run, workspace=workspace)
     would = "would be mended" if dry_run else "mended"
-    console.status(f"{shown_path(done.table)}: {done.mended} paths {would}, {done.kept} were right")
+    for one in (done, *done.parts):
+        console.status(f"{shown_path(one.table)}: {one.mended} paths {would}, {one.kept} were right")
+    allowed = [folder.resolve() for folder in workspace.image_folders]
+    if any(not any(place.is_relative_to(folder) for folder in allowed) for place in done.outside):
+        console.status(
+            "they lie outside the dataset's folder; so that they may be shown, say "
+            f"image_folders = [{json.dumps(str(root.resolve()))}] under [settings] in {CONFIG_NAME}"
+        )
     for sentence in done.lost[:_PROBLEMS_TOLD]:
         console.status(f"not found: {sentence}")
     if len(done.lost) > _PROBLEMS_TOLD:

@@ -38,11 +38,13 @@ def import_(source: str, dataset: str, model: str, run: str | None, *, replace: 
         source, model=model, dataset=dataset, run=run, replace=replace, workspace=workspace, notify=console.status
     )
     name = taken.run.name
-    console.status(f"{model}: {taken.answers} of {taken.total} samples have an answer in {shown_path(taken.run)}")
+    failed = f"; {taken.failed} have none, but the reason why" if taken.failed else ""
+    place = shown_path(taken.run)
+    console.status(f"{model}: {taken.answers} of {taken.total} samples have an answer in {place}{failed}")
     if taken.replaced:
         console.status(f"{model}: {taken.replaced} older answers gave place and are in {shown_path(taken.run / 'old')}")
     for where in taken.strangers[:_TOLD]:
-        console.status(f"not taken: {source}, {where}: there is no such sample")
+        console.status(f"not taken: {source}, {where}")
     if len(taken.strangers) > _TOLD:
         console.status(f"not taken: {len(taken.strangers) - _TOLD} more")
     console.status(f"next: bakeoff score {name}")

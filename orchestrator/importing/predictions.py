@@ -40,13 +40,15 @@ _DIGEST = hashlib.sha256(IMPORTED.encode()).hexdigest()
 
 @dataclass(slots=True)
 class Taken:
-    """What an import brought: how many predictions, and those that belong to no sample.
+    """What an import brought: how many answers, and which lines are of no sample.
 
-    `replaced` of them took the place of answers that an earlier import had brought.
+    `failed` samples have a prediction that says that none came. `replaced` of the predictions took the place of answers
+    that an earlier import had brought.
     """
 
     run: Path
     answers: int = 0
+    failed: int = 0
     total: int = 0
     replaced: int = 0
     strangers: list[str] = field(default_factory=list)
@@ -141,13 +143,17 @@ def _match(
             _check_target(source, expected, found)
             used.add(found.where)
             pairs.append((expected, found))
-    taken.strangers = [p.where for p in predictions if p.where not in used]
+    taken.strangers = [f"{p.where}: there is no sample {_told(p)}" for p in predictions if p.where not in used]
     if not pairs:
-        first = predictions[0]
-        told = f"'{first.id}'" if first.id is not None else f"number {first.place}"
-        raise BakeoffError(f"{source}: none of its predictions is of a sample of the dataset; the first is of {told}")
-    taken.answers = len(pairs)
+        first = _told(predictions[0])
+        raise BakeoffError(f"{source}: none of its predictions is of a sample of the dataset; the first is of {first}")
+    taken.failed = sum(_answer(prediction) is None for _, prediction in pairs)
+    taken.answers = len(pairs) - taken.failed
     return taken, pairs
+
+
+def _told(prediction: Prediction) -> str:
+    return f"'{prediction.id}'" if prediction.id is not None else f"number {prediction.place}"
 
 
 def _compare(

@@ -53,7 +53,7 @@ class Options(Frozen):
 def read(source: Source, options: Options, notify: Notify) -> Iterator[Record | Problem]:
     """Yield a question per test, in order."""
     path = Path(source.given).expanduser()
-    told, local = False, Local(source, path.parent)
+    told, local, is_checked = False, Local(source, path.parent), False
     for line in read_lines(path):
         if isinstance(line, Problem):
             yield line
@@ -63,10 +63,16 @@ def read(source: Source, options: Options, notify: Notify) -> Iterator[Record | 
             yield Problem(line.where, unfit)
             continue
         answers, others = _expected(flat.values)
+        is_checked = is_checked or bool(answers or others)
         if others and not told:
             told = True
             notify(f"{line.where}: '{others[0][:60]}' is no answer; such assertions are kept in the column assertions")
         yield _record(flat, answers, others, local, options)
+    if not is_checked:
+        notify(
+            f"{path.name}: nothing in it is expected (no __expected, no assert), so no sample has an answer; "
+            "a table that is no tests file of promptfoo can be asked as it is, see docs/datasets.md"
+        )
 
 
 def _flat(line: Line) -> Line:

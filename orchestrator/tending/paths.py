@@ -1,5 +1,6 @@
 """Mend the image paths of a dataset that was moved: each file is looked for below a folder, by the end of its path."""
 
+import glob
 import itertools
 import json
 import os
@@ -11,38 +12,64 @@ from pathlib import Path
 
 from orchestrator.datasets import Dataset
 from orchestrator.datasets.annotation import SPELLINGS, split_paths
-from orchestrator.datasets.table import Row, Table, place
+from orchestrator.datasets.table import SPLIT_SUFFIX, Row, Table, open_table, place
 from orchestrator.errors import BakeoffError, UsageError
 from orchestrator.tending.tables import table_of, write_table
 
 
 @dataclass(slots=True)
 class Mended:
-    """How many paths were right, mended, or not found; `lost` says of the first ones why."""
+    """How many paths were right, mended, or not found; `lost` says of the first ones why.
+
+    `outside` are the folders of mended images that are not in the dataset's; `parts` what was mended of its parts.
+    """
 
     table: Path
     kept: int = 0
     mended: int = 0
     lost: list[str] = field(default_factory=list)
+    outside: set[Path] = field(default_factory=set)
+    parts: list["Mended"] = field(default_factory=list)
 
 
 def fix_paths(dataset: Dataset, root: Path, *, dry_run: bool = False) -> Mended:
     """Rewrite the paths in the dataset's table that lead nowhere to files below `root`; the old table stays as `.bak`.
 
     A file is found by the longest end of its path that one file below `root` alone has; two paths of the table that
-    would lead to one file are lost, for one of them is likely another image's. An older `.bak` stays. Raises
-    UsageError where `root` is no folder, or the dataset has no images.
+    would lead to one file are lost, for one of them is likely another image's. An older `.bak` stays. The parts beside
+    it (`*.split.csv`) are mended likewise. Raises UsageError where `root` is no folder, or the dataset has no images.
     """
     if not root.is_dir():
         raise UsageError(f"--root {root}: there is no such folder")
-    table = table_of(dataset)
+    whole = table_of(dataset)
+    tables = [whole, *map(open_table, _parts(dataset, whole.path))]
+    finder = _Finder(root, whole.path.parent)
+    for table in tables:
+        position = _position(table)
+        finder.claim(name for row in table.rows() for name in _names(table, row, position))
+    outcome, *parts = [_fix_table(table, finder, dry_run=dry_run) for table in tables]
+    outcome.parts = parts
+    return outcome
+
+
+def _parts(dataset: Dataset, table: Path) -> list[Path]:
+    """Return the parts of a whole dataset, which lie beside its table; a part has none."""
+    if table.name.lower().endswith(SPLIT_SUFFIX):
+        return []
+    stem = f"{glob.escape(dataset.path.stem)}." if dataset.path.is_file() else ""
+    return sorted(table.parent.glob(f"{stem}*{SPLIT_SUFFIX}"))
+
+
+def _position(table: Table) -> int:
     columns = place(table.columns, SPELLINGS)
     if "image_path" not in columns:
         raise UsageError(f"{table.path}: names no images")
-    finder = _Finder(root, table.path.parent)
+    return columns["image_path"]
+
+
+def _fix_table(table: Table, finder: "_Finder", *, dry_run: bool) -> Mended:
     outcome = Mended(table.path)
-    position = columns["image_path"]
-    finder.claim(name for row in table.rows() for name in _names(table, row, position))
+    position = _position(table)
     rows = []
     for row in table.rows():
         cells = list(row.cells)
@@ -106,7 +133,10 @@ class _Finder:
             outcome.lost.append(f"{where}: {name}: would lead to {found}, and so does {others[0]}; mend it by hand")
             return name
         outcome.mended += 1
-        return absolute.relative_to(folder).as_posix() if absolute.is_relative_to(folder) else str(absolute)
+        if absolute.is_relative_to(folder):
+            return absolute.relative_to(folder).as_posix()
+        outcome.outside.add(absolute.parent)
+        return str(absolute)
 
     def _find(self, parts: Sequence[str]) -> Path | str:
         candidates = self._by_name.get(parts[-1], [])
