@@ -26,7 +26,7 @@ from tests.workers import wait_until_gone
 
 BATCHES = (1, 4, 16)
 KILLS_A_RUN, RUNNER_KILLS_A_RUN = 12, 5
-WINDOW = 256  # the most that a worker whose parent is gone can still have been sent
+WINDOW = 2 * 256  # the most that the workers of two models whose parent is gone can still have been sent
 LOSSES_TO_CONDEMN, SOLO_KILLS_TO_CONDEMN = 4, 2
 PHASES = {"start": 20, "compaction": 20, "early": 25, "middle": 20, "end": 15}
 
@@ -37,7 +37,7 @@ def kill_orchestrators(seed: int, count: int, folder: Path) -> Verdict:
 
 
 def _break_run(found: Trial, envs: Path, chance: random.Random, kills: int, number: int) -> Counter[str]:
-    scene = set_scene(found, envs, chance, BATCHES[number % len(BATCHES)], models_max=2)
+    scene = set_scene(found, envs, chance, BATCHES[number % len(BATCHES)], models_max=2, replicas_max=3)
     figures: Counter[str] = Counter(runs=1)
     for _ in range(kills):
         phase = chance.choices([*PHASES], [*PHASES.values()])[0]
@@ -126,7 +126,7 @@ def kill_runners(seed: int, count: int, folder: Path) -> Verdict:
 
 def _break_workers(found: Trial, envs: Path, chance: random.Random, kills: int, number: int) -> Counter[str]:
     batch_max = BATCHES[number % len(BATCHES)]
-    scene = set_scene(found, envs, chance, batch_max, models_max=1, more=8 * batch_max)
+    scene = set_scene(found, envs, chance, batch_max, models_max=1, replicas_max=2, more=8 * batch_max)
     figures: Counter[str] = Counter(runs=1)
     with scene.start() as elsewhere:
         for batch in _kill_workers(scene, elsewhere, kills):

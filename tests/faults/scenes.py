@@ -41,6 +41,7 @@ class Scene:
     models: tuple[str, ...]
     names: set[str]
     batch_max: int
+    replicas_max: int
     ledger: Ledger
     under_way: Counter[tuple[str, str]] = field(default_factory=Counter)
     excess: int = 0  # executions that a kill made to be in vain
@@ -55,24 +56,35 @@ class Scene:
         return self.trial.folder / "oracle"
 
     def start(self) -> AbstractContextManager[Elsewhere]:
-        """Start the orchestrator, each time with a file of its own for what it tells."""
+        """Start the orchestrator, each time with a file of its own for what it tells, and another number of workers."""
         self.starts += 1
         told = self.trial.folder / f"told-{self.starts}"
-        return running_elsewhere(self.workspace, self.models, told, params={"oracle": str(self.oracle)}, backoff_s=0.0)
+        options = {"replicas": self.chance.randint(1, self.replicas_max), "backoff_s": 0.0}
+        return running_elsewhere(self.workspace, self.models, told, params={"oracle": str(self.oracle)}, **options)
 
 
 def set_scene(
-    found: Trial, envs: Path, chance: random.Random, batch_max: int, *, models_max: int, more: int = 0
+    found: Trial,
+    envs: Path,
+    chance: random.Random,
+    batch_max: int,
+    *,
+    models_max: int,
+    replicas_max: int,
+    more: int = 0,
 ) -> Scene:
-    """Make a workspace of 40 to 120 samples, and `more`, that take up to 20 ms each in the mean."""
+    """Make a workspace of 40 to 120 samples, and `more`, that take up to 20 ms each in the mean.
+
+    Its models take no core, so that they work side by side.
+    """
     latency_s = chance.uniform(0, 0.02)
     names = [f"w{n}" for n in range(chance.randint(40, 120) + more)]
     questions = [f"{name};sleep={chance.uniform(0, 2 * latency_s):.4f}" for name in names]
     workspace = workspace_at(found.folder / "workspace", envs, questions)
-    workspace = set_manifest(workspace, "chaos", batch_max=batch_max)
+    workspace = set_manifest(workspace, "chaos", batch_max=batch_max, cores=0)
     models = ("chaos", "chaos-b")[: chance.randint(1, models_max)]
     ledger = Ledger(found, workspace.results / DATASET, models)
-    return Scene(found, chance, workspace, models, set(names), batch_max, ledger)
+    return Scene(found, chance, workspace, models, set(names), batch_max, replicas_max, ledger)
 
 
 def prepare_env(folder: Path) -> Path:
