@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.pages.overview import dollars_text
+from orchestrator.pages.amounts import dollars_text, spent_texts
 from orchestrator.pages.report import _gather
 from orchestrator.pages.short_names import short_parts
 from orchestrator.pages.sources import open_run
+from orchestrator.pages.totals import Totals
 from orchestrator.pages.verdicts import make_verdicts
 from orchestrator.scoring import score_run
 from tests.pages_run import make_pages_run, sample
@@ -73,6 +74,20 @@ def test_answers_without_a_score_are_counted_as_wrong_too(tmp_path):
 )
 def test_prices_have_the_digits_that_matter(dollars, text):
     assert dollars_text(dollars) == text
+
+
+def test_how_many_answers_told_what_they_took_is_said_once():
+    totals = Totals([])
+    for key, cost in (("a", 0.5), ("b", None), ("c", None)):
+        known = {"latency_s": None if key == "c" else 2.0, "cost": cost, "input_tokens": 10, "output_tokens": None}
+        totals.add({"key": key * 64, "sample_id": key, "status": "ok", "answer": "x", "repeat": 1, **known})
+    totals.finish()
+    assert list(spent_texts(totals)) == [
+        ("$500", "$0.5000 in all\nknown of 1/3"),
+        ("2.00 s", "4.0 s in all\nknown of 2/3"),
+        ("10", "30 in all"),
+        ("-", ""),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
 """The page's tables: what the template writes down, as plain texts with the little that their looks need."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from orchestrator.pages.amounts import spent_texts
 from orchestrator.pages.short_names import short_parts
 from orchestrator.pages.standing import find_standing
 from orchestrator.pages.totals import CellKey, Totals
@@ -12,7 +13,6 @@ from orchestrator.reporting.numbers import NOTHING, interval_text, number_text, 
 from orchestrator.reporting.params import shorten
 from orchestrator.scoring import Figure, Summary
 from orchestrator.scoring.cell_name import params_text
-from orchestrator.scoring.spent import Amount
 
 GROUPS_MAX = 40
 _HEATS = 9
@@ -79,7 +79,12 @@ def main_grid(summary: Summary, totals: Mapping[CellKey, Totals]) -> Grid:
             for metric in metrics
         ]
         rows.append(
-            (*name_items(cell), scored_item([figures.get((cell, m)) for m in metrics]), *scores, *_spent(totals[cell]))
+            (
+                *name_items(cell),
+                scored_item([figures.get((cell, m)) for m in metrics]),
+                *scores,
+                *(Item(*each) for each in spent_texts(totals[cell])),
+            )
         )
     header = (
         "model",
@@ -247,43 +252,6 @@ def scored_item(figures: Iterable[Figure | None]) -> Item:
 def name_items(cell: CellKey) -> tuple[Item, Item]:
     """Return the fields that name a cell: its model with its parameters, and its prompt."""
     return Item(cell[0], params_text(cell[1])), Item(cell[2])
-
-
-def _spent(totals: Totals) -> tuple[Item, ...]:
-    cost, time = totals.spent("cost"), totals.spent("latency_s")
-    tokens = (totals.spent("input_tokens"), totals.spent("output_tokens"))
-    told = time.known or totals.asked  # said once, beside the time, where it is the same for all
-    return (
-        _amount(cost, told, lambda v: dollars_text(1000 * v), lambda v: f"${v:.4f} in all"),
-        _amount(time, totals.asked, seconds_text, lambda v: f"{_time(v)} in all"),
-        *(_amount(each, told, lambda v: f"{v:,.0f}", lambda v: f"{v:,.0f} in all") for each in tokens),
-    )
-
-
-def _amount(amount: Amount, asked: int, each: Callable[[float], str], total: Callable[[float], str]) -> Item:
-    if amount.mean is None:
-        return Item(NOTHING)
-    partly = f"\nknown of {amount.known}/{asked}" if amount.known < asked else ""
-    return Item(each(amount.mean), total(amount.total) + partly)
-
-
-def dollars_text(dollars: float) -> str:
-    """Return a price with the digits that matter."""
-    if dollars >= 100:  # noqa: PLR2004 - nobody needs the cents
-        return f"${dollars:,.0f}"
-    digits = 2 if dollars <= 0 else max(2, 1 - math.floor(math.log10(dollars * 1.01)))
-    return f"${dollars:.{digits}f}"
-
-
-def seconds_text(seconds: float) -> str:
-    """Return the time of one answer with the digits that matter."""
-    return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004 - as above
-
-
-def _time(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{seconds:.1f} s"
 
 
 def _alike(totals: Totals) -> Item:

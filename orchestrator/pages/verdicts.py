@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.pages.overview import cell_names, dollars_text, figures_of, seconds_text
+from orchestrator.pages.amounts import dollars_text, seconds_text
+from orchestrator.pages.overview import cell_names, figures_of
 from orchestrator.pages.standing import find_standing
 from orchestrator.pages.totals import CellKey, Totals
 from orchestrator.reporting.numbers import number_text, unit_of
