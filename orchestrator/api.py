@@ -11,7 +11,7 @@ from orchestrator.datasets import open_dataset
 from orchestrator.errors import UsageError, nearest
 from orchestrator.experiments import ExperimentSet, SetOutcome, SetPlan
 from orchestrator.experiments.carrying import make_ceiling, make_stops
-from orchestrator.experiments.resolve import metrics_of, set_of_order
+from orchestrator.experiments.resolve import asked_runs, metrics_of, set_of_order
 from orchestrator.exporting import Export, Form, export_run
 from orchestrator.findings import Finding
 from orchestrator.importing import Outcome as ImportOutcome
@@ -223,7 +223,8 @@ def score_set(
     """Score each run of an experiment set by the metrics that its cells name (none: the default ones); by folder."""
     opened = _open(workspace)
     wanted = experiments.open_set(opened, str(given))
-    folders = {run_path(run, lambda: opened): metrics_of(cells) for run, cells in wanted.runs.items()}
+    asked = asked_runs(opened, wanted, notify or _ignore)
+    folders = {run_path(run, lambda: opened): metrics_of(cells) for run, cells in asked.items()}
     return {folder: score(folder, metrics=names, workspace=opened, notify=notify) for folder, names in folders.items()}
 
 

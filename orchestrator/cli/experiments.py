@@ -121,9 +121,10 @@ def _time(plan: "SetPlan") -> str:
         return UNKNOWN
     longest = max(by_model, key=by_model.__getitem__)
     whole = f"{console.duration(sum(by_model.values()))}, loading not counted"
-    if len(by_model) == 1:
+    slowest = console.duration(by_model[longest])
+    if len(by_model) == 1 or slowest == console.duration(sum(by_model.values())):
         return whole
-    return f"{console.duration(by_model[longest])} ({longest}) if all models run side by side, one by one {whole}"
+    return f"{slowest} ({longest}) if all models run side by side, one by one {whole}"
 
 
 def _without(unknown: int, count: int) -> str:

@@ -1,5 +1,6 @@
 """Find what a set names in the workspace, before anything is asked: models, datasets, prompts and metrics."""
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -23,6 +24,7 @@ from orchestrator.names import RULE, is_plain_name
 from orchestrator.parsing import parse
 from orchestrator.prompt import Prompt
 from orchestrator.prompt_files import load_prompts
+from orchestrator.results.layout import PLAN_NAME
 from orchestrator.running.planning import Order
 
 _ENDPOINTS = "openai"  # the runner that asks an address
@@ -252,6 +254,22 @@ def set_of_order(order: Order, run: str) -> ExperimentSet:
         for prompt in part.prompts
     ]
     return ExperimentSet(run, None, "", name_cells(cells))
+
+
+def asked_runs(
+    workspace: Workspace, wanted: ExperimentSet, notify: Callable[[str], None]
+) -> dict[str, tuple[SetCell, ...]]:
+    """Return the runs of `wanted` that are there, telling of the others; raise UsageError where none is."""
+    runs = wanted.runs
+    there = {name: cells for name, cells in runs.items() if (workspace.results / name / PLAN_NAME).is_file()}
+    if not there and runs:
+        raise UsageError(
+            f"'{wanted.name}' was not asked yet, there is no run {', '.join(runs)}; "
+            f"`bakeoff run {shlex.quote(wanted.path.stem if wanted.path else wanted.name)}` does"
+        )
+    for name in runs.keys() - there.keys():
+        notify(f"'{wanted.name}': its run {name} was not asked yet")
+    return there
 
 
 def metrics_of(cells: Sequence[SetCell]) -> tuple[str, ...]:

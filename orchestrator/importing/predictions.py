@@ -80,8 +80,7 @@ def import_predictions(
     predictions = list(read_predictions_of(source))
     if not predictions:
         raise BakeoffError(f"{source}: holds no predictions")
-    text = "{question}"
-    prompt = Prompt(IMPORTED, text, None, digest(text, None))
+    prompt = Prompt(IMPORTED, "{question}", None, digest("{question}", None))
     cell = Cell(
         model=model,
         runner=IMPORTED,
