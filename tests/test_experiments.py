@@ -421,7 +421,8 @@ def test_a_limit_holds_for_a_run_without_a_set_too(counting):
     asked = {"models": "counts", "dataset": "words", "params": {"cost": 1.0}, "workspace": counting.root}
     assert api.run(**asked, limit=1, max_cost=1).stopped is None, "it was reached by the last answer"
     outcome = api.run(**asked, max_cost=1)
-    assert (outcome.stopped, outcome.is_complete) == ("max_cost is reached: $1 of $1 are spent", False)
+    assert outcome.stopped == "max_cost is reached: $1 of $1 are spent, what was under way at the limit included"
+    assert not outcome.is_complete
     assert counting.asked().total() == 1
 
 

@@ -1,5 +1,6 @@
 """The commands that ask models: `run` and `try`."""
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -99,7 +100,7 @@ def run(
         else:
             done = api.run_set(experiments, **shared)
             outcomes, stopped = [*done.runs], done.stopped
-            after = f"bakeoff experiments score {experiments}, bakeoff report "
+            after = f"bakeoff experiments score {shlex.quote(experiments)} && bakeoff report "
     return _end(outcomes, stopped, after)
 
 

@@ -71,18 +71,8 @@ def run_set(
         if outcomes[-1].interrupted or ceiling.reason:
             break
     is_complete = len(outcomes) == len(wanted.runs) and all(outcome.is_complete for outcome in outcomes)
-    stopped = None if is_complete else _tell_end(ceiling)
+    stopped = None if is_complete else ceiling.describe_end()
     return SetOutcome(wanted, tuple(outcomes), outcomes[-1].interrupted, is_complete, stopped)
-
-
-def _tell_end(ceiling: Ceiling) -> str | None:
-    """Say which limit was reached, with the sum that it came to: what was under way is paid for as well."""
-    if ceiling.cost_max is None or not (ceiling.reason or "").startswith("max_cost"):
-        return ceiling.reason
-    return (
-        f"max_cost is reached: ${ceiling.cost:,.4g} of ${ceiling.cost_max:,.4g} are spent, "
-        "what was under way at the limit included"
-    )
 
 
 def make_ceiling(workspace: Workspace, wanted: ExperimentSet, stops: Stops, notify: Notify) -> Ceiling:

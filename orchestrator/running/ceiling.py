@@ -1,9 +1,13 @@
 """What all models of a call together may cost, and how long they may take."""
 
+import threading
 import time
 from dataclasses import dataclass, field
 
 from orchestrator.running.spent import Spent
+
+FIRST_MAX = 16  # requests of a worker before one has told what it costs
+SURE_MAX = 8  # requests that are sent where the rest of the money is for no more
 
 
 @dataclass(slots=True)
@@ -19,6 +23,8 @@ class Ceiling:
     reason: str | None = None
     _began: float = field(default_factory=time.monotonic)
     _spent: list[Spent] = field(default_factory=list)
+    _under_way: dict[int, int] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def cost(self) -> float:
@@ -28,6 +34,40 @@ class Ceiling:
     def watch(self, spent: Spent) -> None:
         """Count from now on what comes into `spent`, from whichever thread."""
         self._spent.append(spent)
+
+    def find_room(self, spent: Spent, under_way: int) -> int | None:
+        """Return how many more requests may be sent by who counts in `spent` with so many `under_way`; None: any.
+
+        What is under way is taken to cost what answers did in the mean, so that the limit is passed by about one. While
+        no answer has come, a few requests find out; of answers that tell no cost any number may be asked.
+        """
+        if self.cost_max is None:
+            return None
+        with self._lock:
+            self._under_way[id(spent)] = under_way
+            busy = sum(self._under_way.values())
+        if not spent.answers:
+            return max(0, FIRST_MAX - under_way)
+        told = spent.with_cost
+        if not told or not spent.cost:
+            return None
+        affordable = int((self.cost_max - self.cost) / (spent.cost / told))
+        ahead = max(affordable // 2, min(affordable, SURE_MAX))  # the mean of the first few may be far off
+        return max(ahead - busy, 0 if busy else 1)
+
+    def leave(self, spent: Spent) -> None:
+        """Note that who counts in `spent` has nothing under way any more."""
+        with self._lock:
+            self._under_way.pop(id(spent), None)
+
+    def describe_end(self) -> str | None:
+        """Say which limit was reached, with the sum that it has come to: what was under way is paid for, too."""
+        if self.cost_max is None or not (self.reason or "").startswith("max_cost"):
+            return self.reason
+        return (
+            f"max_cost is reached: ${self.cost:,.4g} of ${self.cost_max:,.4g} are spent, "
+            "what was under way at the limit included"
+        )
 
     def find_end(self) -> str | None:
         """Say which limit was reached, from then on the same, or None."""

@@ -58,7 +58,7 @@ def carry_out(workspace: Workspace, order: Order, notify: Notify) -> RunOutcome:
         settings = {m.name: find_settings(c for c in asked if c.model == m.name) for m in order.models}
         outcomes = _run_all(kitchen, settings)
     is_complete = len(outcomes) == sum(map(len, settings.values())) and all(each.is_complete for each in outcomes)
-    stopped = None if is_complete else order.ceiling.reason
+    stopped = None if is_complete else order.ceiling.describe_end()
     return RunOutcome(run, tuple(outcomes), interrupt.level > 0, is_complete, stopped)
 
 

@@ -208,15 +208,17 @@ class Shift:
         self.session.flush()
 
     def _room(self) -> int:
-        """Return how many more requests to send: with others at the same queue, no more than a second's work waits."""
+        """Return how many more requests to send: as may be spent on, and a second's work where others draw as well."""
+        affordable = self.work.ceiling.find_room(self.work.spent, len(self.in_flight))
+        free = self.session.free if affordable is None else min(self.session.free, affordable)
         if self.work.tasks.sharers == 1:
-            return self.session.free
+            return free
         now = time.monotonic()
         if now - self._paced >= 1.0:
             self._pace = (self.work.answered - self._answered) / (now - self._paced)
             self._paced, self._answered = now, self.work.answered
         ahead = max(2 * self.work.at_once, int(self._pace))
-        return min(self.session.free, ahead - len(self.in_flight))
+        return min(free, ahead - len(self.in_flight))
 
     def _go_on_with_trial(self) -> bool:
         """Send what is left of the trial, or end it once all of it is answered; tell whether it goes on."""

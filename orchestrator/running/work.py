@@ -86,6 +86,7 @@ class Work:
         """
         self.put_off()
         self.tasks.give_back(self.again)
+        self.ceiling.leave(self.spent)
         for status, n in Counter(self.open.values()).items():
             self.statuses[status] = self.statuses.get(status, 0) + n
 
