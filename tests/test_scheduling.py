@@ -15,10 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestrator import api
-from orchestrator.config import get_model, open_workspace
+from orchestrator.config import Settings, get_model, open_workspace
+from orchestrator.env.locks import building
 from orchestrator.errors import BakeoffError
+from orchestrator.results.plan import read_plan
 from orchestrator.running.crew import Crew
 from orchestrator.running.machine import Device, Machine, Need, look_around, need_of
+from orchestrator.running.planning import record_failure
 from orchestrator.running.pool import Pool
 from tests.workers import OURS, make_workspace, write_words
 
@@ -26,14 +29,20 @@ FOUR = Machine(cores=(0, 1, 2, 3))
 SPANS = """
 import json, os, time
 
+class Trouble(Exception):
+    pass
+
+def cores():
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
 def note(params, *facts):
+    device = os.environ.get("CUDA_VISIBLE_DEVICES")
     with open(params["spans"], "a") as file:
-        device = os.environ.get("CUDA_VISIBLE_DEVICES")
-        file.write(json.dumps([facts[0], params["name"], os.getpid(), device, *facts[1:]])
-                   + chr(10))
+        file.write(json.dumps([facts[0], params["name"], os.getpid(), device, *facts[1:]]) + chr(10))
 
 def load(params):
-    note(params, "load", time.time(), sorted(os.sched_getaffinity(0)), os.environ.get("OMP_NUM_THREADS"))
+    params = params | json.loads(params.get("by_device", "{}")).get(os.environ.get("CUDA_VISIBLE_DEVICES"), {})
+    note(params, "load", time.time(), cores(), os.environ.get("OMP_NUM_THREADS"), os.environ.get("CUDA_DEVICE_ORDER"))
     time.sleep(params.get("load_s", 0.0))
     if params.get("broken"):
         raise RuntimeError("no weights here")
@@ -46,7 +55,15 @@ def generate(params, request):
     if params.get("fails"):
         raise ValueError("never")
     time.sleep(params["item_s"])
+    if kind := params.get("trouble"):
+        error = Trouble("trouble with the device")
+        error.kind, error.final = kind, params.get("is_final", False)
+        raise error
     note(params, "item", start, time.time(), prompt)
+    if prompt in params.get("bad", []):
+        error = Trouble("this one is bad")
+        error.kind = "bad_input"
+        raise error
     return {"text": params["name"]}
 """
 
@@ -93,8 +110,10 @@ def overlap(one, other):
 def test_two_models_with_one_declared_device_never_overlap(bench):
     add, run = bench
     for name in "ab":
-        add(name, 'accelerator = "cuda"', 'devices = ["7"]')
+        add(name, 'accelerator = "cuda"', 'devices = ["7"]', item_s=0.3)
+    start = time.monotonic()
     outcome, spans = run("a", "b")
+    took = time.monotonic() - start
     assert outcome.is_complete
     assert {span[3] for span in spans} == {"7"}, "each saw the one device"
     items = [span for span in spans if span[0] == "item"]
@@ -102,6 +121,7 @@ def test_two_models_with_one_declared_device_never_overlap(bench):
         if one[1] != other[1]:
             assert overlap(one[4:6], other[4:6]) <= 0
     first, second = sorted("ab", key=lambda name: busy(spans, name))
+    assert sum(model.elapsed_s for model in outcome.models) < 1.3 * took, "waiting is nobody's own time"
     (loaded,) = (span[4] for span in spans if span[:2] == ["load", second])
     assert loaded >= busy(spans, first)[1], "not even loaded while the other works"
 
@@ -217,7 +237,127 @@ def test_a_model_that_cannot_be_loaded_fails_once_and_the_others_finish(bench):
     assert "no weights here" in failed.error
     assert fine.error is None
     assert fine.statuses == {"ok": 6}
-    assert len([span for span in spans if span[:2] == ["load", "a"]]) <= len(os.sched_getaffinity(0))
+    assert len([span for span in spans if span[:2] == ["load", "a"]]) <= len(
+        look_around(Settings(), with_devices=False).cores
+    )
+
+
+def by_device(**changes):
+    """Return what the parameter `by_device` takes: other parameters on some devices."""
+    return json.dumps({name.removeprefix("on"): value for name, value in changes.items()})
+
+
+TWO = 'devices = ["0", "1"]'
+
+
+def test_a_replica_that_loads_for_long_holds_up_nobody(bench):
+    add, run = bench
+    add("a", 'accelerator = "cuda"', TWO, item_s=0.05, by_device=by_device(on1={"load_s": 30.0}))
+    start = time.monotonic()
+    outcome, _ = run("a", replicas=2)
+    assert time.monotonic() - start < 15
+    assert outcome.is_complete
+    assert outcome.models[0].statuses == {"ok": 6}
+
+
+def test_what_a_replica_leaves_that_cannot_be_loaded_is_done_by_the_other(bench):
+    add, run = bench
+    write_words(add.root, [f"w{n}" for n in range(20)])
+    add("a", 'accelerator = "cuda"', TWO, by_device=by_device(on1={"load_s": 0.5, "broken": True}))
+    outcome, _ = run("a", replicas=2)
+    assert outcome.is_complete
+    assert outcome.models[0].error is None
+    assert outcome.models[0].statuses == {"ok": 20}
+
+
+@pytest.mark.parametrize("trouble", [{"trouble": "rate_limited", "is_final": True}, {"trouble": "device_lost"}])
+def test_what_a_replica_leaves_that_is_given_up_is_asked_by_the_other_and_counted_once(bench, trouble):
+    add, run = bench
+    write_words(add.root, [f"w{n}" for n in range(24)])
+    bad = [f"w{n}" for n in range(0, 24, 2)]
+    add("a", 'accelerator = "cuda"', TWO, item_s=0.1, bad=bad, by_device=by_device(on1={"item_s": 0.2, **trouble}))
+    outcome, spans = run("a", replicas=2)
+    (model,) = outcome.models
+    assert (model.error, outcome.is_complete) == (None, True)
+    assert model.statuses == {"ok": 12, "bad_input": 12}
+    assert sum(span[0] == "item" for span in spans) == 24
+    _, later = run("a", replicas=2)
+    assert len(later) == len(spans), "nothing is asked again"
+
+
+def test_who_waits_for_the_same_is_served_in_the_order_of_the_command(bench):
+    add, run = bench
+    names = ("c", "a", "b")
+    for name in names:
+        add(name, "cores = 2", "cores = 2", item_s=0.05)
+    run(*names, limit=1)
+    _, spans = run(*names, repeat=4)
+    last = [span[1] for span in spans if span[0] == "load"][3:]
+    assert [name for name in last if name in last[1:]] == sorted(last[1:], key=names.index), "of those that had to wait"
+
+
+def test_a_time_limit_ends_the_wait_for_an_environment_and_is_no_failure(bench):
+    add, run = bench
+    add("a", "cores = 0")
+    run("a", limit=1)
+    (built,) = (path for path in (add.root / "envs").iterdir() if path.name.startswith("r-a-"))
+    aside = built.rename(built.with_name(f"aside-{built.name}"))
+    try:
+        with building(built, lambda: None):
+            outcome, _ = run("a", max_time=1)
+    finally:
+        aside.rename(built)
+    (model,) = outcome.models
+    assert (model.error, outcome.stopped[:8]) == (None, "max_time")
+    assert read_plan(outcome.folder).failures == {}
+
+
+def test_ctrl_c_before_anything_is_asked_is_no_bug(bench):
+    add, _ = bench
+    add("a")
+
+    def interrupt(_event):
+        raise KeyboardInterrupt
+
+    asked = {"models": "a", "dataset": "words", "params": {"unheard_of": 1}, "workspace": add.root}
+    outcome = api.run(**asked, notify=interrupt)
+    assert (outcome.interrupted, outcome.is_complete, outcome.models) == (True, False, ())
+
+
+def test_models_that_end_at_the_same_time_all_write_to_the_plan(bench):
+    add, run = bench
+    add("a", "cores = 0")
+    outcome, _ = run("a", limit=1)
+    names = [f"model-{n}" for n in range(8)]
+
+    def note(name):
+        for n in range(10):
+            record_failure(outcome.folder, name, f"{n}")
+
+    threads = [threading.Thread(target=note, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert read_plan(outcome.folder).failures == dict.fromkeys(names, "9")
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be chosen here")
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="takes two cores")
+def test_all_keep_to_the_cores_that_the_workspace_has(bench):
+    add, run = bench
+    add("a", "", "cores = 1")
+    _, spans = run("a")
+    assert [(len(span[5]), span[6]) for span in spans if span[0] == "load"] == [(1, "1")]
+
+
+@pytest.mark.parametrize(("devices", "seen"), [("[]", ("", None)), ('["1"]', ("1", "PCI_BUS_ID"))])
+def test_a_worker_sees_the_devices_that_it_was_lent_and_no_other(bench, monkeypatch, devices, seen):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    add, run = bench
+    add("a", 'accelerator = "cuda"', f"devices = {devices}")
+    _, spans = run("a", limit=1)
+    assert [(span[3], span[7]) for span in spans if span[0] == "load"] == [seen]
 
 
 def test_max_failures_counts_what_all_replicas_failed(bench):
@@ -302,7 +442,7 @@ def test_a_large_claim_is_not_overtaken_by_small_ones_of_its_kind():
 
 
 def test_what_was_lent_is_free_again_and_nobody_has_it_twice():
-    machine = Machine((0, 1, 2), (Device("0", 24.0), Device("1", 80.0)), 64.0, can_pin=True)
+    machine = Machine((0, 1, 2), (Device("0", 24.0), Device("1", 80.0)), 64.0, pinnable=3)
     pool, held, worst = Pool(machine), Counter(), Counter()
     lock = threading.Lock()
     needs = [Need(cores=1), Need(cores=2, memory_gb=40.0), Need(devices=1), Need(devices=1, memory_gb=60.0), Need(0, 2)]
@@ -333,6 +473,17 @@ def test_the_smallest_device_that_has_the_memory_is_lent():
         assert grant.devices == ("small",)
     with pool.lend(Need(devices=1, memory_gb=60), (1, 0), lambda: False, lambda _: None) as grant:
         assert grant.devices == ("big",)
+
+
+def test_memory_is_lent_as_far_as_it_goes_and_one_that_needs_more_has_all():
+    pool = Pool(Machine((0, 1, 2), memory_gb=64.0))
+    with pool.lend(Need(cores=1, memory_gb=40.0), (1, 0), lambda: False, lambda _: None):
+        with pool.lend(Need(cores=1, memory_gb=40.0), (1, 1), lambda: True, lambda _: None) as grant:
+            assert grant is None
+        with pool.lend(Need(cores=1, memory_gb=20.0), (1, 1), lambda: False, lambda _: None) as grant:
+            assert grant is not None
+    with pool.lend(Need(cores=1, memory_gb=400.0), (1, 0), lambda: False, lambda _: None) as grant:
+        assert grant is not None
 
 
 def test_who_is_not_needed_any_more_stops_waiting():

@@ -38,7 +38,7 @@ _CENT = 0.01
     "--max-failures", type=click.IntRange(min=1), metavar="N", help="Give a model up after N failed requests."
 )
 @click.option("--max-parallel", type=click.IntRange(min=1), metavar="N", help="At most N models at a time.")
-@click.option("--replicas", type=click.IntRange(min=1), default=1, metavar="N", help="Up to N workers of each model.")
+@click.option("--replicas", type=click.IntRange(1, 64), default=1, metavar="N", help="Up to N workers of each model.")
 @click.option("--max-cost", type=click.FloatRange(min=0, min_open=True), metavar="USD", help="Stop when this is spent.")
 @click.option("--max-time", metavar="TIME", help="Stop after this time, such as 45m or 2h.")
 @click.option("--dry-run", is_flag=True, help="Show what would be asked, and what it may take; ask nothing.")

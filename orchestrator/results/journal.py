@@ -4,6 +4,7 @@ import json
 import os
 import re
 import secrets
+import threading
 import time
 import zlib
 from collections.abc import Iterator, Sequence
@@ -54,7 +55,8 @@ class Journal:
     `append` returns when the lines are with the operating system, so a killed process loses none of them. They are
     forced to the disk by the first `append` or `sync_if_due` that comes `SYNC_EVERY_S` after the last sync, or at the
     end; who waits for answers calls `sync_if_due` meanwhile. As often it looks whether `floor_bytes` are still free.
-    Raises DiskError where they are not, or where a write fails; the whole lines written until then stay.
+    Raises DiskError where they are not, or where a write fails; the whole lines written until then stay. Several threads
+    may write to it.
     """
 
     folder: Path
@@ -65,6 +67,7 @@ class Journal:
     _is_torn: bool = field(init=False, default=False)
     _synced: float = field(init=False, default=0.0)
     _looked: float = field(init=False, default=0.0)
+    _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
     _dirty: bool = field(init=False, default=False)
 
     def __enter__(self) -> Self:
@@ -97,7 +100,9 @@ class Journal:
 
     def append(self, rows: Sequence[dict[str, Any]]) -> None:
         """Write `rows` (columns of PREDICTIONS, `cell` in place of the shared ones) in one go; `time` is in µs."""
-        self._write(b"".join([_line(_RESULT + to_json(row, ensure_ascii=True)[1:]) for row in rows]))
+        data = b"".join([_line(_RESULT + to_json(row, ensure_ascii=True)[1:]) for row in rows])
+        with self._lock:
+            self._write(data)
 
     def sync(self) -> None:
         """Force what was written to the disk."""
@@ -109,7 +114,8 @@ class Journal:
 
     def sync_if_due(self) -> None:
         """Sync where that was last done `SYNC_EVERY_S` ago, and look as often for the room left; cheap otherwise."""
-        self._sync_if_old()
+        with self._lock:
+            self._sync_if_old()
         now = time.monotonic()
         if now - self._looked >= SYNC_EVERY_S:
             self._looked = now

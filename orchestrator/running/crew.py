@@ -44,11 +44,15 @@ class Crew:
         for thread in threads:
             thread.start()
         working = len(threads)
-        while working:
-            working -= self._do_errand()
-            on_tick()
-        for thread in threads:
-            thread.join()
+        try:
+            while working:
+                working -= self._do_errand()
+                on_tick()
+        except BaseException:
+            on_problem()
+            while working:  # nobody is to work on when this returns
+                working -= self._do_errand()
+            raise
         if self._problems:
             raise self._problems[0]
 

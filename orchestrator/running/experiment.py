@@ -48,6 +48,8 @@ def carry_out(workspace: Workspace, order: Order, notify: Notify) -> RunOutcome:
         refuse_secrets(part.overrides, "--param")
         refuse_gaps(part.model, {**part.model.params, **part.overrides})
     run = run_folder(workspace, order)
+    outcomes: list[ModelOutcome] = []
+    settings: dict[str, Sequence[Setting]] | None = None
     with holding(run), _collecting_rarely(), catching_interrupts(notify) as interrupt:
         remove_leftovers(run)
         kitchen = _open_kitchen(workspace, order, run, interrupt, notify)
@@ -57,7 +59,8 @@ def carry_out(workspace: Workspace, order: Order, notify: Notify) -> RunOutcome:
         asked = write_down(workspace, order, run, lambda text: kitchen.notify(Note(text)))
         settings = {m.name: find_settings(c for c in asked if c.model == m.name) for m in order.models}
         outcomes = _run_all(kitchen, settings)
-    is_complete = len(outcomes) == sum(map(len, settings.values())) and all(each.is_complete for each in outcomes)
+    is_all = settings is not None and len(outcomes) == sum(map(len, settings.values()))
+    is_complete = is_all and all(each.is_complete for each in outcomes)
     stopped = None if is_complete else order.ceiling.describe_end()
     return RunOutcome(run, tuple(outcomes), interrupt.level > 0, is_complete, stopped)
 
@@ -93,11 +96,11 @@ def _run_all(kitchen: Kitchen, settings: Mapping[str, Sequence[Setting]]) -> lis
         return job
 
     def tick() -> None:
-        if interrupt.level:
+        if kitchen.is_over():
             end_programs()
 
     def stop() -> None:
-        interrupt.level = 2
+        interrupt.level = max(interrupt.level, 1)
 
     jobs = [make_job(rank, model) for rank, model in enumerate(order.models)]
     try:

@@ -26,13 +26,13 @@ class Device:
 class Machine:
     """What there is: the numbers of cores, devices, and the memory of the whole, None where the system does not say.
 
-    With `can_pin` a worker can be kept to some of the cores.
+    A worker can be kept to fewer cores than `pinnable`, which is 0 where it cannot be kept to any.
     """
 
     cores: tuple[int, ...]
     devices: tuple[Device, ...] = ()
     memory_gb: float | None = None
-    can_pin: bool = False
+    pinnable: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def look_around(settings: Settings, *, with_devices: bool) -> Machine:
         cores=cores,
         devices=_find_devices(settings) if with_devices else (),
         memory_gb=_read_memory_gb(),
-        can_pin=set(cores) <= set(own) and not settings.launcher,  # a launcher's worker may be on another machine
+        pinnable=len(own) if set(cores) <= set(own) and not settings.launcher else 0,  # a launcher's may be elsewhere
     )
 
 
@@ -104,7 +104,7 @@ def _find_devices(settings: Settings) -> tuple[Device, ...]:
         return ()
     known = _ask_driver()
     if named is None:
-        return tuple(Device(index, memory_gb) for index, _, memory_gb in known)
+        return tuple(Device(uuid, memory_gb) for _, uuid, memory_gb in known)
     memories = {name: memory_gb for index, uuid, memory_gb in known for name in (index, uuid)}
     return tuple(Device(name, memories.get(name)) for name in dict.fromkeys(named))
 

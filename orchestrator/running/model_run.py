@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from orchestrator.running.progress import Progress
 from orchestrator.running.settings import Setting
 from orchestrator.running.supervise import LaterError
 from orchestrator.running.tasks import Tasks
-from orchestrator.running.team import Start, Team, open_work
+from orchestrator.running.team import Start, Team, open_journal, open_work
 from orchestrator.running.worker_spec import make_spec
 from orchestrator.session import Session
 
@@ -89,8 +89,10 @@ def _run_setting(
     except DiskError:
         raise
     except BakeoffError as failure:
-        if not kitchen.interrupt.level:  # else it was stopped, in the middle of building an environment, say
+        if not kitchen.is_over():
             outcome = replace(outcome, error=str(failure), is_passing=isinstance(failure, LaterError))
+        elif not outcome.is_complete:  # it was stopped in the middle of building its environment, say
+            outcome = replace(outcome, stopped=kitchen.order.ceiling.reason)
     is_cut_short = kitchen.interrupt.level or outcome.stopped
     error = outcome.error or (None if is_cut_short else _find_total_failure(outcome))
     return replace(outcome, error=error, elapsed_s=time.monotonic() - start)
@@ -150,10 +152,13 @@ def _ask(
 
 def _write_defects(kitchen: Kitchen, missing: Missing, outcome: ModelOutcome) -> None:
     """Write down what cannot be asked, which takes no worker."""
-    progress = Progress(missing, outcome, kitchen.notify)
+    tasks = Tasks()
+    progress = Progress(missing, outcome, tasks, kitchen.notify)
     try:
-        with ExitStack() as stack:
-            work = open_work(kitchen, missing, outcome, Tasks(), stack)
+        with (
+            open_journal(kitchen, missing, outcome) as journal,
+            open_work(kitchen, missing, outcome, tasks, journal) as work,
+        ):
             progress.watch(1, work)
             work.has_more()
     finally:

@@ -54,14 +54,14 @@ class Pool:
         `on_wait` is told again and again for what it waits, in a few words.
         """
         claim = _Claim(need, rank)
-        with self._changed:
-            self._claims.append(claim)
-            while not (is_served := self._is_next(claim)) and not is_over():
+        self._claims.append(claim)
+        try:
+            while (taken := self._serve(claim)) is None and not is_over():
                 on_wait(_describe_wait(need))
-                self._changed.wait(_LOOK_EVERY_S)
-            self._claims.remove(claim)
-            taken = self._take(need) if is_served else None
-            self._changed.notify_all()
+        finally:
+            with self._changed:
+                self._claims.remove(claim)
+                self._changed.notify_all()
         if taken is None:
             yield None
             return
@@ -71,10 +71,17 @@ class Pool:
         finally:
             self._give_back(need, cores, devices)
 
+    def _serve(self, claim: _Claim) -> tuple[list[int], list[Device]] | None:
+        """Take what the claim needs as soon as it is free; None where that was not so for a moment."""
+        with self._changed:
+            if not self._is_next(claim):
+                self._changed.wait(_LOOK_EVERY_S)
+            return self._take(claim.need) if self._is_next(claim) else None
+
     def _is_next(self, claim: _Claim) -> bool:
         """Tell whether what the claim needs is free, and nobody of lower rank waits for any of it."""
         kinds = _kinds(claim.need)
-        first = [other for other in self._claims if other.rank < claim.rank and kinds & _kinds(other.need)]
+        first = [other for other in tuple(self._claims) if other.rank < claim.rank and kinds & _kinds(other.need)]
         return not first and self._has(claim.need)
 
     def _has(self, need: Need) -> bool:
@@ -105,8 +112,7 @@ class Pool:
             self._changed.notify_all()
 
     def _to_pin(self, cores: list[int]) -> tuple[int, ...] | None:
-        is_part = 0 < len(cores) < len(self.machine.cores)
-        return tuple(cores) if is_part and self.machine.can_pin else None
+        return tuple(cores) if 0 < len(cores) < self.machine.pinnable else None
 
 
 def _kinds(need: Need) -> set[str]:

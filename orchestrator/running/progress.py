@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from orchestrator.running.events import Advance, ModelOutcome, Note, Notify
 from orchestrator.running.missing import Missing
+from orchestrator.running.tasks import Tasks
 from orchestrator.running.work import Work
 
 _NOTIFY_EVERY_S = 0.1
@@ -22,6 +23,7 @@ class Progress:
 
     missing: Missing
     outcome: ModelOutcome
+    tasks: Tasks
     notify: Notify
     _works: list[Work] = field(default_factory=list)
     _stages: dict[int, str] = field(default_factory=dict)
@@ -69,7 +71,7 @@ class Progress:
                 self.outcome.reasons.setdefault(status, reason)
 
     def _sum_up(self) -> Counter[str]:
-        return sum((Counter(dict(work.statuses)) for work in self._works), Counter[str]())
+        return sum((Counter(dict(work.statuses)) for work in self._works), self.tasks.count_left())
 
     def _tell_reasons(self) -> None:
         for work in self._works:

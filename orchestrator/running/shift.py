@@ -72,6 +72,8 @@ class Shift:
                 return None
             if self.session.window and not self._top_up():
                 return None
+            if not self.session.window and self.work.tasks.sharers > 1 and self.work.is_idle:
+                return None  # others were quicker than it could be loaded
 
     def hand_back(self, identities: tuple[str, ...]) -> list[Task]:
         """Return the tasks of requests that are no longer in flight."""
@@ -111,9 +113,10 @@ class Shift:
 
         What its worker never sent, and all after being cut off, is as if it had not been asked.
         """
-        self.work.withdraw(self.dropped, self.failure or "the run was stopped before it was sent")
         if self.cut_off:
-            return self.work.withdraw(self.hand_back(tuple(self.in_flight)), self.cut_off.message)
+            self.dropped += self.hand_back(tuple(self.in_flight))
+        self.work.withdraw(self.dropped, self.failure or "the run was stopped before it was sent")
+        self.work.again.extend(self.dropped)
         rows = [status_row(task, "cancelled", "stopped before it was answered") for task in self._begun()]
         return self.work.record(rows)
 
@@ -156,16 +159,19 @@ class Shift:
         elif self.is_ending and failure.message == CANCELLED:
             self.dropped.append(self.in_flight.pop(identity))
         else:
-            rows.append(failure_row(self.in_flight.pop(identity), failure))
+            task = self.in_flight.pop(identity)
             if failure.kind == "device_lost":
                 self.lost_device = failure.message
+                if self.work.leave_to_others(task, failure.message):
+                    return
+            rows.append(failure_row(task, failure))
 
     def _end(self, failure: Failure) -> None:
         """Give the model up: the endpoint, say, does not take the key, which is no request's fault."""
         self.cut_off = self.cut_off or failure
         self.failure = self.failure or failure.message
         self.probe = None
-        self.work.withdraw(self.hand_back((failure.id or "",)), failure.message)
+        self.dropped += self.hand_back((failure.id or "",))
 
     def _to_row(self, task: Task, response: Response) -> Row:
         if response.text_sha256 is None:

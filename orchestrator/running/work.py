@@ -1,7 +1,7 @@
 """What one model is to be asked and what became of it, whatever happens to its workers."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -85,10 +85,28 @@ class Work:
         What was not asked is left to those who share the tasks.
         """
         self.put_off()
-        self.tasks.give_back(self.again)
+        self.give_back([*self.again, *(task for trial in self.suspects.trials for task in trial.tasks)])
         self.ceiling.leave(self.spent)
         for status, n in Counter(self.open.values()).items():
             self.statuses[status] = self.statuses.get(status, 0) + n
+
+    def give_back(self, tasks: Sequence[Task]) -> None:
+        """Leave `tasks` to others who draw from the same queue, if there are any."""
+        keys = (task.expected.key for task in tasks)
+        self.tasks.give_back(tasks, {key: self.open.pop(key) for key in keys if key in self.open})
+
+    def leave_to_others(self, task: Task, reason: str) -> bool:
+        """Have `task`, whose device was lost, asked by a worker on another one; tell whether that is to be."""
+        if not self.tasks.may_pass_on(task):
+            return False
+        self.note_fault([task], Fault("crashed", reason))
+        self.give_back([tried_again(task)])
+        return True
+
+    @property
+    def is_idle(self) -> bool:
+        """Tell whether nothing is left here, nor in the queue that others may draw from as well."""
+        return not (self.again or self.suspects.trials or self.guilty or self.tasks.has_more())
 
     @property
     def is_proven(self) -> bool:
@@ -257,8 +275,8 @@ class Work:
             return stopped
         failed = self.tasks.count_failed()
         if self.failures_max is not None and failed >= self.failures_max:
-            reason = next((why for status, why in self.reasons.items() if status != "refused"), "")
-            return f"{failed} requests failed (--max-failures {self.failures_max}), the first because: {reason}"
+            reason = next((f", the first because: {why}" for s, why in self.reasons.items() if s != "refused"), "")
+            return f"{failed} requests failed (--max-failures {self.failures_max}){reason}"
         if self.useless >= (USELESS_MAX if self.is_proven else USELESS_UNPROVEN):
             return f"{self.useless} requests in a row got no answer, the first error was: {self.reasons['error']}"
         if not self.is_proven and self.costs > max(COSTS_UNPROVEN, 2 * self.at_once):

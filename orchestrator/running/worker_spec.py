@@ -22,7 +22,14 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 # What a worker may see of our environment, beside the names that its manifest asks for.
 PASSED_ON = (
     *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "LANG", "LC_ALL", "LC_CTYPE", "SYSTEMROOT"),
-    *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "NVIDIA_VISIBLE_DEVICES"),
+    *(
+        "LD_LIBRARY_PATH",
+        "DYLD_LIBRARY_PATH",
+        "CUDA_VISIBLE_DEVICES",
+        "CUDA_DEVICE_ORDER",
+        "CUDA_HOME",
+        "NVIDIA_VISIBLE_DEVICES",
+    ),
     *("XDG_CACHE_HOME", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "TORCH_HOME"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
     *(*_PROXIES, "NO_PROXY", "no_proxy"),
@@ -42,10 +49,11 @@ def make_spec(
 ) -> WorkerSpec:
     """Return the specification of worker `number` of `model`, that runs in `env` for `run`.
 
-    It sees `devices` alone, where they are given, and is told to compute with so many `threads`, unless the user's
-    environment says that.
+    It sees `devices` alone, where they are given, and none where the workspace says that there are none. It is told to
+    compute with so many `threads`, unless the user's environment says that.
     """
     manifest, settings = model.runner.manifest, workspace.settings
+    has_none = settings.devices == ()
     spill = spill_folder(run) / f"{model.name}-{number}"
     with disk_errors(spill):
         spill.mkdir(parents=True, exist_ok=True)
@@ -54,7 +62,7 @@ def make_spec(
     return WorkerSpec(
         runner=model.runner.name,
         argv=(*settings.launcher, *_command(model, env)),
-        environment={**_lent(threads), **worker_environment(), **asked, **_visible(devices)},
+        environment={**_lent(threads), **worker_environment(), **asked, **_visible(devices, has_none=has_none)},
         folder=workspace.root,  # what is written there is no runner's code
         log=log_path(run, model.name, number),
         spill=spill,
@@ -65,7 +73,7 @@ def make_spec(
         hello_timeout_s=settings.load_timeout_s if settings.launcher else HELLO_TIMEOUT_S,
         load_timeout_s=manifest.load_timeout_s or settings.load_timeout_s,
         item_timeout_s=manifest.item_timeout_s or settings.item_timeout_s,
-        device="cuda:0" if manifest.accelerator == "cuda" else None,
+        device="cuda:0" if manifest.accelerator == "cuda" and not has_none else None,
         secrets=_find_secrets(asked, named),
     )
 
@@ -74,8 +82,12 @@ def _lent(threads: int | None) -> dict[str, str]:
     return {} if threads is None else dict.fromkeys(_THREADS, str(threads))
 
 
-def _visible(devices: Sequence[str]) -> dict[str, str]:
-    return {"CUDA_VISIBLE_DEVICES": ",".join(devices)} if devices else {}
+def _visible(devices: Sequence[str], *, has_none: bool) -> dict[str, str]:
+    if not devices:
+        return {"CUDA_VISIBLE_DEVICES": ""} if has_none else {}
+    # nvidia-smi counts by the bus, CUDA the fastest first unless it is told otherwise.
+    order = os.environ.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    return {"CUDA_VISIBLE_DEVICES": ",".join(devices), "CUDA_DEVICE_ORDER": order}
 
 
 def worker_environment() -> dict[str, str]:
