@@ -116,16 +116,16 @@ def _refuse_mixture(experiments: str | None, said: Mapping[str, Any]) -> None:
 
 def _end(outcomes: "Sequence[RunOutcome]", stopped: str | None, after: str) -> int:
     """Tell how a call ended and what comes next, `after` with a run's name; return the exit code."""
-    from orchestrator.results.layout import log_path  # noqa: PLC0415 - see run
+    from orchestrator.results.layout import find_logs  # noqa: PLC0415 - see run
 
     last = outcomes[-1]
     if last.interrupted:
         console.status(f"interrupted; {_next_step(last)}")
         return _INTERRUPTED
     failed = [(outcome.folder, model) for outcome in outcomes for model in outcome.models if model.error]
-    for log in dict.fromkeys(log_path(folder, model.model) for folder, model in failed):
-        if log.is_file():
-            console.status(f"what its worker said is in {shown_path(log)}")
+    for folder, name in dict.fromkeys((folder, model.model) for folder, model in failed):
+        if logs := find_logs(folder, name):
+            console.status(f"what its worker said is in {', '.join(map(shown_path, logs))}")
     if stopped:
         how = " with a higher --max-cost" if stopped.startswith("max_cost") else ""
         console.status(f"{stopped}; what was answered is kept, and the same command{how} goes on from here")

@@ -55,8 +55,8 @@ class Journal:
     `append` returns when the lines are with the operating system, so a killed process loses none of them. They are
     forced to the disk by the first `append` or `sync_if_due` that comes `SYNC_EVERY_S` after the last sync, or at the
     end; who waits for answers calls `sync_if_due` meanwhile. As often it looks whether `floor_bytes` are still free.
-    Raises DiskError where they are not, or where a write fails; the whole lines written until then stay. Several threads
-    may write to it.
+    Raises DiskError where they are not, or where a write fails; the whole lines written until then stay. Any thread may
+    write to it.
     """
 
     folder: Path

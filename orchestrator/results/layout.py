@@ -1,5 +1,6 @@
 """Where things lie in a run's directory; nobody else builds these paths."""
 
+import glob
 import secrets
 import shutil
 import time
@@ -52,6 +53,12 @@ def journal_folder(run: Path, model: str) -> Path:
 def log_path(run: Path, model: str, number: int = 1) -> Path:
     """Return what a model's workers wrote to stderr; those that work beside the first have files of their own."""
     return run / "logs" / (f"{model}.log" if number == 1 else f"{model}.worker-{number}.log")
+
+
+def find_logs(run: Path, model: str) -> list[Path]:
+    """Return the logs that are there of a model's workers, the first's first."""
+    others = sorted((run / "logs").glob(f"{glob.escape(model)}.worker-*.log"))
+    return [path for path in (log_path(run, model), *others) if path.is_file()]
 
 
 def spill_folder(run: Path) -> Path:
