@@ -46,22 +46,55 @@ def test_the_gate_ends_with_exit_code_4_for_a_regression_and_0_for_none(bakeoff,
     code, out, err = bakeoff("compare", *runs, "--max-regression", "0.1")
     assert code == 4
     assert "Gate: failed. More than allowed (0.100 in exact, 0.100 in cer) was lost in 2 of 2 comparisons" in out
-    assert err.startswith("error: after: lost more than allowed in 2 of 2 comparisons: exact of echo / read by +0.750")
+    assert err.startswith("error: after: lost more than allowed in 2 of 2 comparisons: exact of echo / read lost 0.750")
     code, out, err = bakeoff("compare", *reversed(runs), "--max-regression", "0", "--strict")
     assert (code, err) == (0, "")
-    assert "Gate: passed. None of 2 comparisons shows a loss of more than 0.000 in exact, 0.000 in cer." in out
+    assert "Gate: passed. A loss of more than 0.000 in exact, 0.000 in cer is ruled out in 2 comparisons." in out
 
 
 def test_what_cannot_be_told_passes_with_a_sentence_and_fails_when_strict(bakeoff, tmp_path):
     before, after = run_of(tmp_path, "before", GOOD), run_of(tmp_path, "after", ["abxy", *GOOD[1:]])
     code, out, _ = bakeoff("compare", before, after, "--max-regression", "exact=0.02")
     assert code == 0
-    assert "Gate: cannot tell in 1 of 1 comparison: the interval reaches beyond what is allowed" in out
+    told = "exact of echo / read lost 0.050 (0.249 at most: 1 of 20 documents changed)."
+    assert f"Gate: not failed; undecided in 1 of 1 comparison: {told}" in " ".join(out.split())
+    assert "it takes 183 of them without a loss" in " ".join(out.split())
+    assert "passed" not in out
     assert "cer" not in out.replace("certain", "")
     code, out, err = bakeoff("compare", before, after, "--max-regression", "exact=0.02", "--strict")
     assert code == 4
     assert "Gate: failed, as --strict asks for more" in out
     assert err.startswith("error: after: no regression was found, but --strict asks to rule one out; not ruled out in")
+
+
+def test_what_was_asked_and_scored_in_part_is_told(bakeoff, tmp_path):
+    before, after = run_of(tmp_path, "before", GOOD), run_of(tmp_path, "after", GOOD[:12], metrics=["exact"])
+    code, out, err = bakeoff("compare", before, after, "--max-regression", "0.3", "--strict")
+    out = " ".join(out.split())
+    assert code == 4
+    assert "Gate: failed, as --strict asks for more, on 12 of A's 20 samples; not all was judged." in out
+    assert "Gate: not judged: cer, 8 of 20 samples of echo / read, as the other run was not asked the rest." in out
+    assert "Not compared, of A: cer: the other run has no scores by it; `bakeoff score after --metric exact" in out
+    assert "not judged: cer, 8 of 20 samples" in err
+
+
+def test_of_few_documents_it_says_what_decided_and_promises_nothing(bakeoff, tmp_path):
+    before, after = run_of(tmp_path, "before", GOOD[:4]), run_of(tmp_path, "after", ["abxy", *GOOD[1:4]])
+    code, out, err = bakeoff("compare", before, after, "--max-regression", "exact=0.1")
+    assert code == 4
+    assert "lost 0.250 in 4 documents, too few for a test, so that the loss which is seen decides" in err
+    assert "is found in 80 % of cases" not in out
+    assert (
+        "Of 4 documents no difference can be shown among 1 comparison, however great; it takes 6 or more."
+        in " ".join(out.split())
+    )
+
+
+def test_one_run_has_no_a_and_b(bakeoff, tmp_path):
+    run = run_of(tmp_path, "a", GOOD)
+    add_model(run, "other", BAD)
+    score_run(run)
+    assert "a: A is each row's first cell, B its second" in " ".join(bakeoff("compare", run, run)[1].split())
 
 
 def test_a_failed_gate_tells_how_many_answers_are_lacking(bakeoff, tmp_path):
@@ -82,6 +115,8 @@ def test_json_and_files_hold_all_of_it(bakeoff, runs, tmp_path):
     assert code == 4
     assert [each["outcome"] for each in found["gate"]["findings"]] == ["regression", "regression"]
     assert [each["n_broken"] for each in found["changes"]] == [15, 15]
+    assert (found["gate"]["passed"], found["gate"]["failed"], found["gate"]["failed_strict"]) == (False, True, True)
+    assert found["gate"]["counts"] == {"regression": 2, "cannot tell": 0, "passed": 0, "unchanged": 0, "unjudged": 0}
     assert "| exact ↑ | echo / read | 1.000 | 0.250 |" in (tmp_path / "x.md").read_text()
     bakeoff("compare", *runs, "--max-regression", "0.1", "--output", tmp_path / "x.json")
     assert json.loads((tmp_path / "x.json").read_text()) == found
@@ -151,7 +186,8 @@ def test_runs_of_two_models_are_compared_prompt_by_prompt_and_named_cells_as_nam
     add_model(before, "third", BAD)
     score_run(before)
     with pytest.raises(
-        UsageError, match="no cell of before has the name of one of after; name two, of echo / read, third"
+        UsageError,
+        match="no cell of before has the name of one of after; name two with --cells A B, of echo / read, third",
     ):
         api.compare(before, after)
     cells = [("echo", "other"), ("third", "other / read")]

@@ -9,6 +9,8 @@ import pytest
 import orchestrator
 from orchestrator.cli import cli
 from orchestrator.errors import BakeoffError, UsageError
+from orchestrator.pages.sources import open_runs
+from orchestrator.pages.standing import find_standing
 from orchestrator.reporting.leaderboard import leaderboard_csv, leaderboard_table
 from orchestrator.results.plan import now, read_plan, write_plan
 from orchestrator.scoring import read_summary, score_run
@@ -66,6 +68,32 @@ def test_what_the_test_does_not_tell_apart_shares_a_rank(tmp_path):
         (3, "four", ""),
     ]
     assert board.claims == 6
+
+
+def test_a_lower_mean_never_stands_above_a_higher_one(tmp_path):
+    right = {"best": set(range(50)), "steady": set(range(42)), "erratic": {*range(20, 60)}}
+    run = run_of(tmp_path, "a", lambda n, model: n in right[model], 60, ["exact"], models=tuple(right))
+    board = make_leaderboard([run])
+    assert [(p.rank, p.model, p.standing, p.against_best and p.against_best.verdict) for p in board.places] == [
+        (1, "best", "among the best", None),
+        (1, "steady", "", "worse"),
+        (1, "erratic", "among the best", "no difference seen"),
+    ]
+    means = [place.mean for place in board.places]
+    assert means == sorted(means, reverse=True)
+    content = open_runs([run, run_of(tmp_path, "b", lambda n, _: n < 3, 60, ["exact"], models=("poor",))])
+    assert list(content.ranks["exact"].values()) == [1, 1, 1, 4]
+    assert [cell[0] for cell in content.ranks["exact"]] == [*right, "poor"]
+    assert [cell[0] for cell in find_standing(content.summary, "exact")] == ["best", "erratic"]
+
+
+def test_refusing_does_not_pay_where_less_is_better(tmp_path):
+    careful = run_of(tmp_path, "a", lambda n, _: n < 8 or "<error>", models=("careful",))
+    brave = run_of(tmp_path, "b", right(20), models=("brave",))
+    board = make_leaderboard([careful, brave], "cer")
+    assert ranks(board) == [(1, "b", "brave", "best"), (2, "a", "careful", "")]
+    assert (board.places[1].mean, board.places[1].worst_case) == (0.0, pytest.approx(2 / 3))
+    assert board.places[1].against_best.second_mean == pytest.approx(2 / 3)
 
 
 def test_every_cell_more_makes_a_claim_harder(tmp_path):
@@ -156,7 +184,9 @@ def test_scores_that_are_missing_old_or_made_otherwise_name_the_run_and_the_comm
     with pytest.raises(BakeoffError, match=r"b: has no summary\.json; run `bakeoff score b` first"):
         make_leaderboard([one, other])
     score_run(other, ["exact"])
-    with pytest.raises(UsageError, match=r"b: was not scored by 'cer'.*bakeoff score b` takes several --metric"):
+    with pytest.raises(
+        UsageError, match=r"b: was not scored by 'cer'; `bakeoff score b --metric exact --metric cer` adds"
+    ):
         make_leaderboard([one, other], "cer")
     score_run(other, ["ned"])
     with pytest.raises(BakeoffError, match="a, b have no main metric in common"):

@@ -57,7 +57,8 @@ def compare(
     """Compare RUN_B with RUN_A, names or paths, sample by sample: which cells are better, worse, by how much.
 
     Cells of one name are compared: the same model after an update, or cells of two models with --cells. With
-    --max-regression it is a gate: exit code 0 where no loss of more than X is shown, 4 where one is.
+    --max-regression it is a gate: exit code 0 where no loss of more than X is shown, 4 where one is. It says "passed"
+    where such a loss is ruled out, else "not failed".
 
     \b
     Example:
@@ -67,7 +68,7 @@ def compare(
     """
     from orchestrator import api  # noqa: PLC0415 - brings pyarrow in, which --help does without
     from orchestrator.reporting.compared import compared_tables  # noqa: PLC0415 - as above
-    from orchestrator.reporting.compared_notes import gate_sentence  # noqa: PLC0415 - as above
+    from orchestrator.reporting.compared_gate import gate_sentence  # noqa: PLC0415 - as above
 
     if strict and not limits:
         raise UsageError("--strict is about a gate; say with --max-regression what may be lost")

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from orchestrator.reporting.compared_notes import gate_notes, make_notes
+from orchestrator.reporting.compared_gate import gate_notes
+from orchestrator.reporting.compared_notes import make_notes
 from orchestrator.reporting.numbers import NOTHING, number_text, p_text, signed_text
 from orchestrator.reporting.tabular import Table
 from orchestrator.scoring.changes import Change
@@ -45,7 +46,8 @@ def _means_table(found: RunComparison, *, strict: bool) -> Table:
             for row, each in zip(rows, found.comparisons, strict=True)
         ]
     notes = (*gate_notes(found, strict=strict), *make_notes(found))
-    title = f"A: {found.first}, B: {found.second}"
+    of_one = "A is each row's first cell, B its second"
+    title = f"{found.first}: {of_one}" if found.first == found.second else f"A: {found.first}, B: {found.second}"
     return Table(title, tuple(header), tuple(map(tuple, rows)), _LABELS, notes)
 
 

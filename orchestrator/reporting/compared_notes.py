@@ -1,59 +1,13 @@
-"""The sentences below a comparison of runs: what the gate says, what was left out, and how to read the rest."""
+"""The sentences below a comparison of runs: what was left out, and how to read the rest."""
 
 from collections.abc import Iterator, Sequence
 
-from orchestrator.reporting.numbers import number_text, p_text, signed_text
+from orchestrator.reporting.compared_gate import comparisons, names_of
+from orchestrator.reporting.numbers import number_text
 from orchestrator.scoring.changes import DOCUMENTS_MIN
 from orchestrator.scoring.compare import RunComparison
-from orchestrator.scoring.comparison import Comparison
-from orchestrator.scoring.gate import Finding
 from orchestrator.scoring.matching import Unmatched
-
-_SHOWN = 5
-
-
-def gate_sentence(found: RunComparison, *, strict: bool = False) -> str | None:
-    """Return why the gate fails, None where it passes or there is none."""
-    gate = found.gate
-    if gate is None or gate.has_passed(strict=strict):
-        return None
-    if gate.regressions:
-        of = f"{len(gate.regressions)} of {_comparisons(len(gate.findings))}"
-        return f"{found.second}: lost more than allowed in {of}: {_listed(found, gate.regressions)}"
-    parts = [f"{found.second}: no regression was found, but --strict asks to rule one out"]
-    if gate.undecided:
-        parts.append(f"not ruled out in {_listed(found, gate.undecided)}")
-    if gate.unjudged:
-        parts.append(f"not compared: {_names(gate.unjudged)}")
-    return "; ".join(parts)
-
-
-def gate_notes(found: RunComparison, *, strict: bool = False) -> Iterator[str]:
-    """Yield what the gate found."""
-    gate = found.gate
-    if gate is None:
-        return
-    limits = ", ".join(
-        dict.fromkeys(
-            f"{number_text(each.max_regression, _unit(found, each.metric))} in {each.metric}" for each in gate.findings
-        )
-    )
-    n = len(gate.findings)
-    if gate.regressions:
-        yield (
-            f"Gate: failed. More than allowed ({limits}) was lost in {len(gate.regressions)} of {_comparisons(n)}: "
-            f"{_listed(found, gate.regressions)}."
-        )
-    else:
-        said = "passed" if gate.has_passed(strict=strict) else "failed, as --strict asks for more"
-        yield f"Gate: {said}. None of {_comparisons(n)} shows a loss of more than {limits}."
-    if gate.undecided:
-        yield (
-            f"Gate: cannot tell in {len(gate.undecided)} of {_comparisons(n)}: the interval reaches beyond what is "
-            f"allowed, so that more may be lost ({_listed(found, gate.undecided)}). More samples would tell."
-        )
-    if gate.unjudged:
-        yield f"Gate: not judged, as there is nothing to compare with: {_names(gate.unjudged)}."
+from orchestrator.statistics.power import documents_needed
 
 
 def make_notes(found: RunComparison) -> Iterator[str]:
@@ -63,10 +17,12 @@ def make_notes(found: RunComparison) -> Iterator[str]:
     yield from _tell_missing(found)
     yield from _tell_groups(found)
     yield from _tell_detectable(found)
-    total = len(found.comparisons) + sum(each.metric is not None for each in found.unmatched)
+    yield from _tell_blind(found)
     yield (
-        "difference: B less A, paired on samples, with its 95 % interval, clustered by document. p: signs flipped by "
-        f"document, Holm's correction over {_comparisons(total)}. No difference seen is not: no difference."
+        "difference: B less A on the same samples, with its 95 % interval; samples of one document count together. p: "
+        "how often chance alone does as much (signs flipped by document), after Holm's correction over "
+        f"{comparisons(_n_claims(found))}, since of many one stands out by chance. No difference seen is not: no "
+        "difference."
     )
 
 
@@ -75,7 +31,7 @@ def _tell_unmatched(unmatched: Sequence[Unmatched]) -> Iterator[str]:
     for each in unmatched:
         groups.setdefault((each.of, each.reason), []).append(each)
     for (of, reason), those in groups.items():
-        yield f"Not compared, of {'A' if of == 'first' else 'B'}: {_names(those)}: {reason}."
+        yield f"Not compared, of {'A' if of == 'first' else 'B'}: {names_of(those)}: {reason}."
 
 
 def _tell_missing(found: RunComparison) -> Iterator[str]:
@@ -126,34 +82,18 @@ def _tell_detectable(found: RunComparison) -> Iterator[str]:
         )
 
 
-def _listed(found: RunComparison, findings: Sequence[Finding]) -> str:
-    counts = {_key(each): change for each, change in zip(found.comparisons, found.changes, strict=True)}
-    texts = []
-    for each in findings[:_SHOWN]:
-        unit = _unit(found, each.metric)
-        lacking = counts[_key(each)].n_missing_second
-        texts.append(
-            f"{each.metric} of {each.second.text} by {signed_text(each.loss, each.low, each.high, unit)}"
-            + (f", p {p_text(each.p_holm)}" if each.outcome == "regression" else "")
-            + (f", {lacking} of its samples lacking an answer" if lacking else "")
+def _tell_blind(found: RunComparison) -> Iterator[str]:
+    """Yield that of too few documents nothing can be shown."""
+    needed = documents_needed(_n_claims(found))
+    few = [each.n_documents for each in found.comparisons if each.n_documents < needed]
+    if few:
+        counts = f"{min(few)}" if min(few) == max(few) else f"{min(few)} to {max(few)}"
+        yield (
+            f"Of {counts} documents no difference can be shown among {comparisons(_n_claims(found))}, however great; "
+            f"it takes {needed} or more."
         )
-    more = f" and {len(findings) - _SHOWN} more" if len(findings) > _SHOWN else ""
-    return "; ".join(texts) + more
 
 
-def _key(each: Comparison | Finding) -> tuple[str, str, str]:
-    return each.metric, each.first.text, each.second.text
-
-
-def _names(unmatched: Sequence[Unmatched]) -> str:
-    names = [f"{each.metric} of {each.cell.text}" if each.metric else each.cell.text for each in unmatched]
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
-
-
-def _comparisons(n: int) -> str:
-    return f"{n} comparison{'s' * (n != 1)}"
-
-
-def _unit(found: RunComparison, metric: str) -> str:
-    return found.metric_notes[metric].unit
+def _n_claims(found: RunComparison) -> int:
+    """Return over how many comparisons Holm's correction is."""
+    return len(found.comparisons) + sum(each.metric is not None and each.cell is not None for each in found.unmatched)

@@ -98,11 +98,11 @@ def rank_notes(board: Leaderboard) -> Iterator[str]:
 
 def rank_note(which: str, claims: int) -> str:
     """Return what it takes for two cells to have different ranks."""
-    rest = "the first of them" if which == "all pairs" else "the best; below, ranks go by the means alone"
+    rest = "" if which == "all pairs" else " Below the first rank, ranks go by the means alone."
     return (
-        f"Cells share a rank where the test did not tell them apart from {rest}. It is paired on samples, flips signs "
-        f"by document, and is corrected by Holm over {claims} {'comparison' if claims == 1 else 'comparisons'}. "
-        "Sharing a rank is not being equal."
+        "Rows go by means. Cells share a rank from the first of them down to the last that the test did not tell apart "
+        f"from it.{rest} The test is paired on samples, flips signs by document, and is corrected by Holm over "
+        f"{claims} {'comparison' if claims == 1 else 'comparisons'}. Sharing a rank is not being equal."
     )
 
 

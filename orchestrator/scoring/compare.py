@@ -1,6 +1,6 @@
 """Compare cells of one run or of two, from what scoring left in their directories."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.errors import BakeoffError, UsageError
@@ -10,7 +10,7 @@ from orchestrator.scoring.changes import Change, GroupChange, find_changes, find
 from orchestrator.scoring.comparison import Comparison, compare
 from orchestrator.scoring.gate import Gate, Limits, check_limits, judge
 from orchestrator.scoring.joined import Joined, Missing, check_comparable, join_cells
-from orchestrator.scoring.matching import Cells, Unmatched, match_cells
+from orchestrator.scoring.matching import Cells, Unmatched, find_lone_metrics, match_cells
 from orchestrator.scoring.origins import tell_origins
 from orchestrator.scoring.summary import MetricNote
 
@@ -24,8 +24,9 @@ class RunComparison(Frozen):
 
     `changes` has for each of `comparisons` what single samples did, `groups` those of `n_groups` doc_classes and
     question_types that changed significantly. `unmatched` are cells that have no counterpart in the other run, or no
-    sample with a score in common with it. `origins` says what differs in what the cells were made of; `missing` what
-    became of answers without a score; `gate`, where limits were given, whether they are kept.
+    sample with a score in common with it, and main metrics that the other run was not scored by. `origins` says what
+    differs in what the cells were made of; `missing` what became of answers without a score; `gate`, where limits were
+    given, whether they are kept.
     """
 
     first: str
@@ -76,7 +77,7 @@ def compare_runs(
     cells and metrics. Raises what `check_comparable` and `check_limits` do.
     """
     if max_regression is not None and first == second and not cells:
-        raise UsageError(f"{first.name}: the cells of one run have no before and after; name two for the gate")
+        raise UsageError(f"{first.name}: the cells of one run have no before and after; name two with --cells A B")
     notes = check_comparable(first, second, metrics)
     limits = None if max_regression is None else check_limits(max_regression, notes)
     counted: Missing = missing or ("left out" if limits is None else "worst")
@@ -86,10 +87,13 @@ def compare_runs(
     comparisons = compare([each.pair for each in usable], len(joined))
     known = read_samples(first)
     groups, n_groups = find_group_changes(known, usable)
-    lost = (*unmatched, *_without_samples(joined))
+    lone = () if metrics or first == second else find_lone_metrics(first, second)
+    lost = (*unmatched, *lone, *_without_samples(joined))
+    judgeable = [each for each in lost if each not in lone or not isinstance(max_regression, Mapping)]
+    names = (first.name, second.name) if first.name != second.name or first == second else (str(first), str(second))
     return RunComparison(
-        first=first.name if first.name != second.name else str(first),
-        second=second.name if first.name != second.name else str(second),
+        first=names[0],
+        second=names[1],
         missing=counted,
         metric_notes=notes,
         comparisons=comparisons,
@@ -98,7 +102,7 @@ def compare_runs(
         n_groups=n_groups,
         unmatched=lost,
         origins=tell_origins(first, second, pairs),
-        gate=None if limits is None else _gate(usable, comparisons, limits, (joined, lost)),
+        gate=None if limits is None else _gate(usable, comparisons, (limits, notes), (joined, judgeable)),
     )
 
 
@@ -126,14 +130,28 @@ def _best_scores(notes: Mapping[str, MetricNote]) -> dict[str, float]:
 def _gate(
     usable: Sequence[Joined],
     comparisons: Sequence[Comparison],
-    limits: Mapping[str, float],
+    rules: tuple[Mapping[str, float], Mapping[str, MetricNote]],
     tried: tuple[Sequence[Joined], Sequence[Unmatched]],
 ) -> Gate:
-    joined, unmatched = tried
+    (limits, notes), (joined, unmatched) = rules, tried
     claims = sum(each.pair.metric in limits for each in joined)
+    fractions = {name for name, note in notes.items() if note.unit == "fraction"}
+    left = [
+        each
+        for each in unmatched
+        if each.of == "first" and (each.cell is None or each.metric is None or each.metric in limits)
+    ]
     return Gate(
-        findings=judge([each.pair for each in usable], comparisons, limits, claims),
-        unjudged=tuple(
-            each for each in unmatched if each.of == "first" and (each.metric is None or each.metric in limits)
-        ),
+        findings=judge([each.pair for each in usable], comparisons, limits, claims, fractions),
+        unjudged=(*left, *_asked_in_part(each for each in usable if each.pair.metric in limits)),
+    )
+
+
+def _asked_in_part(judged: Iterable[Joined]) -> tuple[Unmatched, ...]:
+    """Return the first's cells that have samples which the second was not asked about, each once."""
+    reason = "the other run was not asked the rest"
+    found = {each.pair.names: each for each in judged if len(each.ids) < each.n_first}
+    return tuple(
+        Unmatched(of="first", cell=names[0], reason=reason, samples=(len(each.ids), each.n_first))
+        for names, each in found.items()
     )

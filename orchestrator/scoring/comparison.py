@@ -1,14 +1,14 @@
 """What a comparison of two cells says, and how scores become one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from orchestrator.parsing import Frozen
 from orchestrator.scoring.cell_name import CellName
-from orchestrator.statistics import Floats, Ints, Paired, compare_pairs, flips_for, holm
+from orchestrator.statistics import Floats, Ints, Paired, claims_at_most, compare_pairs, flips_for, holm
 from orchestrator.statistics.pairs import Test
 
 SIGNIFICANT = 0.05
@@ -26,8 +26,9 @@ class Comparison(Frozen):
     clustered by document. `verdict` is about `second`: a difference is claimed where `p_holm`, the p-value after Holm's
     correction over all that is claimed with it, is at most 0.05. `n_better`, `n_equal` and `n_worse` count samples by
     how the second fared; `n_left_out` are those that only one of them has a score for. `detectable` is the smallest
-    true difference that this comparison finds in 80 % of cases. `p_mcnemar` takes samples for independent. What cannot
-    be said is None, such as an interval where every difference is the same.
+    true difference that this comparison finds in 80 % of cases; None also where it can find none, of too few documents.
+    `p_mcnemar` takes samples for independent. What cannot be said is None, such as an interval where every difference
+    is the same.
     """
 
     metric: str
@@ -75,7 +76,8 @@ def compare(pairs: Sequence[Pair], claims: int | None = None) -> tuple[Compariso
     made = [(pair, paired, left_out) for pair, paired, left_out in found if paired is not None]
     adjusted = holm([paired.p for _, paired, _ in made], total)
     return tuple(
-        _to_comparison(pair, paired, left_out, p) for (pair, paired, left_out), p in zip(made, adjusted, strict=True)
+        _to_comparison(pair, _with_power(paired, total), left_out, p)
+        for (pair, paired, left_out), p in zip(made, adjusted, strict=True)
     )
 
 
@@ -85,6 +87,11 @@ def _compare(pair: Pair, flips: int) -> tuple[Paired | None, int]:
     _, documents = np.unique(pair.documents[both], return_inverse=True)
     paired = compare_pairs(pair.first[both], pair.second[both], documents, flips=flips)
     return paired, pair.n_left_out + int((has_first ^ has_second).sum())
+
+
+def _with_power(paired: Paired, total: int) -> Paired:
+    """Return `paired`, with nothing detectable where no difference could be significant after the correction."""
+    return paired if claims_at_most(paired.n_documents) >= total else replace(paired, detectable=None)
 
 
 def _to_comparison(pair: Pair, paired: Paired, n_left_out: int, p_holm: float) -> Comparison:

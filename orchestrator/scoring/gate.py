@@ -1,45 +1,59 @@
 """The gate: whether a cell lost more than is allowed against another, and whether that can be told at all."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Literal
 
-import numpy as np
+from pydantic import computed_field
 
 from orchestrator.errors import UsageError
 from orchestrator.parsing import Frozen
+from orchestrator.scoring.bounds import Bound, find_bound, losses_of, sign_of
 from orchestrator.scoring.cell_name import CellName
 from orchestrator.scoring.comparison import SIGNIFICANT, Comparison, Pair
 from orchestrator.scoring.matching import Unmatched
 from orchestrator.scoring.summary import MetricNote
-from orchestrator.statistics import flips_for, holm, p_beyond
+from orchestrator.statistics import claims_at_most, documents_needed, flips_for, holm, p_beyond
 
-Outcome = Literal["regression", "cannot tell", "passed"]
+Outcome = Literal["regression", "cannot tell", "passed", "unchanged"]
 Limits = float | Mapping[str, float]
 """The greatest loss that is allowed, for all metrics alike or by metric, each in its unit."""
+
+_SAME = 1e-12
 
 
 class Finding(Frozen):
     """What the gate says of a comparison; `loss` is by how much the second's mean is worse, less than 0 if better.
 
-    `low` to `high` is its 95 % interval. A `regression` is a loss shown to be more than `max_regression`: `p_holm`,
-    of the test that it is just that, is at most 0.05 after Holm's correction over all that the gate judges. `passed`
-    has an interval that does not reach beyond it, or the same score on every sample; all else is `cannot tell`.
+    `low` to `high` is its 95 % interval; more than `at_most` is ruled out, see `find_bound`, and `n_changed` says how
+    many documents changed where these decided it. A `regression` is a loss shown to be more than `max_regression`:
+    `p_holm`, of the test that it is just that, is at most 0.05 after Holm's correction over all that the gate tests.
+    Of five documents or fewer no test could show it: `p_holm` is None, and the loss that was seen decides. `passed`
+    has an `at_most` that is allowed, `unchanged` the same score on every sample; all else is `cannot tell`.
     """
 
     metric: str
     first: CellName
     second: CellName
     max_regression: float
+    n_documents: int
     loss: float
     low: float | None
     high: float | None
-    p_holm: float
+    at_most: float | None
+    n_changed: int | None
+    p_holm: float | None
     outcome: Outcome
+
+    @property
+    def is_ruled_out(self) -> bool:
+        """Whether more than is allowed is ruled out; of what is `unchanged` that takes documents enough."""
+        is_good = self.outcome in {"passed", "unchanged"}
+        return is_good and self.at_most is not None and self.at_most <= self.max_regression
 
 
 class Gate(Frozen):
-    """What the gate found; `unjudged` is what the first run has and that could not be compared."""
+    """What the gate found; `unjudged` is what the first run has and that could not be compared, or only in part."""
 
     findings: tuple[Finding, ...]
     unjudged: tuple[Unmatched, ...] = ()
@@ -54,9 +68,44 @@ class Gate(Frozen):
         """The comparisons that show neither a regression nor that there is none."""
         return tuple(each for each in self.findings if each.outcome == "cannot tell")
 
+    @property
+    def not_ruled_out(self) -> tuple[Finding, ...]:
+        """The comparisons that show no regression, and where `strict` asks for more."""
+        return tuple(each for each in self.findings if each.outcome != "regression" and not each.is_ruled_out)
+
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated property
+    @property
+    def passed(self) -> bool:
+        """Whether all was judged, and passed or is unchanged."""
+        return not self.regressions and not self.undecided and not self.unjudged
+
+    @computed_field  # type: ignore[prop-decorator]  # as above
+    @property
+    def failed(self) -> bool:
+        """Whether a regression was found."""
+        return bool(self.regressions)
+
+    @computed_field  # type: ignore[prop-decorator]  # as above
+    @property
+    def failed_strict(self) -> bool:
+        """Whether a regression was found or is not ruled out somewhere."""
+        return bool(self.regressions or self.not_ruled_out or self.unjudged)
+
+    @computed_field  # type: ignore[prop-decorator]  # as above
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many comparisons have which outcome, and how many are not judged."""
+        outcomes = [each.outcome for each in self.findings]
+        found = {name: outcomes.count(name) for name in ("regression", "cannot tell", "passed", "unchanged")}
+        return {**found, "unjudged": len(self.unjudged)}
+
+    def has_failed(self, *, strict: bool = False) -> bool:
+        """Tell whether a regression was found; with `strict`, also whether one is not ruled out somewhere."""
+        return self.failed_strict if strict else self.failed
+
     def has_passed(self, *, strict: bool = False) -> bool:
-        """Tell whether no regression was found; with `strict`, whether each was shown not to be there."""
-        return not self.regressions and not (strict and (self.undecided or self.unjudged))
+        """Tell whether all comparisons passed; with `strict`, whether each rules a regression out."""
+        return not self.failed_strict if strict else self.passed
 
 
 def check_limits(limits: Limits, notes: Mapping[str, MetricNote]) -> dict[str, float]:
@@ -79,52 +128,76 @@ def check_limits(limits: Limits, notes: Mapping[str, MetricNote]) -> dict[str, f
 
 
 def judge(
-    pairs: Sequence[Pair], comparisons: Sequence[Comparison], limits: Mapping[str, float], claims: int | None = None
+    pairs: Sequence[Pair],
+    comparisons: Sequence[Comparison],
+    limits: Mapping[str, float],
+    claims: int | None = None,
+    fractions: Container[str] | None = None,
 ) -> tuple[Finding, ...]:
-    """Judge those of `comparisons`, made of `pairs`, whose metric has a limit.
+    """Judge those of `comparisons`, made of `pairs`, whose metric has a limit; `fractions` names metrics within 0 to 1.
 
-    Holm's correction is over all of these, or over `claims` where that is more.
+    Holm's correction is over all of these that have documents enough for a test, or over `claims` where that is more.
+    Raises UsageError where it leaves a comparison unable to fail, whatever its loss.
     """
     judged = [(pair, each) for pair, each in zip(pairs, comparisons, strict=True) if each.metric in limits]
-    total = max(len(judged), claims or 0)
-    adjusted = holm([_p(pair, each, limits[each.metric], flips_for(total)) for pair, each in judged], total)
-    return tuple(_judge(pair, each, limits[each.metric], p) for (pair, each), p in zip(judged, adjusted, strict=True))
+    tested = [(pair, each) for pair, each in judged if _is_tested(each)]
+    total = max(len(judged), claims or 0) - (len(judged) - len(tested))
+    _check_power([each for _, each in tested], total)
+    adjusted = iter(holm([_p(pair, each, limits[each.metric], flips_for(total)) for pair, each in tested], total))
+    return tuple(
+        _judge(
+            pair,
+            each,
+            limits[each.metric],
+            next(adjusted) if _is_tested(each) else None,
+            find_bound(pair, each, limits[each.metric], is_fraction=fractions is None or each.metric in fractions),
+        )
+        for pair, each in judged
+    )
+
+
+def _is_tested(each: Comparison) -> bool:
+    return each.n_documents >= documents_needed()
+
+
+def _check_power(tested: Sequence[Comparison], total: int) -> None:
+    least = min(tested, key=lambda each: each.n_documents, default=None)
+    if least and least.n_documents < documents_needed(total):
+        raise UsageError(
+            f"{least.metric} of {least.second.text} has {least.n_documents} documents: as one of {total} comparisons "
+            f"no loss could be shown, however great; compare at most {claims_at_most(least.n_documents)} (--metric, "
+            f"--cells), or use {documents_needed(total)} documents or more"
+        )
 
 
 def _p(pair: Pair, comparison: Comparison, limit: float, flips: int) -> float:
     """Return the p of a loss of `limit`; of 0 it is that of the comparison, so that both say the same."""
-    if not limit:
-        return comparison.p
-    both = ~np.isnan(pair.first) & ~np.isnan(pair.second)
-    _, documents = np.unique(pair.documents[both], return_inverse=True)
-    return p_beyond(_sign(pair) * (pair.second - pair.first)[both], documents, limit, flips=flips)
+    return p_beyond(*losses_of(pair), limit, flips=flips) if limit else comparison.p
 
 
-def _sign(pair: Pair) -> int:
-    return 1 if pair.direction == "lower" else -1
-
-
-def _judge(pair: Pair, each: Comparison, limit: float, p: float) -> Finding:
-    loss = _sign(pair) * each.difference + 0.0
-    ends = sorted(_sign(pair) * end + 0.0 for end in (each.low, each.high) if end is not None)
+def _judge(pair: Pair, each: Comparison, limit: float, p: float | None, bound: Bound | None) -> Finding:
+    loss = sign_of(pair) * each.difference + 0.0
+    ends = sorted(sign_of(pair) * end + 0.0 for end in (each.low, each.high) if end is not None)
     low, high = ends or (None, None)
     return Finding(
         metric=each.metric,
         first=each.first,
         second=each.second,
         max_regression=limit,
+        n_documents=each.n_documents,
         loss=loss,
         low=low,
         high=high,
+        at_most=bound.loss if bound else None,
+        n_changed=bound.n_changed if bound else None,
         p_holm=p,
-        outcome=_outcome(each, loss, high, limit, p),
+        outcome=_outcome(each, loss, limit, p, bound),
     )
 
 
-def _outcome(each: Comparison, loss: float, high: float | None, limit: float, p: float) -> Outcome:
-    if loss > limit and p <= SIGNIFICANT:
+def _outcome(each: Comparison, loss: float, limit: float, p: float | None, bound: Bound | None) -> Outcome:
+    if loss > limit + _SAME and (p is None or p <= SIGNIFICANT):
         return "regression"
-    is_same = not each.n_better and not each.n_worse
-    if high is None and each.n_documents > 1:
-        high = loss  # every document differs by the same
-    return "passed" if is_same or (high is not None and high <= limit) else "cannot tell"
+    if not each.n_better and not each.n_worse:
+        return "unchanged"
+    return "passed" if bound is not None and bound.loss <= limit else "cannot tell"

@@ -11,6 +11,7 @@ from orchestrator.errors import BakeoffError, UsageError, nearest
 from orchestrator.scoring.cell_name import CellName
 from orchestrator.scoring.cell_scores import CellScores, Digests, read_cell_scores
 from orchestrator.scoring.comparison import Pair
+from orchestrator.scoring.matching import score_by
 from orchestrator.scoring.same_samples import check_same_samples
 from orchestrator.scoring.summary import MetricNote, Summary, read_summary
 
@@ -23,13 +24,14 @@ class Joined:
     """A pair with the digests of its samples' ids, and how many samples lack something.
 
     `only` are the samples that the first alone has a score for, and the second; `missing` those of each of which an
-    answer without a score counts as the worst.
+    answer without a score counts as the worst; `n_first` all samples that the first was asked about.
     """
 
     pair: Pair
     ids: Digests
     only: tuple[int, int]
     missing: tuple[int, int]
+    n_first: int
 
     @property
     def has_both(self) -> bool:
@@ -76,8 +78,9 @@ def _shared_notes(
     for name in names:
         for run, summary in zip(runs, summaries, strict=True):
             if name not in summary.metric_notes:
-                known = nearest(name, summary.metrics)
-                raise UsageError(f"{run.name}: was not scored by '{name}'{known} (`bakeoff score --metric` adds one)")
+                is_known = any(name in each.metric_notes for each in summaries)
+                told = f"; {score_by(run, name)}" if is_known else nearest(name, summary.metrics)
+                raise UsageError(f"{run.name}: was not scored by '{name}'{told}")
         _check_alike(name, ours, theirs)
     return {name: ours.metric_notes[name] for name in names}
 
@@ -115,4 +118,5 @@ def _join(
         ids=ids,
         only=(alone[0] + int((scored & ~counterpart).sum()), alone[1] + int((counterpart & ~scored).sum())),
         missing=(int(lacking[0]), int(lacking[1])) if is_counted else (0, 0),
+        n_first=len(one.ids),
     )

@@ -1,7 +1,7 @@
 """The leaderboard: cells of one or several runs ranked by a metric over the same samples."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -123,11 +123,16 @@ def prompts_that_differ(several: Several) -> tuple[str, ...]:
     return tuple(prompt for prompt, found in texts.items() if len(found) > 1)
 
 
-def standings(ranks: dict[CellName, int | None]) -> dict[CellName, Standing]:
-    """Return who is the best, where one is, or among the best; nobody where there is nothing to compare."""
-    first = [name for name, rank in ranks.items() if rank == 1]
+def standings(ranks: Mapping[CellName, int | None], against: Mapping[CellName, Comparison]) -> dict[CellName, Standing]:
+    """Return who is the best, where one is, or among the best; nobody where there is nothing to compare.
+
+    `against` compares the others with the first. Who was found worse is not among the best, though it may share their
+    rank for standing above one that was not.
+    """
     if sum(rank is not None for rank in ranks.values()) < 2:  # noqa: PLR2004 - one is not better than nobody
         return {}
+    worse = {name for name, each in against.items() if each.verdict == "worse"}
+    first = [name for name, rank in ranks.items() if rank == 1 and name not in worse]
     return dict.fromkeys(first, "best" if len(first) == 1 else "among the best")
 
 
@@ -138,9 +143,9 @@ def _places(
     spent = {run: read_spent(run, plan.cells, aligned.ids) for run, plan in plans.items()}
     repeats = {run: {cell.name: cell.repeats for cell in plan.cells} for run, plan in plans.items()}
     entries = {entry.name: entry for entry in several.entries}
-    found = standings(ranks)
     best = next(iter(ranks))
     against = {c.second: c for c in compared.comparisons if c.metric == metric and c.first == best}
+    found = standings(ranks, against)
     made: list[Place] = []
     for name, rank in ranks.items():
         entry = entries[name]

@@ -18,12 +18,16 @@ Side = Literal["first", "second"]
 
 
 class Unmatched(Frozen):
-    """A cell of the first or the second run that was not compared, and why; `metric` where it was by others."""
+    """A cell of the first or the second run that was not compared, and why; `metric` where it was by others.
+
+    `cell` is None where a metric of all cells was not, `samples` how many of how many where part of them was.
+    """
 
     of: Side
-    cell: CellName
+    cell: CellName | None
     reason: str
     metric: str | None = None
+    samples: tuple[int, int] | None = None
 
 
 def list_cells(run: Path) -> list[CellName]:
@@ -56,7 +60,8 @@ def match_cells(
     parameters; or the only cells of their runs. Of one and the same run all pairs. Raises UsageError where no two do.
     """
     if names:
-        return [(find_cell(first, one), find_cell(second, other)) for one, other in _listed(names)], ()
+        named = [(find_cell(first, one), find_cell(second, other)) for one, other in _listed(names)]
+        return list(dict.fromkeys(named)), ()
     ours, theirs = list_cells(first), list_cells(second)
     if first == second:
         if len(ours) == 1:
@@ -65,8 +70,8 @@ def match_cells(
     pairs = _alike(ours, theirs)
     if not pairs:
         raise UsageError(
-            f"no cell of {first.name} has the name of one of {second.name}; name two, of "
-            f"{', '.join(cell.text for cell in ours)} and of {', '.join(cell.text for cell in theirs)}"
+            f"no cell of {first.name} has the name of one of {second.name}; name two with --cells "
+            f"A B, of {', '.join(cell.text for cell in ours)} and of {', '.join(cell.text for cell in theirs)}"
         )
     matched = {cell for pair in pairs for cell in pair}
     sides: tuple[tuple[Side, list[CellName]], ...] = (("first", ours), ("second", theirs))
@@ -74,6 +79,27 @@ def match_cells(
     return pairs, tuple(
         Unmatched(of=side, cell=cell, reason=reason) for side, cells in sides for cell in cells if cell not in matched
     )
+
+
+def find_lone_metrics(first: Path, second: Path) -> tuple[Unmatched, ...]:
+    """Return the main metrics of each run that the other was not scored by."""
+    sides: tuple[tuple[Side, Path, Path], ...] = (("first", first, second), ("second", second, first))
+    return tuple(
+        Unmatched(
+            of=side, cell=None, metric=metric, reason=f"the other run has no scores by it; {score_by(other, metric)}"
+        )
+        for side, run, other in sides
+        for metric in read_summary(run).compared.metrics
+        if metric not in read_summary(other).metric_notes
+    )
+
+
+def score_by(run: Path, metric: str) -> str:
+    """Return the command that scores `run` by `metric` as well, and does not lose the metrics that it has."""
+    summary = read_summary(run)
+    names = " ".join(f"--metric {name}" for name in (*summary.metrics, metric))
+    steps = " and its --extract" if any(note.extractor for note in summary.metric_notes.values()) else ""
+    return f"`bakeoff score {run.name} {names}`{steps} adds it"
 
 
 def _listed(names: Cells) -> list[tuple[str, str]]:

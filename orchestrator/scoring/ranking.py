@@ -75,10 +75,11 @@ def compare_all(several: Several, aligned: Aligned, missing: Missing) -> Compare
 
 
 def rank_cells(several: Several, aligned: Aligned, compared: Compared, metric: str) -> dict[CellName, int | None]:
-    """Return the rank of each cell, in the order of ranks and, within one, of means; None for one without a score.
+    """Return the rank of each cell, in the order of means; None for one without a score.
 
-    The best mean and all that were not found worse share rank 1. Of the rest the best mean leads again, as far as it
-    was compared: of more than ten cells the rest are ranked by their means alone. A rank counts the cells before it.
+    From the best mean down to the last cell that was not found worse than it all share rank 1, so that a lower mean
+    never stands higher. Of the rest the best mean leads again, as far as it was compared: of more than ten cells the
+    rest are ranked by their means alone. A rank counts the cells before it.
     """
     left = order_cells(several, aligned, metric)
     of_metric = [each for each in compared.comparisons if each.metric == metric]
@@ -87,9 +88,10 @@ def rank_cells(several: Several, aligned: Aligned, compared: Compared, metric: s
     ranks: dict[CellName, int | None] = {}
     while left:
         rank, leader = len(ranks) + 1, left[0]
-        alike = [name for name in left if leader in leaders and (leader, name) not in worse] or [leader]
-        ranks.update(dict.fromkeys(alike, rank))
-        left = [name for name in left if name not in ranks]
+        alike = [place for place, name in enumerate(left) if leader in leaders and (leader, name) not in worse]
+        last = max(alike, default=0)
+        ranks.update(dict.fromkeys(left[: last + 1], rank))
+        left = left[last + 1 :]
     return {**ranks, **{entry.name: None for entry in several.entries if entry.name not in ranks}}
 
 

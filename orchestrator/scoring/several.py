@@ -7,6 +7,7 @@ from pathlib import Path
 
 from orchestrator.errors import BakeoffError, UsageError, nearest
 from orchestrator.scoring.cell_name import CellName
+from orchestrator.scoring.matching import score_by
 from orchestrator.scoring.same_samples import check_same_samples
 from orchestrator.scoring.summary import MetricNote, Summary, read_summary
 
@@ -91,12 +92,13 @@ def _choose_metrics(
     if not chosen:
         raise BakeoffError(
             f"{', '.join(labels.values())} have no main metric in common; score all by the same (`bakeoff score RUN "
-            "--metric M`)"
+            "--metric …`, which scores by what it names alone)"
         )
     for name in chosen:
         for run, summary in summaries.items():
             if name not in summary.metric_notes:
-                told = f"{nearest(name, summary.metrics)}; `bakeoff score {run.name}` takes several --metric"
+                is_known = any(name in each.metric_notes for each in summaries.values())
+                told = f"; {score_by(run, name)}" if is_known else nearest(name, summary.metrics)
                 raise UsageError(f"{labels[run]}: was not scored by '{name}'{told}")
         _check_alike(name, labels, summaries)
     return chosen
