@@ -19,7 +19,7 @@ from orchestrator.pages.axes import scale_for
 from orchestrator.pages.block import to_block
 from orchestrator.pages.markdown import to_markdown
 from orchestrator.pages.plots import make_plots
-from orchestrator.pages.shapes import to_svg
+from orchestrator.pages.shapes import fitted, to_svg
 from orchestrator.pages.sources import open_run, open_runs, prompts_of
 from orchestrator.pages.standing import find_standing
 from orchestrator.pages.totals import Totals
@@ -73,8 +73,10 @@ def test_the_best_is_marked_where_every_other_one_was_found_worse(tmp_path):
 
 def test_nobody_is_best_where_the_data_do_not_tell_cells_apart(tmp_path):
     _, summary = two_models(tmp_path, right=3)
-    assert set(find_standing(summary, "exact").values()) == {"among the best"}
-    assert len(find_standing(summary, "exact")) == 2
+    assert find_standing(summary, "exact") == {
+        ("good", "{}", "read"): "best mean",
+        ("poor", "{}", "read"): "not told apart",
+    }
 
 
 def test_a_cell_alone_has_no_standing(tmp_path):
@@ -184,7 +186,7 @@ def test_pictures_end_with_their_budget(tmp_path, monkeypatch):
     score_run(run, ["exact"])
     report = write_report(run)
     assert report.left_out == 1
-    assert "1 pictures are left out" in report.path.read_text()
+    assert "1 picture is left out" in report.path.read_text()
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=5))
@@ -243,6 +245,40 @@ def test_a_page_is_a_file(tmp_path):
         write_report(run, tmp_path)
     with pytest.raises(UsageError, match="there is no folder"):
         write_report(run, tmp_path / "no" / "page.html")
+
+
+def test_no_name_in_a_plot_is_wider_than_the_plot():
+    for letters in ("apiA", "W", "漢", "quantised-", "Ж"):
+        name = letters * (200 // len(letters))
+        for bold in (False, True):
+            cut = fitted(name, 480, 14, bold=bold)
+            assert cut.startswith(letters[0]), cut
+            assert cut.endswith(letters[-1]), cut
+            assert "…" in cut
+            assert 15 < len(cut) < 90
+    assert fitted("short", 480) == "short"
+
+
+def test_a_plot_of_differences_names_what_they_are_from(tmp_path):
+    run, summary = two_models(tmp_path, right=3)
+    drawing = next(
+        d for d in make_plots(summary, report_module._gather(open_run(run))[0]) if d.name == "differences-exact"
+    )
+    assert drawing.title == "exact: difference from the best mean"
+    assert drawing.description.startswith("good: the best mean, 1.000; poor: -1.000")
+
+
+def test_what_missing_answers_cost_stands_beside_their_number(tmp_path):
+    answer = lambda s, model, *_: "<refused>" if (s, model) == ("s0", "poor") else f"answer {s[1:]}"  # noqa: E731
+    run = make_pages_run(tmp_path, [sample(n) for n in range(4)], answer, models=("good", "poor"))
+    main = overview.main_grid(score_run(run, ["exact", "cer"]), report_module._gather(open_run(run))[0])
+    scored = {row[0].text: (row[2].text, row[2].small) for row in main.rows}
+    assert scored == {"good": ("4 / 4", ""), "poor": ("3 / 4", "counted as wrong\nexact 0.750\ncer 0.250")}
+
+
+@pytest.mark.parametrize(("name", "shown"), [("", "(none)"), (" \u200b\u3000", "(blank)"), ("a b", "a b")])
+def test_a_group_that_nobody_could_see_has_a_name(name, shown):
+    assert overview.group_name(name) == shown
 
 
 def test_the_tables_of_the_page(tmp_path):

@@ -179,6 +179,7 @@ def test_filters_order_and_columns_are_in_the_address_and_come_back(browser, rep
         assert page.input_value("#search") == "question"
         assert page.locator("#head th").count() == 2
         page.click("#reset")
+        assert page.evaluate("document.activeElement.dataset.row") == "0"
         assert page.inner_text("#count") == "6 of 6 samples"
         assert page.locator("#head th").count() == 3
         assert "#" not in page.url
@@ -215,7 +216,10 @@ def test_a_head_counts_what_is_wrong_among_those_shown(browser, report):
 def test_a_cell_that_is_opened_shows_the_other_columns_too(browser, report):
     with opened(browser, report, "#s2/poor~read") as page:
         rows = page.locator("#detail .siblings tr").all_inner_texts()
-        assert [row.split() for row in rows] == [["good", "✓", "1", "12/03/2018"], ["poor", "✗", "0", "12/03/2018"]]
+        assert [row.split() for row in rows] == [
+            ["good", "✓", "1.000", "12/03/2018"],
+            ["poor", "✗", "0.000", "12/03/2018"],
+        ]
         assert page.locator("#detail .siblings .current del").all_inner_texts() == ["20"]
         page.click("#detail .siblings button >> nth=0")
         assert page.inner_text("#detail-title") == "s2 · good / read"
@@ -299,7 +303,7 @@ def test_a_cell_shows_the_image_the_box_and_every_score(browser, report):
         box = page.locator("#detail .mark-box").evaluate("e => [e.style.left, e.style.top]")
         assert box == ["10%", "12.5%"]
         rows = page.locator("#detail .values tbody tr").all_inner_texts()
-        assert [row.split() for row in rows] == [["exact", "↑", "0"], ["cer", "↓", "0.200"], ["latency_s", "0.5"]]
+        assert [row.split() for row in rows] == [["exact", "↑", "0.000"], ["cer", "↓", "0.200"], ["latency_s", "0.5"]]
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -308,6 +312,146 @@ def test_no_width_makes_the_page_scroll_sideways(browser, report, width, scheme)
     with opened(browser, report, color_scheme=scheme) as page:
         page.set_viewport_size({"width": width, "height": 844})
         assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_a_difference_between_columns_puts_a_sample_first(browser, tmp_path):
+    said = {"even": "zzz", "some": "answer 1!", "most": "zzz"}
+    samples = [sample(n, id=name, references=["answer 1"]) for n, name in enumerate(said)]
+    answer = lambda s, model, *_: said[s] if model == "poor" or s == "even" else "answer 1"  # noqa: E731
+    run = make_pages_run(tmp_path, samples, answer, models=("good", "poor"))
+    score_run(run, ["cer"])
+    with opened(browser, write_report(run).path) as page:
+        page.select_option("#sort", "spread")
+        assert shown(page) == ["most", "some", "even"]
+        page.select_option("#sort", "worst")
+        assert shown(page) == ["even", "most", "some"]
+
+
+HEAD_LINES = """all => all.map(th => {
+  const style = getComputedStyle(th), padding = parseFloat(style.paddingTop) + parseFloat(style.paddingBottom);
+  const range = document.createRange();
+  range.selectNodeContents(th);
+  return range.getBoundingClientRect().height / parseFloat(style.lineHeight);
+})"""
+
+
+def test_heads_are_words_on_a_phone(browser, tmp_path):
+    names = ("Qwen3-VL-235B-A22B-Instruct-quantised", "a")
+    run = make_pages_run(tmp_path, [sample(0), sample(1)], lambda *_: "x", models=names)
+    score_run(run)
+    with opened(browser, write_report(run).path) as page:
+        page.set_viewport_size({"width": 390, "height": 844})
+        page.locator("details:not(.menu) > summary").evaluate_all(
+            "all => all.forEach(e => { e.parentNode.open = true; })"
+        )
+        lines = page.locator(".wide thead th").evaluate_all(HEAD_LINES)
+        assert len(lines) > 20
+        assert 0.5 < min(lines) <= max(lines) < 5
+
+
+def test_why_an_image_is_not_shown_can_be_read(browser, tmp_path):
+    image = make_image(tmp_path / "images" / "a.png")
+    run = make_pages_run(tmp_path, [sample(0, images=[image])], lambda *_: "x")
+    score_run(run, ["exact"])
+    (tmp_path / "images" / "a.png").unlink()
+    with opened(browser, write_report(run).path, color_scheme="dark") as page:
+        told = page.locator("#body .status")
+        assert told.inner_text() == "there is no such image"
+        lines = told.evaluate("e => [e.getClientRects().length, parseFloat(getComputedStyle(e).lineHeight)]")
+        assert lines[1] > 15
+        assert told.bounding_box()["height"] >= 12 + (lines[0] - 1) * 15
+        assert page.evaluate(CONTRASTS) == []
+
+
+def test_what_cannot_be_scored_is_not_counted_as_right(browser, tmp_path):
+    samples = [sample(0, references=[]), sample(1, references=[])]
+    run = make_pages_run(tmp_path, samples, lambda s, m, *_: "<refused>" if (s, m) == ("s0", "b") else "x", models="ab")
+    score_run(run, ["exact"])
+    with opened(browser, write_report(run).path) as page:
+        assert page.locator("#head .tally").all_inner_texts() == ["not scored", "✗ 1 of 1"]
+
+
+CLIPPED = """() => [...document.querySelectorAll(".plots svg")].flatMap((svg) => {
+  const view = svg.viewBox.baseVal;
+  return [...svg.querySelectorAll("text")].filter((text) => {
+    const box = text.getBBox();
+    return box.x < -1 || box.y < -1 || box.x + box.width > view.width + 1 || box.y + box.height > view.height + 1;
+  }).map((text) => text.textContent);
+})"""
+
+
+def test_no_text_leaves_its_plot(browser, tmp_path):
+    names = (
+        "Qwen3-VL-235B-A22B-Instruct-quantised-to-four-bits-by-somebody-W8A8-again",
+        "M" * 70,
+        "漢字" * 20,
+        "small",
+    )
+    answer = lambda s, model, *_: {"text": "x" * (len(model) % 7), "cost": 0.001 * len(model)}  # noqa: E731
+    samples = [sample(n, references=["y" * 4 ** (n % 4)]) for n in range(8)]
+    run = make_pages_run(tmp_path, samples, answer, models=names, prompts=("read what is written", "other"))
+    score_run(run, ["exact", "cer"])
+    with opened(browser, write_report(run).path) as page:
+        assert page.locator(".plots svg").count() > 6
+        assert page.evaluate(CLIPPED) == []
+
+
+WORK = """
+  window.work = 0; window.idle = [];
+  window.requestIdleCallback = (call) => idle.push(call);
+  window.Uint8Array = new Proxy(Uint8Array, { construct(of, args) { work += args[0]; return new of(...args); } });
+  window.jump = (top) => new Promise((done) => {
+    work = 0;
+    document.querySelector("#box").scrollTop = top;
+    requestAnimationFrame(() => requestAnimationFrame(() => done(work)));
+  });
+  window.rest = () => { while (idle.length) idle.shift()({ timeRemaining: () => 9 }); };
+"""
+
+
+def test_a_jump_aligns_little_before_it_is_shown_and_nothing_twice(browser, tmp_path):
+    words = [f"word{n * 7919 % 1000}" for n in range(400)]
+    texts = [" ".join(words[n : n + 40]) for n in range(300)]
+    samples = [sample(n, references=[text]) for n, text in enumerate(texts)]
+    models = tuple("abcdefgh")
+    answer = lambda s, model, *_: texts[int(s[1:])][::-1] + model  # noqa: E731
+    run = make_pages_run(tmp_path, samples, answer, models=models)
+    score_run(run, ["exact"])
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.add_init_script(WORK)
+    page.goto(write_report(run).path.as_uri())
+    page.evaluate("rest()")
+    assert page.evaluate("jump(9000)") < 400_000
+    marked = page.locator("#body .answer:has(ins)").count
+    few, every = marked(), page.locator("#body .answer").count()
+    page.evaluate("rest()")
+    assert (few < every / 2, marked()) == (True, every)
+    assert page.evaluate("work") > 2_000_000
+    assert page.evaluate("jump(0)") < 400_000
+    assert page.evaluate("jump(9000)") == 0
+    assert marked() == every
+    context.close()
+
+
+def test_one_sample_takes_no_more_room_than_it_needs(browser, tmp_path):
+    run = make_pages_run(tmp_path, [sample(0)], lambda *_: "x")
+    score_run(run, ["exact"])
+    with opened(browser, write_report(run).path) as page:
+        assert page.inner_text("#count") == "1 of 1 sample"
+        assert "1 sample," in page.inner_text("header")
+        box, row = page.locator("#box").bounding_box(), page.locator("#body tr:has(td.inner, th)").bounding_box()
+        assert abs(box["y"] + box["height"] - row["y"] - row["height"]) < 3
+
+
+def test_an_opened_cell_on_a_phone_has_its_buttons_in_one_line(browser, report):
+    with opened(browser, report, "#s0/poor~read") as page:
+        page.set_viewport_size({"width": 390, "height": 844})
+        tops = page.locator("#detail .moves button").evaluate_all("all => all.map(e => e.getBoundingClientRect().top)")
+        assert (len(tops), len(set(tops))) == (4, 1)
+        close, title = page.locator("#detail .close").bounding_box(), page.locator("#detail-title").bounding_box()
+        assert close["y"] < title["y"] + title["height"]
+        assert close["x"] > 300
 
 
 def test_only_the_rows_in_sight_are_in_the_document(browser, tmp_path):

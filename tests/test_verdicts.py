@@ -10,6 +10,8 @@ from orchestrator.pages.short_names import short_parts
 from orchestrator.pages.sources import open_run
 from orchestrator.pages.totals import Totals
 from orchestrator.pages.verdicts import make_verdicts
+from orchestrator.reporting.notes import make_notes
+from orchestrator.reporting.numbers import number_text
 from orchestrator.scoring import score_run
 from tests.pages_run import make_pages_run, sample
 
@@ -38,6 +40,50 @@ def test_a_lead_by_chance_is_not_certain(tmp_path):
     assert best.standing == "best mean, but one other is not told apart from it"
     assert dict(best.facts)["ahead of the next"].startswith("poor, by 0.033 [-0.1")
     assert dict(best.facts)["ahead of the next"].endswith("not certain, p = 1.000")
+
+
+def test_too_few_documents_are_named_where_no_test_could_tell_cells_apart(tmp_path):
+    answer = lambda s, model, *_: f"answer {s[1:]}" if model == "good" else "zzz"  # noqa: E731
+    best = verdicts_of(tmp_path / "6", answer, count=6)["exact"]
+    assert (best.name, best.is_sure) == ("good", False)
+    assert best.standing == "best mean; 6 documents are too few to tell any cells apart; it takes 7"
+    sure = verdicts_of(tmp_path / "7", answer, count=7)["exact"]
+    assert (sure.is_sure, sure.standing) == (True, "best: all others are worse")
+
+
+def test_no_size_is_said_to_be_seen_where_none_is(tmp_path):
+    def notes_of(count):
+        answer = lambda s, model, *_: f"answer {s[1:]}" if model == "good" or s == "s1" else "zzz"  # noqa: E731
+        run = make_pages_run(tmp_path / f"{count}", [sample(n) for n in range(count)], answer, models=("good", "poor"))
+        return " ".join(make_notes(score_run(run, ["exact", "cer"])))
+
+    few, enough = notes_of(6), notes_of(7)
+    assert "6 documents are too few for any certainty between these cells: among 2 comparisons no difference" in few
+    assert "It takes 7 documents, or fewer comparisons" in few
+    assert ("smallest difference" in few, "smallest difference" in enough) == (False, True)
+    assert "too few" not in enough
+
+
+def test_cells_that_miss_answers_for_the_same_reasons_share_a_note(tmp_path):
+    answer = lambda s, model, *_: "<refused>" if s == "s0" else "zzz" if model == "poor" else f"answer {s[1:]}"  # noqa: E731
+    run = make_pages_run(tmp_path, [sample(n) for n in range(4)], answer, models=("good", "poor"))
+    assert make_notes(score_run(run, ["exact"]))[0] == (
+        "each of 2 cells, 1 of 4 not scored: 1 refused; in brackets: where they count as wrong: "
+        "good / read (exact 0.750), poor / read"
+    )
+
+
+def test_a_score_says_what_it_is_from(tmp_path):
+    answer = lambda s, *_: "<refused>" if s == "s0" else f"answer {s[1:]}"  # noqa: E731
+    many = verdicts_of(tmp_path / "many", answer, models=("only",))["exact"]
+    assert (many.counted, many.interval[:13]) == ("from 29 of 30 answers, 29 documents", "95 % interval")
+    one = verdicts_of(tmp_path / "one", lambda *_: "x", models=("only",), count=1)["exact"]
+    assert (one.counted, one.interval) == ("from 1 of 1 answer, 1 document", "no interval: one document")
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.9996, "0.999"), (1.0, "1.000"), (0.9985, "0.999"), (0.0004, "0.000")])
+def test_less_than_all_is_never_shown_as_all(value, text):
+    assert number_text(value, "fraction") == text
 
 
 def test_the_lead_is_positive_where_lower_is_better(tmp_path):

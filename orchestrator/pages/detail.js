@@ -44,8 +44,11 @@ function bar(sample, column) {
   const link = make("a", "", "link");
   link.href = cellAddress(sample, column);
   title.append(make("bdi", "", SAMPLES[sample].id), " · ", make("bdi", "", COLUMNS[column].name));
-  place.append(title, link, button("↑", "previous sample (k)", () => step(-1, 0)), button("↓", "next sample (j)", () => step(1, 0)),
-    button("←", "previous column", () => step(0, -1)), button("→", "next column", () => step(0, 1)), button("✕", "close (Esc)", () => $("detail").close()));
+  const moves = make("div", "moves"), close = button("✕", "close (Esc)", () => $("detail").close());
+  moves.append(link, button("↑", "previous sample (k)", () => step(-1, 0)), button("↓", "next sample (j)", () => step(1, 0)),
+    button("←", "previous column", () => step(0, -1)), button("→", "next column", () => step(0, 1)));
+  close.classList.add("close");
+  place.append(title, moves, close);
   return place;
 }
 
@@ -136,6 +139,7 @@ function siblings(sample, current) {
   const place = make("section", "siblings"), table = make("table"), body = make("tbody"), columns = shownColumns();
   if (columns.length < 2) return place;
   table.append(body);
+  room.left = WORK;
   for (const column of columns) {
     const row = make("tr", column === current ? "current" : ""), name = make("th"), score = make("td", "n"), shown = make("td");
     name.scope = "row";

@@ -1,69 +1,6 @@
-// The data of the page, what is right and wrong in it, and the matrix: only the rows in sight are in the document.
+// The matrix: only the rows in sight are in the document.
 
-const DATA = JSON.parse(document.getElementById("data").textContent);
-const SMALL_DIFF = 150000; // reference by answer: what takes about a millisecond
 const SPARE_ROWS = 4;
-const $ = (id) => document.getElementById(id);
-const { metrics: METRICS, columns: COLUMNS, samples: SAMPLES, cells: CELLS, texts: TEXTS } = DATA;
-const state = { metric: 0, sort: "order", column: null, order: [], row: 0, cell: 0, hidden: new Set(), height: 0, rows: new Map() };
-let pictures = null;
-
-COLUMNS.forEach((column) => {
-  column.name = [column.model, column.params, column.prompt].filter(Boolean).join(" / ");
-  column.brief = [column.model, column.short].filter(Boolean).join(" / ");
-  column.key = [column.model, column.params, column.prompt].filter(Boolean).join("~");
-});
-
-function pictureOf(number) {
-  pictures ??= JSON.parse($("pictures").textContent);
-  return pictures[number];
-}
-
-/** Return the mean score of a cell's repeats by the metric chosen, NaN where none has one. */
-function scoreOf(sample, column, metric = state.metric) {
-  const scores = (CELLS[sample][column] ?? []).map((answer) => answer.m?.[metric]).filter((score) => score != null);
-  return scores.length ? scores.reduce((sum, score) => sum + score, 0) / scores.length : NaN;
-}
-
-/** Return how bad a score is: higher is worse, whatever the metric's direction. */
-function badness(score) {
-  return METRICS[state.metric].direction === "lower" ? score : -score;
-}
-
-function isFailed(sample, column) {
-  const answers = CELLS[sample][column];
-  return answers !== null && answers.some((answer) => answer.s);
-}
-
-/** Tell whether a cell failed or has less than the full score; metrics that have no full score know no wrong. */
-function isWrong(sample, column) {
-  if (CELLS[sample][column] === null) return false;
-  if (isFailed(sample, column)) return true;
-  const metric = METRICS[state.metric], score = scoreOf(sample, column);
-  return metric.isFraction && (metric.direction === "lower" ? score > 0 : score < 1);
-}
-
-function shownColumns() {
-  return [...COLUMNS.keys()].filter((column) => !state.hidden.has(column));
-}
-
-function scoreText(score, metric) {
-  if (score == null || Number.isNaN(score)) return "–";
-  return Math.abs(score) >= 100 || METRICS[metric].unit === "characters" ? score.toFixed(0) : score.toFixed(3).replace(/^(-?\d+)\.000$/, "$1");
-}
-
-/** Return [reference's number, steps] of the reference that is nearest, or null where there is nothing to compare. */
-function nearestDiff(sample, answer, most) {
-  if (answer.t === undefined) return null;
-  let best = null;
-  for (const number of SAMPLES[sample].references) {
-    const steps = findDiff(TEXTS[number], TEXTS[answer.t], most);
-    if (steps === null) continue;
-    const edits = countEdits(steps);
-    if (best === null || edits < best[2]) best = [number, steps, edits];
-  }
-  return best;
-}
 
 function headRow() {
   const row = make("tr");
@@ -85,135 +22,12 @@ function headRow() {
   return row;
 }
 
-/** Return how many of the samples shown are wrong in a column, "" where the metric knows no wrong. */
+/** Return how many of the samples shown are wrong in a column; of those without a score only what failed counts. */
 function tally(column) {
   if (!METRICS[state.metric].isFraction) return "";
-  const asked = state.order.filter((sample) => CELLS[sample][column] !== null);
+  const asked = state.order.filter((sample) => CELLS[sample][column] !== null && (isFailed(sample, column) || !Number.isNaN(scoreOf(sample, column))));
+  if (!asked.length) return "not scored";
   return `✗ ${asked.filter((sample) => isWrong(sample, column)).length} of ${asked.length}`;
-}
-
-/** Return ✓ or ✗ by the metric chosen, nothing where that knows no wrong or there is no score. */
-function verdictMark(sample, column) {
-  const knows = isFailed(sample, column) || (METRICS[state.metric].isFraction && !Number.isNaN(scoreOf(sample, column)));
-  if (!knows) return make("span");
-  const wrong = isWrong(sample, column), mark = make("span", wrong ? "is-wrong" : "is-right", wrong ? "✗" : "✓");
-  mark.setAttribute("role", "img");
-  mark.setAttribute("aria-label", wrong ? "wrong" : "right");
-  return mark;
-}
-
-function image(number, alt) {
-  const picture = pictureOf(number);
-  if (picture.defect) return make("span", "status", picture.defect);
-  const element = make("img");
-  element.src = `data:image/jpeg;base64,${picture.source}`;
-  element.width = picture.width;
-  element.height = picture.height;
-  element.alt = alt;
-  element.decoding = "async";
-  return element;
-}
-
-/** Return a sample's picture number `place` with the answer's box drawn on the first. */
-function page(sample, place) {
-  const frame = make("span", "page");
-  const shown = image(SAMPLES[sample].pictures[place], SAMPLES[sample].names[place]);
-  frame.append(shown);
-  const box = SAMPLES[sample].box;
-  if (place === 0 && box && shown.tagName === "IMG") {
-    const mark = make("span", "mark-box");
-    ["left", "top", "width", "height"].forEach((name, n) => { mark.style[name] = `${box[n]}%`; });
-    frame.append(mark);
-  }
-  return frame;
-}
-
-function sampleCell(place, sample) {
-  const head = make("th"), inner = make("div", "inner"), grid = make("div", "sample"), left = make("div"), right = make("div");
-  const info = SAMPLES[sample];
-  head.scope = "row";
-  if (info.pictures?.length) left.append(page(sample, 0));
-  right.append(make("div", "id text", info.id));
-  const question = make("div", "question text");
-  putText(question, TEXTS[info.question]);
-  right.append(question);
-  if (info.crop !== undefined) {
-    const crop = image(info.crop, "the answer's box");
-    crop.classList.add("crop");
-    right.append(crop);
-  }
-  const reference = make("div", "reference text");
-  if (!info.references.length) reference.append(make("span", "empty", "no reference"));
-  info.references.forEach((number, n) => {
-    if (n) reference.append(make("span", "skip", " or "));
-    if (TEXTS[number]) putText(reference, TEXTS[number].slice(0, 300)); else reference.append(make("span", "empty", "empty: nothing is right"));
-  });
-  right.append(reference, make("div", "tags text", [info.doc_class, info.question_type].filter(Boolean).join(" · ")));
-  if (!info.pictures?.length) grid.style.gridTemplateColumns = "minmax(0, 1fr)"; else grid.append(left);
-  grid.append(right);
-  inner.append(grid);
-  head.append(inner);
-  return head;
-}
-
-function scoresLine(sample, column) {
-  const line = make("div", "scores");
-  const chosen = METRICS[state.metric];
-  line.append(verdictMark(sample, column), make("b", "", `${chosen.name} ${scoreText(scoreOf(sample, column), state.metric)}`));
-  METRICS.forEach((metric, number) => {
-    if (metric.isMain && number !== state.metric) line.append(make("span", "", `${metric.name} ${scoreText(scoreOf(sample, column, number), number)}`));
-  });
-  const answers = CELLS[sample][column];
-  if (answers.length > 1) {
-    const different = new Set(answers.map((answer) => answer.t)).size;
-    if (answers.some((answer) => answer.t !== undefined)) line.append(make("span", "", different === 1 ? `${answers.length} repeats, alike` : `first of ${answers.length} repeats, ${different} different`));
-  }
-  return line;
-}
-
-function heatClass(sample, column) {
-  const metric = METRICS[state.metric], score = scoreOf(sample, column);
-  if (!metric.isFraction || Number.isNaN(score) || score < 0 || score > 1) return "";
-  return `heat${Math.round(9 * (metric.direction === "lower" ? score : 1 - score))}`;
-}
-
-function answerCell(place, sample, column) {
-  const cell = make("td"), inner = make("div", "inner");
-  cell.tabIndex = -1;
-  cell.dataset.row = place;
-  cell.dataset.column = column;
-  const answers = CELLS[sample][column];
-  if (answers === null) {
-    inner.append(make("span", "empty", "not asked"));
-  } else {
-    const top = scoresLine(sample, column);
-    top.className += ` ${heatClass(sample, column)}`;
-    inner.append(top);
-    inner.append(...failureLine(answers), ...firstAnswer(sample, answers));
-  }
-  cell.append(inner);
-  return cell;
-}
-
-function failureLine(answers) {
-  const failed = answers.find((answer) => answer.s);
-  if (!failed) return [];
-  const count = answers.filter((answer) => answer.s).length, which = answers.length > 1 ? ` ${count} of ${answers.length}` : "";
-  return [make("span", "status text", [failed.s + which, failed.e === undefined ? "" : TEXTS[failed.e].slice(0, 200)].filter(Boolean).join(": "))];
-}
-
-function firstAnswer(sample, answers) {
-  const first = answers.find((answer) => answer.t !== undefined);
-  return first ? [shortAnswer(sample, first)] : [];
-}
-
-function shortAnswer(sample, answer) {
-  const place = make("div", "answer text");
-  const found = nearestDiff(sample, answer, SMALL_DIFF);
-  if (!TEXTS[answer.t]) place.append(make("span", "empty", "an empty answer"));
-  else if (found) putDiff(place, found[1], isAlike(found[1]) ? "both" : "answer", 60);
-  else putText(place, TEXTS[answer.t].slice(0, 400));
-  return place;
 }
 
 function makeRow(place) {
@@ -228,6 +42,7 @@ function makeRow(place) {
 function renderRows() {
   const box = $("box"), body = $("body"), count = state.order.length;
   state.height ||= measureRow();
+  room.left = WORK;
   const first = Math.max(0, Math.floor(box.scrollTop / state.height) - SPARE_ROWS);
   const last = Math.min(count, Math.ceil((box.scrollTop + box.clientHeight) / state.height) + SPARE_ROWS);
   const had = document.activeElement?.closest?.("#body td")?.dataset.row;
@@ -275,7 +90,17 @@ function renderMatrix() {
   $("body").replaceChildren(...gaps);
   state.rows.clear();
   state.height = 0;
+  $("box").style.minHeight = $("box").style.maxHeight = "";
   renderRows();
+  fitBox();
+}
+
+/** Make the box no higher than its rows. */
+function fitBox() {
+  const box = $("box"), height = $("head").offsetHeight + state.order.length * state.height + box.offsetHeight - box.clientHeight;
+  if (height >= box.offsetHeight) return;
+  box.style.minHeight = "0";
+  box.style.maxHeight = `${height}px`;
 }
 
 function markActive(withFocus) {

@@ -81,7 +81,7 @@ def main_grid(summary: Summary, totals: Mapping[CellKey, Totals]) -> Grid:
         rows.append(
             (
                 *name_items(cell),
-                scored_item([figures.get((cell, m)) for m in metrics]),
+                scored_item(summary, [figures.get((cell, m)) for m in metrics]),
                 *scores,
                 *(Item(*each) for each in spent_texts(totals[cell])),
             )
@@ -206,19 +206,26 @@ def _heat_grid(summary: Summary, division: _Division, metric: str) -> Grid | Non
     groups: dict[str, dict[CellKey, Figure]] = {}
     for each in summary.figures:
         if each.group == division and each.metric == metric:
-            name = getattr(each, division) or "(none)"
+            name = getattr(each, division) or ""
             groups.setdefault(name, {})[each.model, each.params, each.prompt] = each
     if len(groups) < 2:  # noqa: PLR2004 - one group is the whole
         return None
     cells = cell_names(summary)
     by_size = sorted(groups, key=lambda name: -max(each.n_total for each in groups[name].values()))
     rows = tuple(
-        (Item(name), *(_heat(summary, metric, groups[name].get(cell)) for cell in cells))
+        (Item(group_name(name)), *(_heat(summary, metric, groups[name].get(cell)) for cell in cells))
         for name in by_size[:GROUPS_MAX]
     )
     left = len(groups) - len(rows)
     notes = (f"{left} more groups, with fewer samples, are in summary.csv.",) if left else ()
     return Grid(f"{_titled(summary, metric)} by {division}", (division, *cells.values()), rows, notes=notes)
+
+
+def group_name(name: str) -> str:
+    """Return what a group is called: also where nobody could see its name."""
+    if not name:
+        return "(none)"
+    return name if any(letter.isprintable() and not letter.isspace() for letter in name) else "(blank)"
 
 
 def _heat(summary: Summary, metric: str, figure: Figure | None) -> Item:
@@ -240,13 +247,21 @@ def score_item(summary: Summary, figure: Figure | None, mark: str) -> Item:
     return Item(text, "\n".join(part for part in (rest, corpus) if part), mark)
 
 
-def scored_item(figures: Iterable[Figure | None]) -> Item:
-    """Return how many answers were scored, of how many."""
+def scored_item(summary: Summary, figures: Iterable[Figure | None]) -> Item:
+    """Return how many answers were scored, of how many, and what the means are where the others count as wrong."""
     known = [each for each in figures if each is not None]
     if not known:
         return Item(NOTHING)
     least, most = min(each.n_scored for each in known), max(each.n_scored for each in known)
-    return Item(f"{least if least == most else f'{least} to {most}'} / {known[0].n_total}")
+    worst = [
+        f"{each.metric} {number_text(each.worst_case, unit_of(summary, each.metric))}"
+        for each in known
+        if each.n_scored < each.n_total and each.worst_case not in (None, each.mean)
+    ]
+    return Item(
+        f"{least if least == most else f'{least} to {most}'} / {known[0].n_total}",
+        "\n".join(["counted as wrong", *worst]) if worst else "",
+    )
 
 
 def name_items(cell: CellKey) -> tuple[Item, Item]:

@@ -69,7 +69,7 @@ function refresh(isNew = true) {
     const keys = new Map(state.order.map((sample) => [sample, order(sample, columns)]));
     state.order.sort((a, b) => (keys.get(b) > keys.get(a)) - (keys.get(b) < keys.get(a)) || a - b);
   }
-  $("count").textContent = `${state.order.length.toLocaleString("en")} of ${SAMPLES.length.toLocaleString("en")} samples`;
+  $("count").textContent = `${state.order.length.toLocaleString("en")} of ${SAMPLES.length.toLocaleString("en")} ${SAMPLES.length === 1 ? "sample" : "samples"}`;
   state.row = 0;
   state.cell = Math.min(state.cell, Math.max(0, columns.length - 1));
   $("box").scrollTop = 0;
@@ -90,9 +90,15 @@ function option(value, text) {
   return made;
 }
 
+/** Return what a class is called: see group_name in overview.py. */
+function groupName(value) {
+  if (!value) return "(none)";
+  return [...value].every((letter) => !letter.trim() || INVISIBLE.test(letter)) ? "(blank)" : value;
+}
+
 function fillClasses(name, label) {
   const values = [...new Set(SAMPLES.map((sample) => sample[name] ?? ""))].sort(collator.compare);
-  $(name).append(option("", "all"), ...values.map((value) => option(`=${value}`, value || "(none)")));
+  $(name).append(option("", "all"), ...values.map((value) => option(`=${value}`, groupName(value))));
   $(label).hidden = values.length < 2;
 }
 
@@ -145,8 +151,8 @@ function start() {
   fillTools();
   $("tools").hidden = $("box").hidden = $("legend").hidden = false;
   refresh(false);
-  let waiting = 0, typing = 0;
-  $("box").addEventListener("scroll", () => { waiting ||= requestAnimationFrame(() => { waiting = 0; renderRows(); }); }, { passive: true });
+  let frame = 0, typing = 0;
+  $("box").addEventListener("scroll", () => { frame ||= requestAnimationFrame(() => { frame = 0; renderRows(); }); }, { passive: true });
   $("tools").addEventListener("submit", (event) => event.preventDefault());
   $("search").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(() => refresh(), 120); });
   for (const id of ["show", "doc_class", "question_type", "metric"]) $(id).addEventListener("change", () => refresh());
@@ -158,7 +164,7 @@ function start() {
     openCell(state.order[state.row], Number(cell.dataset.column));
   });
   $("detail").addEventListener("close", () => { closeCell(); goTo(state.row, state.cell); });
-  $("reset").addEventListener("click", () => { setView(""); refresh(); $("search").focus(); });
+  $("reset").addEventListener("click", () => { setView(""); refresh(); goTo(0, 0); });
   $("help-button").addEventListener("click", () => $("help").showModal());
   document.addEventListener("keydown", onKey);
   addEventListener("hashchange", openAddress);

@@ -19,7 +19,7 @@ Row = tuple[str, float, float | None, float | None, str, bool]
 def titled(title: str, subtitle: str) -> list[Shape]:
     """Return a plot's title with what has to be known to read it."""
     return [
-        Words(0, 16, fitted(title, WIDTH, 14), size=14, bold=True),
+        Words(0, 16, fitted(title, WIDTH, 14, bold=True), size=14, bold=True),
         Words(0, 34, fitted(subtitle, WIDTH, 11), "quiet", size=11),
     ]
 
@@ -57,7 +57,7 @@ def forest(
 def _forest_row(row: Row, y: float, scale: Scale, *, has_zero: bool) -> Iterator[Shape]:
     """Yield the name and what is said of it, and below them the interval between short strokes of the ticks."""
     label, value, low, high, text, is_sure = row
-    yield Words(0, y, fitted(label, WIDTH - len(text) * 6.5 - 16))
+    yield Words(0, y, fitted(label, WIDTH - len(text) * 7 - 12))
     yield Words(WIDTH, y, text, "quiet", "end")
     yield Line(scale.start, y + 12, scale.end, y + 12)
     for tick, _ in scale.ticks():

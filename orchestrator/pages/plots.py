@@ -1,5 +1,6 @@
 """The report's plots: from a summary and totals to drawings."""
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from orchestrator.pages.parts import (
     ROWS_MAX,
     TOP,
     WIDTH,
+    Row,
     dash_of,
     forest,
     hue_of,
@@ -67,7 +69,10 @@ def _differences(summary: Summary, metric: str) -> Drawing | None:
     best = of_metric[0].first
     others = [each for each in of_metric if each.first == best]
     unit, names = unit_of(summary, metric), cell_names(summary)
-    rows = [
+    figure = figures_of(summary, "all").get(((best.model, best.params, best.prompt), metric))
+    mean = number_text(figure.mean if figure else of_metric[0].first_mean, unit)
+    rows: list[Row] = [(_name(names, best), 0.0, None, None, f"the best mean, {mean}", True)]
+    rows += [
         (
             _name(names, each.second),
             each.difference,
@@ -81,7 +86,7 @@ def _differences(summary: Summary, metric: str) -> Drawing | None:
     note = summary.metric_notes.get(metric)
     sides = ("better", "worse") if note and note.direction == "lower" else ("worse", "better")
     titles = (
-        f"{metric}: difference from {fitted(_name(names, best), 300)}",
+        f"{metric}: difference from the best mean",
         "Line: 95 % interval of this difference alone. Ring: not certain (Holm).",
     )
     return forest(f"differences-{metric}", titles, rows, unit, zero=sides)
@@ -153,8 +158,6 @@ def _frontier(points: Sequence[_Point], x: Scale, y: Scale, *, is_lower: bool) -
             yield Line(x.at(best.spent), y.at(best.mean), x.at(point.spent), y.at(best.mean), "quiet", 1.5, (2, 3))
             yield Line(x.at(point.spent), y.at(best.mean), x.at(point.spent), y.at(point.mean), "quiet", 1.5, (2, 3))
         best = point
-    if best is not None:
-        yield Line(x.at(best.spent), y.at(best.mean), x.end, y.at(best.mean), "quiet", 1.5, (2, 3))
 
 
 def _dots(points: Sequence[_Point], x: Scale, y: Scale, label: str) -> Iterator[Shape]:
@@ -170,11 +173,16 @@ def _dots(points: Sequence[_Point], x: Scale, y: Scale, label: str) -> Iterator[
 
 
 def _beside(place: tuple[float, float], taken: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Return where a point's number goes: beside it, above the numbers that are there already."""
-    x, y = place[0] + 8, place[1] - 6
-    while any(abs(x - other) < _NUMBER and abs(y - height) < _NUMBER for other, height in taken):
-        x, y = (x, y - _NUMBER) if y - _NUMBER > TOP else (x + _NUMBER, y)
-    return x, y
+    """Return where a point's number goes: the nearest place within the plot where no other number is."""
+    x, y = place
+    for step in range(int(PLOT / _NUMBER)):
+        for label in itertools.product((x + 8, x - 8 - _NUMBER), (y - 6 - _NUMBER * step, y + _NUMBER * (step + 1))):
+            is_within = label[0] + _NUMBER <= WIDTH and TOP <= label[1] <= TOP + PLOT
+            if is_within and not any(
+                abs(label[0] - other) < _NUMBER and abs(label[1] - height) < _NUMBER for other, height in taken
+            ):
+                return label
+    return x - 8 - _NUMBER, y - 6
 
 
 def _quality_scale(summary: Summary, metric: str, figures: Sequence[Figure]) -> Scale:

@@ -44,7 +44,7 @@ from orchestrator.scoring.cell_name import params_text
 
 PAGE_NAME = "report.html"
 MARKDOWN_NAME = "summary.md"
-_SCRIPTS = ("parts.js", "diff.js", "matrix.js", "address.js", "detail.js", "page.js")
+_SCRIPTS = ("parts.js", "diff.js", "data.js", "cells.js", "matrix.js", "address.js", "detail.js", "page.js")
 _MARKDOWN_WIDTH = 100_000  # characters: nothing is divided
 
 

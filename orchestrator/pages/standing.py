@@ -5,14 +5,14 @@ from typing import Literal
 from orchestrator.pages.totals import CellKey
 from orchestrator.scoring import CellName, Summary
 
-Standing = Literal["best", "among the best"]
+Standing = Literal["best", "best mean", "not told apart"]
 
 
 def find_standing(summary: Summary, metric: str) -> dict[CellKey, Standing]:
     """Return by cell its standing by `metric`; nothing where there is nothing to compare.
 
-    The cell of the best mean is the best where every other cell that has a score was compared with it and found worse.
-    Else it and all that were not found worse are among the best: the data do not tell them apart.
+    The cell of the best mean comes first. It is the best where every other cell that has a score was compared with it
+    and found worse. Else it has the best mean and no more, and those not found worse are not told apart from it.
     """
     compared = [each for each in summary.compared.comparisons if each.metric == metric]
     if not compared:
@@ -27,7 +27,7 @@ def find_standing(summary: Summary, metric: str) -> dict[CellKey, Standing]:
     rivals = [cell for cell in scored if cell != _key(best) and against.get(cell) != "worse"]
     if not rivals:
         return {_key(best): "best"}
-    return {_key(best): "among the best", **dict.fromkeys(rivals, "among the best")}
+    return {_key(best): "best mean", **dict.fromkeys(rivals, "not told apart")}
 
 
 def _key(name: CellName) -> CellKey:

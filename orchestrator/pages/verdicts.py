@@ -7,6 +7,7 @@ from orchestrator.pages.amounts import dollars_text, seconds_text
 from orchestrator.pages.overview import cell_names, figures_of
 from orchestrator.pages.standing import find_standing
 from orchestrator.pages.totals import CellKey, Totals
+from orchestrator.reporting.blind import TooFew, find_too_few
 from orchestrator.reporting.numbers import number_text, unit_of
 from orchestrator.scoring import CellName, Comparison, Figure, Summary
 from orchestrator.scoring.comparison import NONE_SEEN
@@ -17,7 +18,10 @@ _NAMES_MAX = 3
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One metric's answer: the cell of the best mean, how it stands, its score, and facts as labels and texts."""
+    """One metric's answer: the cell of the best mean, how it stands, its score, and facts as labels and texts.
+
+    `counted` says what the score is from: answers and documents.
+    """
 
     metric: str
     direction: str
@@ -26,6 +30,7 @@ class Verdict:
     standing: str
     score: str
     interval: str
+    counted: str
     facts: tuple[tuple[str, str], ...]
 
 
@@ -47,37 +52,58 @@ def _verdict(summary: Summary, totals: Mapping[CellKey, Totals], metric: str) ->
     rivals = [cell for cell in cell_names(summary) if cell in standing and cell != best]
     without = [name for cell, name in cell_names(summary).items() if cell not in means]
     unit, figure = unit_of(summary, metric), figures[best]
-    ends = [number_text(end, unit) for end in (figure.low, figure.high) if end is not None]
+    few = find_too_few(summary, metric)
     return Verdict(
         metric=metric,
         direction="lower is better" if is_lower else "higher is better",
         name=cell_names(summary)[best],
         is_sure=standing.get(best) == "best",
-        standing=_standing(len(rivals), len(means)),
+        standing=_standing(len(rivals), len(means), few),
         score=number_text(figure.mean, unit),
-        interval=f"95 % interval {' to '.join(ends)}" if ends else "",
+        interval=_interval(figure, unit),
+        counted=_counted(figure),
         facts=(
-            *_facts(summary, totals, metric, figure, rivals),
+            *_facts(summary, totals, metric, figure, rivals, has_list=few is None),
             *([("without any score", _listed(without))] if without else []),
         ),
     )
 
 
-def _standing(rivals: int, cells: int) -> str:
+def _standing(rivals: int, cells: int, few: TooFew | None) -> str:
     if cells == 1:
         return "nothing to compare with"
+    if few:
+        return f"best mean; {few.short}"
     if not rivals:
         return "best: all others are worse"
     return f"best mean, but {'one other is' if rivals == 1 else f'{rivals} others are'} not told apart from it"
 
 
+def _interval(figure: Figure, unit: str) -> str:
+    if figure.low is None or figure.high is None:
+        return "no interval: one document" if figure.n_documents == 1 else ""
+    return f"95 % interval {number_text(figure.low, unit)} to {number_text(figure.high, unit)}"
+
+
+def _counted(figure: Figure) -> str:
+    answers = f"{figure.n_total:,} {'answer' if figure.n_total == 1 else 'answers'}"
+    documents = f"{figure.n_documents:,} {'document' if figure.n_documents == 1 else 'documents'}"
+    return f"from {figure.n_scored:,} of {answers}, {documents}"
+
+
 def _facts(
-    summary: Summary, totals: Mapping[CellKey, Totals], metric: str, figure: Figure, rivals: list[CellKey]
+    summary: Summary,
+    totals: Mapping[CellKey, Totals],
+    metric: str,
+    figure: Figure,
+    rivals: list[CellKey],
+    *,
+    has_list: bool,
 ) -> Iterator[tuple[str, str]]:
     best = (figure.model, figure.params, figure.prompt)
     if (second := _second(summary, metric, best)) is not None:
         yield ("ahead of the next" if second.difference else "beside it"), _lead(summary, second)
-    if len(rivals) > 1:
+    if has_list and len(rivals) > 1:
         yield "not told apart", _listed([cell_names(summary)[cell] for cell in rivals])
     if (spent := _spent(totals[best])) != "":
         yield "takes", spent

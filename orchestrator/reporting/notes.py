@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from orchestrator.reporting.blind import find_too_few
 from orchestrator.reporting.params import shorten
 from orchestrator.scoring import Compared, Figure, Summary
 from orchestrator.scoring.cell_name import params_text
@@ -41,7 +42,25 @@ def _tell_outdated(summary: Summary) -> Iterator[str]:
 
 
 def _tell_missing(summary: Summary) -> Iterator[str]:
-    """Yield a line per cell and set of reasons; metrics are named where not all miss the same answers."""
+    """Yield a line per set of reasons with the cells that have it, and what their means would be at worst."""
+    cells: dict[str, list[tuple[str, str]]] = {}
+    for name, what, worst in _iter_missing(summary):
+        cells.setdefault(what, []).append((name, worst))
+    for what, those in cells.items():
+        if len(those) == 1:
+            ((name, worst),) = those
+            yield f"{name}: {what}{'; counted as wrong: ' if worst else ''}{worst}"
+            continue
+        told = [f"{name} ({worst})" if worst else name for name, worst in those]
+        wrong = "; in brackets: where they count as wrong" if any(worst for _, worst in those) else ""
+        yield f"each of {len(those)} cells, {what}{wrong}: {', '.join(told)}"
+
+
+def _iter_missing(summary: Summary) -> Iterator[tuple[str, str, str]]:
+    """Yield cells, why which of their answers have no score, and the means at worst.
+
+    Metrics are named where not all miss the same answers.
+    """
     overall = [figure for figure in summary.figures if figure.group == "all"]
     for name, group in groupby(overall, cell_name):
         of_cell = list(group)
@@ -54,13 +73,13 @@ def _tell_missing(summary: Summary) -> Iterator[str]:
                 why = ", ".join(f"{n} {reason}" for reason, n in reasons)
                 missing = those[0].n_total - those[0].n_scored
                 worst = _worst_case([f for f in those if f.metric in summary.compared.metrics])
-                yield f"{name}: {missing} of {those[0].n_total} not scored{by}: {why}{worst}"
+                yield name, f"{missing} of {those[0].n_total} not scored{by}: {why}", worst
 
 
 def _worst_case(figures: Sequence[Figure]) -> str:
     """Return what the means would be at worst, nothing where what is missing is the dataset's."""
     means = [f"{f.metric} {f.worst_case:.3f}" for f in figures if f.worst_case is not None and f.worst_case != f.mean]
-    return f"; counted as wrong: {', '.join(means)}" if means else ""
+    return ", ".join(means)
 
 
 def _tell_stale(stale: dict[str, int]) -> Iterator[str]:
@@ -76,9 +95,15 @@ def _tell_deaf(models: Sequence[str]) -> Iterator[str]:
 
 def _tell_detectable(summary: Summary) -> Iterator[str]:
     """Yield the smallest differences that the dataset can see, in the comparisons made or against a cell to come."""
-    compared = summary.compared
-    sizes = [f"{value:.3f} in {metric}" for metric, value in compared.detectable.items() if value is not None]
-    if sizes and compared.comparisons:
+    compared, few = summary.compared, find_too_few(summary)
+    sizes = [
+        f"{value:.3f} in {metric}"
+        for metric, value in compared.detectable.items()
+        if value is not None and find_too_few(summary, metric) is None
+    ]
+    if few:
+        yield few.sentence
+    elif sizes and compared.comparisons:
         yield (
             f"The smallest difference that this dataset can see between two cells is about {', '.join(sizes)} "
             "(found in 80 % of cases where it is there, at 5 %; after Holm's correction it takes more)."

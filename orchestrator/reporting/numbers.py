@@ -3,13 +3,14 @@
 from orchestrator.scoring import Summary
 
 NOTHING = "-"
+_BELOW_ONE = 0.999
 
 
 def number_text(value: float | None, unit: str) -> str:
-    """Return `value` with as many digits as its unit deserves."""
+    """Return `value` with as many digits as its unit deserves; a fraction below 1 is never rounded up to it."""
     if value is None:
         return NOTHING
-    return _plain(value, unit)
+    return _plain(min(value, _BELOW_ONE) if unit == "fraction" and value < 1 else value, unit)
 
 
 def _plain(value: float, unit: str, sign: str = "") -> str:
