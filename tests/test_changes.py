@@ -53,6 +53,7 @@ def make_pages(workspace, count):
     return folder
 
 
+@pytest.mark.slow
 def test_a_broken_device_makes_no_verdict_final_and_all_is_asked_once_it_is_mended(workspace):
     write_words(workspace.root, [f"w{n}" for n in range(12)])
     switch = workspace.root / "broken"
@@ -138,6 +139,7 @@ def test_an_image_that_changes_during_the_run_is_not_answered_under_its_old_dige
     assert outcome.models[0].ok == 3
 
 
+@pytest.mark.slow
 def test_an_image_that_is_gone_or_replaced_since_it_was_digested_is_an_error_that_is_asked_again(workspace):
     folder = make_pages(workspace, 300)
     swap = (

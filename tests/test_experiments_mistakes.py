@@ -133,6 +133,7 @@ def test_a_set_is_named_by_its_place_and_two_of_one_name_by_their_suffix(root):
         api.open_set("more", workspace=root)
 
 
+@pytest.mark.slow
 def test_a_thousand_cells_are_planned_in_seconds(root):
     plan(root, GOOD.replace("}", ", limit: 2}") + "grid: {params.prefix: {from: 1, to: 300}}\n")
     began = time.monotonic()

@@ -135,12 +135,14 @@ def test_zeros_at_the_end_are_damage_and_no_rows(tmp_path):
     assert (len(rows), damaged) == (1, 1)
 
 
+@pytest.mark.slow
 def test_a_row_larger_than_a_block_is_read(tmp_path):
     rows, damaged = read(write(tmp_path, [row(0), row(1, text="ж" * 3_000_000), row(2)]))
     assert ([len(each["text"]) for each in rows][1], damaged) == (3_000_000, 0)
     assert len(rows) == 3
 
 
+@pytest.mark.slow
 def test_a_long_end_without_a_newline_is_dropped_as_it_is_read(tmp_path):
     path = write(tmp_path, [row(0)])
     os.truncate(path, path.stat().st_size + 200_000_000)

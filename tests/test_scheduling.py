@@ -126,6 +126,7 @@ def test_two_models_with_one_declared_device_never_overlap(bench):
     assert loaded >= busy(spans, first)[1], "not even loaded while the other works"
 
 
+@pytest.mark.slow
 def test_two_models_with_two_devices_have_one_each_at_the_same_time(bench):
     add, run = bench
     for name in "ab":
@@ -150,6 +151,7 @@ def test_models_that_take_no_core_all_work_at_the_same_time(bench):
     assert time.monotonic() - start < 4 * (1.0 + 6 * 0.2)
 
 
+@pytest.mark.slow
 def test_a_model_that_waits_for_a_device_does_not_hold_up_one_that_needs_none(bench):
     add, run = bench
     for name in "ab":
@@ -160,6 +162,7 @@ def test_a_model_that_waits_for_a_device_does_not_hold_up_one_that_needs_none(be
     assert busy(spans, "c")[1] < max(busy(spans, "a")[0], busy(spans, "b")[0])
 
 
+@pytest.mark.slow
 def test_models_that_say_nothing_of_cores_run_one_after_the_other(bench):
     add, run = bench
     add("a")
@@ -168,6 +171,7 @@ def test_models_that_say_nothing_of_cores_run_one_after_the_other(bench):
     assert overlap(busy(spans, "a"), busy(spans, "b")) <= 0
 
 
+@pytest.mark.slow
 def test_at_most_max_parallel_models_work_at_a_time(bench):
     add, run = bench
     for name in "abc":
@@ -208,6 +212,7 @@ def test_replicas_draw_from_one_queue_and_ask_everything_once(bench):
     assert len(list((outcome.folder / "logs").iterdir())) == 3
 
 
+@pytest.mark.slow
 def test_replicas_have_a_device_each(bench):
     add, run = bench
     write_words(add.root, [f"w{n}" for n in range(12)])
@@ -218,6 +223,7 @@ def test_replicas_have_a_device_each(bench):
     assert len({span[2] for span in spans}) == 2, "there is room for two of five, and no third was begun later"
 
 
+@pytest.mark.slow
 def test_a_replica_that_dies_is_nothing_to_the_others(bench):
     add, run = bench
     write_words(add.root, [f"w{n}" for n in range(30)])
@@ -260,6 +266,7 @@ def test_a_replica_that_loads_for_long_holds_up_nobody(bench):
     assert outcome.models[0].statuses == {"ok": 6}
 
 
+@pytest.mark.slow
 def test_what_a_replica_leaves_that_cannot_be_loaded_is_done_by_the_other(bench):
     add, run = bench
     write_words(add.root, [f"w{n}" for n in range(20)])
@@ -270,6 +277,7 @@ def test_what_a_replica_leaves_that_cannot_be_loaded_is_done_by_the_other(bench)
     assert outcome.models[0].statuses == {"ok": 20}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", [{"trouble": "rate_limited", "is_final": True}, {"trouble": "device_lost"}])
 def test_what_a_replica_leaves_that_is_given_up_is_asked_by_the_other_and_counted_once(bench, trouble):
     add, run = bench
@@ -285,6 +293,7 @@ def test_what_a_replica_leaves_that_is_given_up_is_asked_by_the_other_and_counte
     assert len(later) == len(spans), "nothing is asked again"
 
 
+@pytest.mark.slow
 def test_who_waits_for_the_same_is_served_in_the_order_of_the_command(bench):
     add, run = bench
     names = ("c", "a", "b")
@@ -296,6 +305,7 @@ def test_who_waits_for_the_same_is_served_in_the_order_of_the_command(bench):
     assert [name for name in last if name in last[1:]] == sorted(last[1:], key=names.index), "of those that had to wait"
 
 
+@pytest.mark.slow
 def test_a_time_limit_ends_the_wait_for_an_environment_and_is_no_failure(bench):
     add, run = bench
     add("a", "cores = 0")
@@ -370,6 +380,7 @@ def test_max_failures_counts_what_all_replicas_failed(bench):
     assert "--max-failures 10" in model.error
 
 
+@pytest.mark.slow
 def test_more_devices_than_there_are_is_one_sentence(bench):
     add, run = bench
     add("a", 'accelerator = "cuda"', 'devices = ["0"]', devices=4)
@@ -399,6 +410,7 @@ print(outcome.interrupted, sum(model.ok for model in outcome.models))
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_all_models(bench):
     add, _ = bench
     write_words(add.root, [f"w{n}" for n in range(500)])

@@ -77,6 +77,7 @@ def test_sessions_leak_no_descriptors(workspace):
     assert open_descriptors() == before
 
 
+@pytest.mark.slow
 def test_fifty_workers_and_their_various_ends_leak_no_descriptors(workspace):
     ends = 8 * ["exit 0", "exit 3", "kill -9 $$", "yes | head -c 300000", "cat"]
     ends += 2 * ["exec sleep 60", "sleep 60 & exit 1", "exec <&-; sleep 60", "trap '' TERM; yes >&2", "sleep 60 | cat"]

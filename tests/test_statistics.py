@@ -57,6 +57,7 @@ def test_a_clustered_interval_of_single_samples_is_the_usual_one():
     assert (found.low[0], found.high[0]) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_clustered_interval_is_that_of_a_regression_with_clustered_errors():
     sm = pytest.importorskip("statsmodels.api")

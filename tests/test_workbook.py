@@ -112,6 +112,7 @@ def test_a_gap_of_rows_is_no_reason_to_refuse(tmp_path, workspace):
     assert [s.question for s in open_dataset(workspace, str(path))] == ["x"]
 
 
+@pytest.mark.slow
 def test_what_would_be_much_larger_unpacked_is_refused_but_pictures_are_not_unpacked(tmp_path, workspace):
     rows = row(1, "question", "answer") + row(2, "x", "y")
     much = b" " * (workbook.UNPACKED_BYTES + 1)
