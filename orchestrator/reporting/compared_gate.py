@@ -138,7 +138,8 @@ def _range(each: Finding, unit: str) -> str:
     if each.outcome != "regression" and each.at_most is None:
         return f" ({n} give{'s' * (each.n_documents == 1)} no interval)"
     if each.outcome != "regression" and each.n_changed is not None:
-        return f" ({number_text(each.at_most, unit)} at most: {each.n_changed} of {n} changed)"
+        much = " much" * (each.outcome != "unchanged")
+        return f" ({number_text(each.at_most, unit)} at most: {each.n_changed} of {n} changed{much})"
     if each.low is None or each.high is None:
         return p.replace(", p", " (p", 1) + ")" * bool(p)
     most, least = number_text(abs(each.high), unit), number_text(abs(each.low), unit)
