@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -71,6 +72,7 @@ def imports(tree, *, typing_too=True):
     return found
 
 
+@cache
 def _is_module(dotted):
     path = PACKAGE.parent.joinpath(*dotted.split("."))
     return path.is_dir() or path.with_suffix(".py").is_file()
@@ -107,6 +109,11 @@ def importers(library):
     return {module for module, tree in ALL.items() if library in roots(tree)}
 
 
+@cache
+def ours(module):
+    return own_imports(ALL[module], ALL, typing_too=False)
+
+
 def reachable(start):
     """Return all of our modules that importing `start` brings in."""
     seen, waiting = set(), [start]
@@ -114,18 +121,18 @@ def reachable(start):
         module = waiting.pop()
         if module not in seen:
             seen.add(module)
-            waiting += own_imports(ALL[module], ALL, typing_too=False)
+            waiting += ours(module)
     return seen
 
 
 def test_imports_go_down_or_stay_and_never_up():
-    for module, tree in ALL.items():
-        for imported in own_imports(tree, ALL, typing_too=False):
+    for module in ALL:
+        for imported in ours(module):
             assert level(imported) <= level(module), f"{module} imports {imported}, which is above it"
 
 
 def test_there_is_no_import_cycle():
-    graph = {module: own_imports(tree, ALL, typing_too=False) - {module} for module, tree in ALL.items()}
+    graph = {module: ours(module) - {module} for module in ALL}
     TopologicalSorter(graph).prepare()
 
 
