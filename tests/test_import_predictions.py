@@ -114,6 +114,16 @@ def test_the_command_counts_and_names_the_next_one(asked, tmp_path):
     assert "bakeoff score three" in result.output
 
 
+def test_other_predictions_for_the_same_request_are_told(asked, tmp_path):
+    folder = asked.root / "datasets" / "twice"
+    folder.mkdir()
+    (folder / "questions.csv").write_text("id,question,answer\na,Total?,1\nb,Total?,1\nc,Total?,1\nd,Date?,2\n")
+    (tmp_path / "p.csv").write_text("sample_id,prediction\na,1\nb,2\nc,1\nd,2\n")
+    argv = ["--workspace", str(asked.root), "predictions", "import", str(tmp_path / "p.csv")]
+    result = CliRunner().invoke(cli, [*argv, "--dataset", "twice", "--model", "m"])
+    assert "m: samples such as 'b' (1) ask the same of the same image as an earlier one" in result.output
+
+
 def take(workspace, folder, rows, **options):
     """Import `rows`, sample ids with what was predicted, as those of the model `theirs`."""
     path = folder / "theirs.json"

@@ -1,5 +1,6 @@
 """The report before a browser sees it: what it counts, chooses, embeds and writes."""
 
+import csv
 import json
 import math
 import xml.etree.ElementTree as ET
@@ -77,6 +78,11 @@ def test_nobody_is_best_where_the_data_do_not_tell_cells_apart(tmp_path):
         ("good", "{}", "read"): "best mean",
         ("poor", "{}", "read"): "not told apart",
     }
+
+
+def test_cells_of_the_same_mean_have_the_same_mark(tmp_path):
+    run = make_pages_run(tmp_path, [sample(n) for n in range(3)], lambda *_: "x", models=("one", "two"))
+    assert set(find_standing(score_run(run, ["exact"]), "exact").values()) == {"best mean"}
 
 
 def test_a_cell_alone_has_no_standing(tmp_path):
@@ -274,6 +280,14 @@ def test_what_missing_answers_cost_stands_beside_their_number(tmp_path):
     main = overview.main_grid(score_run(run, ["exact", "cer"]), report_module._gather(open_run(run))[0])
     scored = {row[0].text: (row[2].text, row[2].small) for row in main.rows}
     assert scored == {"good": ("4 / 4", ""), "poor": ("3 / 4", "counted as wrong\nexact 0.750\ncer 0.250")}
+
+
+def test_a_class_that_is_a_formula_is_a_text_in_summary_csv(tmp_path):
+    samples = [sample(n, doc_class=["=1+1", "plain"][n]) for n in range(2)]
+    run = make_pages_run(tmp_path, samples, lambda *_: "x")
+    score_run(run, ["exact"])
+    with (run / "summary.csv").open(newline="") as file:
+        assert {row["doc_class"] for row in csv.DictReader(file)} == {"", "'=1+1", "plain"}
 
 
 @pytest.mark.parametrize(("name", "shown"), [("", "(none)"), (" \u200b\u3000", "(blank)"), ("a b", "a b")])

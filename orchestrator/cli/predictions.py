@@ -41,6 +41,11 @@ def import_(source: str, dataset: str, model: str, run: str | None, *, replace: 
     failed = f"; {taken.failed} have none, but the reason why" if taken.failed else ""
     place = shown_path(taken.run)
     console.status(f"{model}: {taken.answers} of {taken.total} samples have an answer in {place}{failed}")
+    if taken.differing:
+        console.status(
+            f"{model}: samples such as '{taken.differing[0]}' ({len(taken.differing)}) ask the same of the same "
+            "image as an earlier one but have another prediction; that of the earlier one counts for them, too"
+        )
     if taken.replaced:
         console.status(f"{model}: {taken.replaced} older answers gave place and are in {shown_path(taken.run / 'old')}")
     for where in taken.strangers[:_TOLD]:

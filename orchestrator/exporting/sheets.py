@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import BakeoffError
+from orchestrator.formulas import guarded
 
 CELL_CHARS = 32_767  # what a cell of Excel holds
 SHEET_ROWS = 1_048_576
 CHANGED = "changed"
-_FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n]")  # noqa: RUF001 - the wide ones are read as formulas, too
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
 _CUT = " … [cut: {} characters]"
 
@@ -32,7 +32,7 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]])
             cells, changes = [], []
             for name, value in zip(header, row, strict=True):
                 plain = _plain(value)
-                safe = _guarded(_clean(plain)) if isinstance(plain, str) else plain
+                safe = guarded(_clean(plain)) if isinstance(plain, str) else plain
                 cells.append(safe)
                 if safe != plain:
                     changes.append(name)
@@ -121,12 +121,8 @@ def _picture(match: re.Match[str]) -> str:
     return "\u2421" if code == 0x7F else "\ufffd"  # noqa: PLR2004 - delete
 
 
-def _guarded(text: str) -> str:
-    return f"'{text}" if _FORMULA.match(text) else text
-
-
 def _safe_header(name: str) -> str:
-    return _guarded(_clean(name))
+    return guarded(_clean(name))
 
 
 def flat_rows(rows: Iterable[dict[str, Any]], columns: Sequence[str], metadata: Sequence[str]) -> Iterator[list[Any]]:

@@ -43,7 +43,8 @@ class Taken:
     """What an import brought: how many answers, and which lines are of no sample.
 
     `failed` samples have a prediction that says that none came. `replaced` of the predictions took the place of answers
-    that an earlier import had brought.
+    that an earlier import had brought. `differing` samples ask the same of the same image as an earlier one and have
+    another prediction: the answer to the earlier one counts for them.
     """
 
     run: Path
@@ -51,6 +52,7 @@ class Taken:
     failed: int = 0
     total: int = 0
     replaced: int = 0
+    differing: list[str] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
 
 
@@ -96,6 +98,7 @@ def import_predictions(
         with restoring(folder, (PLAN_NAME, SAMPLES_NAME, PROMPTS_NAME)):
             freeze(workspace, folder, dataset, (cell,), (prompt,), notify)
             taken, pairs = _match(folder, source, cell, predictions)
+            taken.differing = _find_differing(pairs)
             pairs, changed = _compare(folder, cell, pairs)
             taken.replaced = len(changed)
             if changed and not replace:
@@ -153,6 +156,12 @@ def _match(
 
 def _told(prediction: Prediction) -> str:
     return f"'{prediction.id}'" if prediction.id is not None else f"number {prediction.place}"
+
+
+def _find_differing(pairs: list[tuple[Expected, Prediction]]) -> list[str]:
+    """Return the samples whose prediction does not count, since an earlier sample asks the same and has another."""
+    first: dict[str, str | None] = {}
+    return [e.sample_id for e, p in pairs if first.setdefault(e.key, _answer(p)) != _answer(p)]
 
 
 def _compare(

@@ -12,22 +12,26 @@ def find_standing(summary: Summary, metric: str) -> dict[CellKey, Standing]:
     """Return by cell its standing by `metric`; nothing where there is nothing to compare.
 
     The cell of the best mean comes first. It is the best where every other cell that has a score was compared with it
-    and found worse. Else it has the best mean and no more, and those not found worse are not told apart from it.
+    and found worse. Else it has the best mean and no more, as have those of the same mean; others that were not found
+    worse are not told apart.
     """
     compared = [each for each in summary.compared.comparisons if each.metric == metric]
     if not compared:
         return {}
     best = compared[0].first  # comparisons come in the order of means
     against = {_key(each.second): each.verdict for each in compared if each.first == best}
-    scored = {
-        (each.model, each.params, each.prompt)
+    means = {
+        (each.model, each.params, each.prompt): each.mean
         for each in summary.figures
         if each.group == "all" and each.metric == metric and each.mean is not None
     }
-    rivals = [cell for cell in scored if cell != _key(best) and against.get(cell) != "worse"]
+    rivals = [cell for cell in means if cell != _key(best) and against.get(cell) != "worse"]
     if not rivals:
         return {_key(best): "best"}
-    return {_key(best): "best mean", **dict.fromkeys(rivals, "not told apart")}
+    found: dict[CellKey, Standing] = {_key(best): "best mean"}
+    for cell in rivals:
+        found[cell] = "best mean" if means[cell] == means.get(_key(best)) else "not told apart"
+    return found
 
 
 def _key(name: CellName) -> CellKey:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from orchestrator.errors import BakeoffError
 from orchestrator.files import write_atomically
+from orchestrator.formulas import guarded
 from orchestrator.identity import canonical
 from orchestrator.parsing import Frozen, read_json
 from orchestrator.results.plan import read_plan
@@ -139,6 +140,6 @@ def _to_csv(figures: Sequence[Figure]) -> str:
     writer = csv.DictWriter(text, list(Figure.model_fields), lineterminator="\n")
     writer.writeheader()
     for figure in figures:
-        row = figure.model_dump()
+        row = {name: guarded(v) if isinstance(v, str) else v for name, v in figure.model_dump().items()}
         writer.writerow({**row, "reasons": canonical(row["reasons"])})
     return text.getvalue()
