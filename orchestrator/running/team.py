@@ -125,6 +125,8 @@ class Team:
                 on_progress = self.progress.watch(number, work)
                 if not self.tasks.has_more():
                     return
+                if number > 1:
+                    self.kitchen.tell(self.outcome.label, f"worker {number} of it begins")
                 systems = tuple(read_prompt(self.kitchen.run, cell).system for cell in self.missing.cells)
                 interrupt = self.kitchen.interrupt
                 failure = answer_all(work, lambda: self.start(number, grant), systems, interrupt, on_progress)
