@@ -18,11 +18,11 @@ def make_notes(found: RunComparison) -> Iterator[str]:
     yield from _tell_groups(found)
     yield from _tell_detectable(found)
     yield from _tell_blind(found)
+    n = _n_claims(found)
+    holm = f", after Holm's correction over {comparisons(n)}, since of many one stands out by chance" if n > 1 else ""
     yield (
         "difference: B less A on the same samples, with its 95 % interval; samples of one document count together. p: "
-        "how often chance alone does as much (signs flipped by document), after Holm's correction over "
-        f"{comparisons(_n_claims(found))}, since of many one stands out by chance. No difference seen is not: no "
-        "difference."
+        f"how often chance alone does as much (signs flipped by document){holm}. No difference seen is not: no difference."
     )
 
 
