@@ -14,7 +14,7 @@ from PIL import Image
 
 from orchestrator.cli import cli
 from orchestrator.errors import BakeoffError, UsageError
-from orchestrator.pages import boards, chosen, matrix, overview, pictures, write_report
+from orchestrator.pages import boards, breakdowns, chosen, matrix, overview, pictures, write_report
 from orchestrator.pages import report as report_module
 from orchestrator.pages.axes import scale_for
 from orchestrator.pages.block import to_block
@@ -292,7 +292,7 @@ def test_a_class_that_is_a_formula_is_a_text_in_summary_csv(tmp_path):
 
 @pytest.mark.parametrize(("name", "shown"), [("", "(none)"), (" \u200b\u3000", "(blank)"), ("a b", "a b")])
 def test_a_group_that_nobody_could_see_has_a_name(name, shown):
-    assert overview.group_name(name) == shown
+    assert breakdowns.group_name(name) == shown
 
 
 def test_the_tables_of_the_page(tmp_path):
@@ -308,12 +308,12 @@ def test_the_tables_of_the_page(tmp_path):
     totals, _ = report_module._gather(open_run(run))
     main = overview.main_grid(summary, totals)
     assert [item.text for item in main.rows[0]][:4] == ["good", "read", "10 / 12", "1.000"]
-    (repeats,) = [grid for grid in [overview.repeats_grid(summary, totals)] if grid]
+    (repeats,) = [grid for grid in [breakdowns.repeats_grid(summary, totals)] if grid]
     assert [rows[2].text for rows in repeats.rows] == ["100 %", "17 %"]
-    statuses = overview.status_grid(summary, totals)
+    statuses = breakdowns.status_grid(summary, totals)
     assert statuses.header == ("model", "prompt", "ok", "error", "refused")
     assert [[item.text for item in each[2:]] for each in statuses.rows] == [["10", "2", "-"], ["10", "-", "2"]]
-    heats = overview.heat_grids(summary)
+    heats = breakdowns.heat_grids(summary)
     assert [grid.title for grid in heats] == ["exact ↑ by doc_class", "cer ↓ by doc_class"]
     assert [item.heat for item in heats[1].rows[0]][1:] == [0, 4]
     page = report.path.read_text()

@@ -98,7 +98,6 @@ def import_predictions(
         with restoring(folder, (PLAN_NAME, SAMPLES_NAME, PROMPTS_NAME)):
             freeze(workspace, folder, dataset, (cell,), (prompt,), notify)
             taken, pairs = _match(folder, source, cell, predictions)
-            taken.differing = _find_differing(pairs)
             pairs, changed = _compare(folder, cell, pairs)
             taken.replaced = len(changed)
             if changed and not replace:
@@ -151,6 +150,7 @@ def _match(
         raise BakeoffError(f"{source}: none of its predictions is of a sample of the dataset; the first is of {first}")
     taken.failed = sum(_answer(prediction) is None for _, prediction in pairs)
     taken.answers = len(pairs) - taken.failed
+    taken.differing = _find_differing(pairs)
     return taken, pairs
 
 

@@ -90,7 +90,7 @@ function option(value, text) {
   return made;
 }
 
-/** Return what a class is called: see group_name in overview.py. */
+/** Return what a class is called: see group_name in breakdowns.py. */
 function groupName(value) {
   if (!value) return "(none)";
   return [...value].every((letter) => !letter.trim() || INVISIBLE.test(letter)) ? "(blank)" : value;

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from orchestrator.pages.axes import Scale, scale_for
 from orchestrator.pages.shapes import HUES, Dot, Drawing, Line, Shape, Words, fitted
+from orchestrator.reporting.numbers import unit_of
+from orchestrator.scoring import Figure, Summary
 
 WIDTH = 480.0
 ROWS_MAX = 40
@@ -108,3 +110,18 @@ def hue_of(number: int) -> str:
 def dash_of(number: int) -> tuple[float, ...]:
     """Return the dash of a cell's line."""
     return _DASHES[number // 2 % len(_DASHES)]
+
+
+def quality_scale(summary: Summary, metric: str, figures: Sequence[Figure]) -> Scale:
+    """Return the scale of a metric's means with their intervals, upright; of fractions within 0 and 1."""
+    ends = [v for f in figures for v in (f.mean, f.low, f.high) if v is not None]
+    scale = scale_for(ends, TOP + PLOT, TOP)
+    if unit_of(summary, metric) != "fraction":
+        return scale
+    return Scale(max(0.0, scale.low), min(1.0, scale.high), scale.start, scale.end)
+
+
+def metric_title(summary: Summary, metric: str) -> str:
+    """Return a metric and which way is better."""
+    note = summary.metric_notes.get(metric)
+    return f"{metric} ({note.direction} is better)" if note else metric

@@ -1,10 +1,7 @@
 """`report.html`: a run on one page that opens from disk, needs nothing else, and runs nothing but its own script."""
 
-import base64
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +9,9 @@ from orchestrator.errors import UsageError
 from orchestrator.files import disk_errors, replacing, write_atomically
 from orchestrator.pages.block import to_block
 from orchestrator.pages.boards import to_table, with_ranks
+from orchestrator.pages.breakdowns import heat_grids, repeats_grid, status_grid
 from orchestrator.pages.chosen import choose
+from orchestrator.pages.contents import SCRIPTS, asset, listed, page_data, policy_of
 from orchestrator.pages.markdown import to_markdown
 from orchestrator.pages.matrix import LONGEST, Matrix, read_samples, take_pictures
 from orchestrator.pages.overview import (
@@ -20,17 +19,13 @@ from orchestrator.pages.overview import (
     best_first,
     cells_of,
     every_metric_grid,
-    heat_grids,
     main_grid,
     params_notes,
-    repeats_grid,
-    status_grid,
 )
 from orchestrator.pages.pictures import Pictures
 from orchestrator.pages.plots import make_plots
 from orchestrator.pages.png import write_png
 from orchestrator.pages.shapes import Drawing, to_svg
-from orchestrator.pages.short_names import short_parts
 from orchestrator.pages.side_by_side import Tabs, put_together
 from orchestrator.pages.sources import Content, failures_of, open_contents, prompts_of, spent_of
 from orchestrator.pages.totals import CellKey, Totals
@@ -40,11 +35,9 @@ from orchestrator.reporting.notes import make_notes
 from orchestrator.reporting.table import summary_tables
 from orchestrator.reporting.tabular import Table
 from orchestrator.scoring import Summary
-from orchestrator.scoring.cell_name import params_text
 
 PAGE_NAME = "report.html"
 MARKDOWN_NAME = "summary.md"
-_SCRIPTS = ("parts.js", "diff.js", "data.js", "cells.js", "matrix.js", "address.js", "detail.js", "page.js")
 _MARKDOWN_WIDTH = 100_000  # characters: nothing is divided
 
 
@@ -144,19 +137,19 @@ def _make_page(content: Content, pictures: Pictures, tabs: Tabs, here: int) -> _
     drawings, tables = make_plots(summary, totals), _tables_of_page(content, totals)
     samples = list(read_samples(content.sources[0].run, matrix.choice, matrix.texts))
     images, left_out = take_pictures(samples, pictures, pages)
-    style, script = _asset("page.css"), '"use strict";\n{\n' + "".join(map(_asset, _SCRIPTS)) + "}\n"
+    style, script = asset("page.css"), '"use strict";\n{\n' + "".join(map(asset, SCRIPTS)) + "}\n"
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(_asset("page.html"))
+    template = environment.from_string(asset("page.html"))
     parts = template.generate(
         summary=summary,
         plan=content.plan,
         tabs=tabs,
         here=here,
-        policy=_policy(style, script),
+        policy=policy_of(style, script),
         style=Markup(style),  # noqa: S704 - ours, as are the two below but for what to_block and to_svg escape
         script=Markup(script),  # noqa: S704
-        data=Markup(to_block(_data(summary, matrix, samples, pages))),  # noqa: S704
-        images=(Markup(part) for part in _listed(images)),  # noqa: S704
+        data=Markup(to_block(page_data(summary, matrix, samples, pages))),  # noqa: S704
+        images=(Markup(part) for part in listed(images)),  # noqa: S704
         plots=[Markup(to_svg(drawing)) for drawing in drawings],  # noqa: S704
         choice=matrix.choice,
         left_out=left_out,
@@ -199,53 +192,6 @@ def _compared(summary: Summary) -> Table | None:
     if table is None:
         return None
     return replace(table, rows=tuple((*row[:-1], "best mean" if row[-1] == "best" else row[-1]) for row in table.rows))
-
-
-def _data(summary: Summary, matrix: Matrix, samples: Sequence[dict[str, Any]], pages: int) -> dict[str, Any]:
-    longest = matrix.texts.fit(pages)
-    main = [name for name in summary.compared.metrics if name in summary.metrics] or list(summary.metrics[:1])
-    return {
-        "metrics": [
-            {
-                "name": name,
-                "direction": note.direction if (note := summary.metric_notes.get(name)) else "higher",
-                "isFraction": bool(note and note.unit == "fraction"),
-                "unit": note.unit if note else "",
-                "isMain": name in main,
-            }
-            for name in summary.metrics
-        ],
-        "columns": [
-            {"model": model, "params": params_text(params), "prompt": prompt, "short": " / ".join(parts[1:])}
-            for (model, params, prompt), parts in short_parts(matrix.columns).items()
-        ],
-        "texts": matrix.texts.values,
-        "more": matrix.texts.more,
-        "longest": longest,
-        "samples": samples,
-        "cells": matrix.cells,
-    }
-
-
-def _listed(values: Sequence[Any]) -> Iterator[str]:
-    """Yield a JSON list in parts."""
-    yield "["
-    for number, value in enumerate(values):
-        yield f"{',' if number else ''}{to_block(value)}"
-    yield "]"
-
-
-def _policy(style: str, script: str) -> str:
-    """Return a content security policy: our script and style by their digests, images from within, nothing else."""
-    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (script, style)]
-    return (
-        f"default-src 'none'; script-src 'sha256-{hashes[0]}'; style-src 'sha256-{hashes[1]}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
-    )
-
-
-def _asset(name: str) -> str:
-    return files("orchestrator.pages").joinpath(name).read_text("utf-8")
 
 
 def _tables(page: _Page) -> list[Table]:
