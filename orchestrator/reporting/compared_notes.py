@@ -22,7 +22,8 @@ def make_notes(found: RunComparison) -> Iterator[str]:
     holm = f", after Holm's correction over {comparisons(n)}, since of many one stands out by chance" if n > 1 else ""
     yield (
         "difference: B less A on the same samples, with its 95 % interval; samples of one document count together. p: "
-        f"how often chance alone does as much (signs flipped by document){holm}. No difference seen is not: no difference."
+        f"how often chance alone does as much (signs flipped by document){holm}. No difference seen is not: no "
+        "difference."
     )
 
 
