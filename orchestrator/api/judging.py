@@ -9,6 +9,7 @@ from orchestrator.config import Workspace, find_workspace
 from orchestrator.errors import UsageError
 from orchestrator.experiments.resolve import asked_runs, metrics_of
 from orchestrator.exporting import Export, Form, export_run
+from orchestrator.inspection.outdated import check_scores
 from orchestrator.judging import workspace_metrics
 from orchestrator.metrics import METRICS, Metric
 from orchestrator.metrics.extract import make_extractor
@@ -79,12 +80,15 @@ def report(
     metric: str = "cer",
     width: int = 100,
     workspace: Place = None,
+    notify: Callable[[str], None] | None = None,
 ) -> list[Table]:
     """Return the scores of `run` as tables of text, at most `width` characters wide where one metric fits.
 
-    With `worst`, also that many answers of each model, those with the worst `metric`.
+    With `worst`, also that many answers of each model, those with the worst `metric`. Raises BakeoffError where the run
+    went on after it was scored; while it is still going on, `notify` hears how many answers came since.
     """
     folder = run_path(run, lambda: open_place(workspace))
+    check_scores(folder, notify or ignore)
     summary = read_summary(folder)
     models = tuple(dict.fromkeys(figure.model for figure in summary.figures))
     tables = summary_tables(summary, width)
@@ -104,13 +108,16 @@ def report_page(
     pictures: Pictures = "thumb",
     plots: Path | str | None = None,
     workspace: Place = None,
+    notify: Callable[[str], None] | None = None,
 ) -> Report:
     """Write the page of `run` (default: `report.html` in it), and with `plots` every plot into that folder.
 
     Of several runs it is one page (default: `report.html` beside the first), with a leaderboard where they are about
-    the same samples. See `orchestrator.pages`.
+    the same samples. Raises and tells as `report` does before anything is written. See `orchestrator.pages`.
     """
     folders = [run_path(each, lambda: open_place(workspace)) for each in listed(run)]
+    for folder in folders:
+        check_scores(folder, notify or ignore)
     return write_report(
         folders, Path(output) if output else None, pictures=pictures, plots=Path(plots) if plots else None
     )

@@ -67,6 +67,7 @@ def report(
 
     The page is one file that opens from disk and loads nothing. Several runs about the same samples share it side by
     side, with a leaderboard; others stand on it one by one. Tables come as Markdown too, in the run's summary.md.
+    Runs have to be scored, and scored again where they went on since.
 
     \b
     Example:
@@ -75,10 +76,13 @@ def report(
       bakeoff report last-week today --output both.html
     """
     from orchestrator import api  # noqa: PLC0415 - see score
+    from orchestrator.inspection.outdated import check_scores  # noqa: PLC0415 - see score
 
     if terminal and (output or plots):
         raise UsageError("--terminal writes no files; leave it out, or --output and --plots")
     folders = [api.run_path(run, current_workspace) for run in runs]
+    for folder in folders:  # all before anything is shown
+        check_scores(folder, console.status)
     for folder in folders:
         for table in api.report(folder, worst=worst, metric=metric, width=console.table_width()):
             console.print_table(table)

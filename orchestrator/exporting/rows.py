@@ -16,6 +16,7 @@ from orchestrator.results.parquet import ParquetReader
 from orchestrator.results.plan import Cell, RunPlan
 from orchestrator.results.schema import SAMPLES, SCORES
 from orchestrator.scoring.answers import Answers, open_answers
+from orchestrator.scoring.summary import read_summary, score_command
 
 ANSWER_COLUMNS = (
     *("text", "status", "error_kind", "error_message", "stop_reason", "input_tokens", "output_tokens", "cost"),
@@ -38,7 +39,7 @@ def iter_rows(run: Path, plan: RunPlan, metrics: Sequence[str]) -> Iterator[dict
     """
     for model in dict.fromkeys(cell.model for cell in plan.cells):
         cells = [cell for cell in plan.cells if cell.model == model]
-        scores = _Scores(scores_path(run, model), metrics) if metrics else None
+        scores = _Scores(run, model, metrics) if metrics else None
         with open_answers(run, model, ANSWER_COLUMNS) as answers:
             for cell in cells:
                 yield from _cell_rows(run, cell, answers, scores)
@@ -116,8 +117,9 @@ def _number(value: float) -> float | None:
 class _Scores:
     """A model's scores as arrays in the order they were written, which is that of its expected answers."""
 
-    def __init__(self, path: Path, metrics: Sequence[str]) -> None:
-        self._path = path
+    def __init__(self, run: Path, model: str, metrics: Sequence[str]) -> None:
+        self._run = run
+        path = scores_path(run, model)
         parts: dict[str, list[NDArray[np.float64]]] = {name: [] for name in metrics}
         keys: dict[str, list[NDArray[np.uint64]]] = {name: [] for name in metrics}
         if path.is_file():
@@ -143,7 +145,8 @@ class _Scores:
             elif np.array_equal(self._keys[name][start : self._start], wanted):
                 found[name] = values[start : self._start]
             else:
-                raise BakeoffError(f"{self._path}: the run went on after it was scored; run `bakeoff score` again")
+                again = score_command(self._run, read_summary(self._run))
+                raise BakeoffError(f"{self._run.name}: went on after it was scored; run `{again}` again")
         return found
 
 

@@ -48,6 +48,7 @@ def score_run(
     Replaces `scores/<model>.parquet` of every model, then the summary; what other metrics left there is gone.
     Raises UsageError for an unknown metric, BakeoffError where `run` is none. `notify` gets a line per cell.
     """
+    began = now()  # what comes from here on may not be in the figures
     chosen = select_metrics(metrics, own or {})
     plan = read_plan(run)
     this = _Pass(run, chosen, extractor, notify)
@@ -61,7 +62,7 @@ def score_run(
     summary = Summary(
         run=plan.name,
         dataset=plan.dataset,
-        created=now(),
+        created=began,
         metrics=tuple(metric.name for metric in chosen),
         metric_notes={metric.name: _note(metric, extractor) for metric in chosen},
         figures=tuple(figures),

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import re
+import shlex
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +15,7 @@ from orchestrator.errors import BakeoffError
 from orchestrator.files import write_atomically
 from orchestrator.formulas import guarded
 from orchestrator.identity import canonical
+from orchestrator.metrics import select_metrics
 from orchestrator.parsing import Frozen, read_json
 from orchestrator.results.plan import read_plan
 from orchestrator.scoring.comparison import Comparison
@@ -127,6 +130,15 @@ def read_summary(run: Path) -> Summary:
         raise BakeoffError(f"{path}: was written by a newer bakeoff (schema {version}); upgrade to read it")
     summary = read_json(path, Summary)
     return summary.model_copy(update={"is_outdated": read_plan(run).updated > summary.created})
+
+
+def score_command(run: Path, summary: Summary) -> str:
+    """Return the command that scores `run` again by what `summary` has figures of."""
+    is_default = summary.metrics == tuple(metric.name for metric in select_metrics())
+    named = () if is_default else tuple(f"--metric {shlex.quote(name)}" for name in summary.metrics)
+    labels = dict.fromkeys(note.extractor for note in summary.metric_notes.values() if note.extractor)
+    steps = (f"--extract {shlex.quote(step)}" for label in labels for step in re.split(r"_v\d+(?:\+|$)", label) if step)
+    return " ".join(("bakeoff score", shlex.quote(run.name), *named, *steps))
 
 
 def write_summary(run: Path, summary: Summary) -> None:
