@@ -326,7 +326,9 @@ def test_the_cells_of_one_run_have_to_be_named_for_a_gate(tmp_path):
 def test_samples_that_the_second_run_was_not_asked_are_not_judged(tmp_path):
     before = run_of(tmp_path, "before", GOOD, metrics=["exact"])
     after = run_of(tmp_path, "after", GOOD[:12], metrics=["exact"])
-    gate = api.compare(before, after, max_regression=0.3).gate
+    with pytest.raises(UsageError, match="asked 12 of the 20 samples of echo / read"):
+        api.compare(before, after, max_regression=0.3)
+    gate = api.compare(before, after, max_regression=0.3, shared=True).gate
     assert [(each.cell.text, each.samples) for each in gate.unjudged] == [("echo / read", (12, 20))]
     assert (gate.passed, gate.failed, gate.failed_strict) == (False, False, True)
     assert api.compare(after, before, max_regression=0.3).gate.passed

@@ -79,12 +79,14 @@ def report(
     worst: int | None = None,
     metric: str = "cer",
     width: int = 100,
+    longest: int | None = None,
     workspace: Place = None,
     notify: Callable[[str], None] | None = None,
 ) -> list[Table]:
     """Return the scores of `run` as tables of text, at most `width` characters wide where one metric fits.
 
-    With `worst`, also that many answers of each model, those with the worst `metric`. Raises BakeoffError where the run
+    With `worst`, also the worst answers of each model by `metric`, about that many samples; of a text of more than
+    `longest` characters the beginning. Raises BakeoffError where the run
     went on after it was scored; while it is still going on, `notify` hears how many answers came since.
     """
     folder = run_path(run, lambda: open_place(workspace))
@@ -97,7 +99,7 @@ def report(
     if worst:
         for model in models:
             answers = worst_answers(folder, model, metric, worst)
-            tables.append(worst_table(model, metric, answers, unit=summary.metric_notes[metric].unit))
+            tables.append(worst_table(model, metric, answers, longest, unit=summary.metric_notes[metric].unit))
     return tables
 
 
@@ -131,6 +133,7 @@ def compare(
     metrics: Sequence[str] | None = None,
     missing: Missing | None = None,
     max_regression: Limits | None = None,
+    shared: bool = False,
     samples: int = 3,
     workspace: Place = None,
 ) -> RunComparison:
@@ -139,12 +142,20 @@ def compare(
     Cells of one name are compared, of one run all pairs, or those named by `cells`, a pair such as
     `("rapidocr / question", "tesseract")` or several. With `max_regression`, a loss or one by metric, the result's
     `gate` says whether more was lost; answers without a score then count as the worst unless `missing` says
-    "left out", which else is the default. `samples` are named that lost most, and as many that gained most.
+    "left out", which else is the default; where the second run was asked fewer samples it is refused, unless those of
+    both are to be judged (`shared`). `samples` are named that lost most, and as many that gained most.
     See `orchestrator.scoring.compare`.
     """
     folders = [run_path(run, lambda: open_place(workspace)) for run in (first, first if second is None else second)]
     return compare_runs(
-        folders[0], folders[1], cells, metrics, missing=missing, max_regression=max_regression, samples=samples
+        folders[0],
+        folders[1],
+        cells,
+        metrics,
+        missing=missing,
+        max_regression=max_regression,
+        shared=shared,
+        samples=samples,
     )
 
 

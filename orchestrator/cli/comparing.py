@@ -32,6 +32,7 @@ _FORMS = (".json", ".md")
     help="Exit code 4 where a loss of more than X is shown, in the metric's unit; M=X for one metric, repeatable.",
 )
 @click.option("--strict", is_flag=True, help="Exit code 4 also where such a loss cannot be ruled out.")
+@click.option("--shared", is_flag=True, help="Let the gate judge the samples of both, where RUN_B was asked fewer.")
 @click.option(
     "--missing",
     type=click.Choice(list(_MISSING)),
@@ -49,6 +50,7 @@ def compare(
     cells: tuple[tuple[str, str], ...],
     limits: tuple[str, ...],
     strict: bool,
+    shared: bool,
     missing: str | None,
     samples: int,
     as_json: bool,
@@ -70,8 +72,9 @@ def compare(
     from orchestrator.reporting.compared import compared_tables  # noqa: PLC0415 - as above
     from orchestrator.reporting.compared_gate import gate_sentence  # noqa: PLC0415 - as above
 
-    if strict and not limits:
-        raise UsageError("--strict is about a gate; say with --max-regression what may be lost")
+    for name, is_said in (("--strict", strict), ("--shared", shared)):
+        if is_said and not limits:
+            raise UsageError(f"{name} is about a gate; say with --max-regression what may be lost")
     if output and output.suffix not in _FORMS:
         raise UsageError(f"--output {output}: its name must end in {' or '.join(_FORMS)}")
     limit = _parse_limits(limits)
@@ -83,6 +86,7 @@ def compare(
         metrics=named,
         missing=_MISSING[missing] if missing else None,  # type: ignore[arg-type]  # click knows no literals
         max_regression=limit,
+        shared=shared,
         samples=samples,
     )
     tables = compared_tables(found, strict=strict)

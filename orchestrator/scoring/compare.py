@@ -67,12 +67,14 @@ def compare_runs(
     *,
     missing: Missing | None = None,
     max_regression: Limits | None = None,
+    shared: bool = False,
     samples: int = SAMPLES_SHOWN,
 ) -> RunComparison:
     """Compare `cells`, pairs of one of each run by name, or every two that go together; see `match_cells`.
 
     Holm's correction is over all pairs and metrics. With `max_regression` the result has a gate, and by default what is
-    `missing` counts as the worst: who refuses is no better for it; else it is left out. Of each comparison the
+    `missing` counts as the worst: who refuses is no better for it; else it is left out. It raises UsageError where the
+    second run was asked a part of the samples, unless what both have is to be judged (`shared`). Of each comparison the
     `samples` that lost most are named, and as many that gained most. Memory holds some bytes for each sample of two
     cells and metrics. Raises what `check_comparable` and `check_limits` do.
     """
@@ -88,6 +90,9 @@ def compare_runs(
     known = read_samples(first)
     groups, n_groups = find_group_changes(known, usable)
     lone = () if metrics or first == second else find_lone_metrics(first, second)
+    part = () if limits is None else _asked_in_part(each for each in usable if each.pair.metric in limits)
+    if part and not shared:
+        raise UsageError(_tell_part(part[0], second))
     lost = (*unmatched, *lone, *_without_samples(joined))
     judgeable = [each for each in lost if each not in lone or not isinstance(max_regression, Mapping)]
     names = (first.name, second.name) if first.name != second.name or first == second else (str(first), str(second))
@@ -102,7 +107,7 @@ def compare_runs(
         n_groups=n_groups,
         unmatched=lost,
         origins=tell_origins(first, second, pairs),
-        gate=None if limits is None else _gate(usable, comparisons, (limits, notes), (joined, judgeable)),
+        gate=None if limits is None else _gate(usable, comparisons, (limits, notes), (joined, judgeable, part)),
     )
 
 
@@ -131,9 +136,9 @@ def _gate(
     usable: Sequence[Joined],
     comparisons: Sequence[Comparison],
     rules: tuple[Mapping[str, float], Mapping[str, MetricNote]],
-    tried: tuple[Sequence[Joined], Sequence[Unmatched]],
+    tried: tuple[Sequence[Joined], Sequence[Unmatched], Sequence[Unmatched]],
 ) -> Gate:
-    (limits, notes), (joined, unmatched) = rules, tried
+    (limits, notes), (joined, unmatched, part) = rules, tried
     claims = sum(each.pair.metric in limits for each in joined)
     fractions = {name for name, note in notes.items() if note.unit == "fraction"}
     left = [
@@ -143,7 +148,16 @@ def _gate(
     ]
     return Gate(
         findings=judge([each.pair for each in usable], comparisons, limits, claims, fractions),
-        unjudged=(*left, *_asked_in_part(each for each in usable if each.pair.metric in limits)),
+        unjudged=(*left, *part),
+    )
+
+
+def _tell_part(part: Unmatched, second: Path) -> str:
+    both, asked = part.samples or (0, 0)
+    name = part.cell.text if part.cell else "a cell"
+    return (
+        f"{second.name}: was asked {both:,} of the {asked:,} samples of {name}, so that the gate would judge a part; "
+        "ask the rest, or say --shared to judge what both have"
     )
 
 
