@@ -1,6 +1,7 @@
 """The report before a browser sees it: what it counts, chooses, embeds and writes."""
 
 import csv
+import itertools
 import json
 import math
 import xml.etree.ElementTree as ET
@@ -14,13 +15,13 @@ from PIL import Image
 
 from orchestrator.cli import cli
 from orchestrator.errors import BakeoffError, UsageError
-from orchestrator.pages import boards, breakdowns, chosen, matrix, overview, pictures, write_report
+from orchestrator.pages import against, boards, breakdowns, chosen, matrix, overview, pictures, write_report
 from orchestrator.pages import report as report_module
 from orchestrator.pages.axes import scale_for
 from orchestrator.pages.block import to_block
 from orchestrator.pages.markdown import to_markdown
 from orchestrator.pages.plots import make_plots
-from orchestrator.pages.shapes import fitted, to_svg
+from orchestrator.pages.shapes import Dot, Line, fitted, to_svg
 from orchestrator.pages.sources import open_run, open_runs, prompts_of
 from orchestrator.pages.standing import find_standing
 from orchestrator.pages.totals import Totals
@@ -148,6 +149,10 @@ def test_long_texts_are_cut_and_the_page_says_so(tmp_path, monkeypatch):
     assert ([len(each) for each in texts.values], texts.more) == ([500, 500, 1], {0: 4500, 1: 4501})
 
 
+def test_a_score_that_is_nearly_full_stays_so_in_the_data():
+    assert [matrix._rounded(score) for score in (0.9999999, 1.0, 1 / 3)] == [0.9999999, 1.0, 0.33333]
+
+
 def shown_picture(tmp_path, change=None, kind="thumb", box=(30, 50, 200, 120)):
     image = make_image(tmp_path / "images" / "a.png")
     run = make_pages_run(tmp_path, [sample(0, images=[image], answer_bbox=box)], lambda *_: "x")
@@ -262,7 +267,33 @@ def test_no_name_in_a_plot_is_wider_than_the_plot():
             assert cut.endswith(letters[-1]), cut
             assert "…" in cut
             assert 15 < len(cut) < 90
+        assert len(fitted(name, 480, bold=True)) < len(fitted(name, 480))
     assert fitted("short", 480) == "short"
+
+
+def test_numbers_in_a_plot_stay_within_it_and_apart():
+    corners = [(against.WIDTH, against.TOP), (against.LEFT, against.TOP + against.PLOT)]
+    taken = []
+    for place in corners * 5:
+        taken.append(against._beside(place, taken))
+    assert all(x + 15 <= against.WIDTH and against.TOP <= y <= against.TOP + against.PLOT for x, y in taken)
+    pairs = itertools.combinations(taken, 2)
+    assert all(max(abs(a[0] - b[0]), abs(a[1] - b[1])) >= 15 for a, b in pairs)
+
+
+def test_the_frontier_ends_at_its_last_point(tmp_path):
+    def answer(s, model, *_):
+        return {
+            "text": "zzz" if model == "cheap" else f"answer {s[1:]}",
+            "cost": {"cheap": 1, "right": 2, "dear": 3}[model],
+        }
+
+    run = make_pages_run(tmp_path, [sample(n) for n in range(4)], answer, models=("cheap", "right", "dear"))
+    drawings = make_plots(score_run(run, ["exact"]), report_module._gather(open_run(run))[0])
+    shapes = next(drawing for drawing in drawings if drawing.name == "exact-cost").shapes
+    dots = sorted(shape.x for shape in shapes if isinstance(shape, Dot) and shape.hint)
+    dotted = [x for shape in shapes if isinstance(shape, Line) and shape.dash for x in (shape.x1, shape.x2)]
+    assert (min(dotted), max(dotted)) == (dots[0], dots[1])
 
 
 def test_a_plot_of_differences_names_what_they_are_from(tmp_path):

@@ -371,6 +371,16 @@ def test_what_cannot_be_scored_is_not_counted_as_right(browser, tmp_path):
         assert page.locator("#head .tally").all_inner_texts() == ["not scored", "✗ 1 of 1"]
 
 
+def test_a_score_below_the_full_one_does_not_look_like_it(browser, tmp_path):
+    run = make_pages_run(tmp_path, [sample(0, references=["x" * 2500])], lambda *_: "x" * 2499 + "y")
+    score_run(run, ["anls", "exact"])
+    with opened(browser, write_report(run).path, "#s0/echo~read") as page:
+        rows = page.locator("#detail .values tbody tr").all_inner_texts()
+        assert {row.split()[0]: row.split()[-1] for row in rows[:2]} == {"exact": "0.000", "anls": "0.999"}
+        page.keyboard.press("Escape")
+        assert page.locator(".verdict", has_text="anls").locator(".score b").inner_text() == "0.999"
+
+
 CLIPPED = """() => [...document.querySelectorAll(".plots svg")].flatMap((svg) => {
   const view = svg.viewBox.baseVal;
   return [...svg.querySelectorAll("text")].filter((text) => {

@@ -73,6 +73,11 @@ def test_cells_that_miss_answers_for_the_same_reasons_share_a_note(tmp_path):
     )
 
 
+def test_a_reason_that_all_cells_have_is_told_without_their_names(tmp_path):
+    run = make_pages_run(tmp_path, [sample(0, references=[])], lambda *_: "x", models=("one", "two"))
+    assert make_notes(score_run(run, ["exact"]))[0] == "all 2 cells, each: 1 of 1 not scored: 1 no_reference"
+
+
 def test_a_score_says_what_it_is_from(tmp_path):
     answer = lambda s, *_: "<refused>" if s == "s0" else f"answer {s[1:]}"  # noqa: E731
     many = verdicts_of(tmp_path / "many", answer, models=("only",))["exact"]

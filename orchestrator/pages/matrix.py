@@ -85,7 +85,7 @@ class Matrix:
         answers.append(self._answer(row))
 
     def _answer(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        scores = [None if row.get(name) is None else round(row[name], _DIGITS) for name in self.metrics]
+        scores = [None if row.get(name) is None else _rounded(row[name]) for name in self.metrics]
         return without_nothing(
             {
                 "t": None if row["answer"] is None else self.texts.add(row["answer"]),
@@ -100,6 +100,12 @@ class Matrix:
                 "m": scores,
             }
         )
+
+
+def _rounded(score: float) -> float:
+    """Return a score with the digits that the page needs: nearly right is not right."""
+    short = round(score, _DIGITS)
+    return score if short in (0, 1) else short
 
 
 def read_samples(run: Path, choice: Choice, texts: Texts) -> Iterator[dict[str, Any]]:

@@ -46,10 +46,14 @@ def _tell_missing(summary: Summary) -> Iterator[str]:
     cells: dict[str, list[tuple[str, str]]] = {}
     for name, what, worst in _iter_missing(summary):
         cells.setdefault(what, []).append((name, worst))
+    n_cells = len({cell_name(figure) for figure in summary.figures})
     for what, those in cells.items():
         if len(those) == 1:
             ((name, worst),) = those
             yield f"{name}: {what}{'; counted as wrong: ' if worst else ''}{worst}"
+            continue
+        if len(those) == n_cells and not any(worst for _, worst in those):
+            yield f"all {n_cells} cells, each: {what}"
             continue
         told = [f"{name} ({worst})" if worst else name for name, worst in those]
         wrong = "; in brackets: where they count as wrong" if any(worst for _, worst in those) else ""
