@@ -15,6 +15,7 @@ from orchestrator.env.torch_build import find_build, find_waste
 from orchestrator.errors import BakeoffError, nearest
 from orchestrator.findings import Finding
 from orchestrator.manifest import Need, Runner
+from orchestrator.running.machine import look_around
 from orchestrator.variables import ENV_NAME, read_variables
 
 FREE_BYTES = 5 * 10**9
@@ -25,6 +26,7 @@ def examine(workspace: Workspace) -> Iterator[Finding]:
     yield _find_system()
     yield _find_disk(workspace)
     yield _find_gpu(workspace)
+    yield _find_machine(workspace)
     yield Finding("workspace", str(workspace.root))
     for name, defect in workspace.discovery.defects.items():
         yield Finding(f"runner {name}", "unusable", defect)
@@ -84,6 +86,14 @@ def _find_gpu(workspace: Workspace) -> Finding:
         return Finding("gpu", f'{gpu}; torch_backend = "{backend}"')
     hint = "" if driver or sys.platform != "linux" else ' ("cpu" in bakeoff.toml saves gigabytes of CUDA)'
     return Finding("gpu", f"{gpu}; torch_backend is not set{hint}")
+
+
+def _find_machine(workspace: Workspace) -> Finding:
+    """Say what models may take side by side."""
+    machine = look_around(workspace.settings, with_devices=True)
+    named = f"GPUs {', '.join(device.name for device in machine.devices)}" if machine.devices else "no GPU"
+    memory = f", {machine.memory_gb:.0f} GB of memory" if machine.memory_gb else ""
+    return Finding("to lend", f"{len(machine.cores)} cores{memory}, {named}")
 
 
 def _find_runner(runner: Runner) -> Iterator[Finding]:
