@@ -33,6 +33,7 @@ _QUERY = re.compile(r"[?&]([^=&#\s]+)=[^&#\s]")  # of an address
 _SECRET_QUERY = re.compile(r"(.*_)?(key|sig|signature|sas)")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET_CHARACTERS = 8
+_DEFECTS_TOLD = 3
 BUILTIN = _PACKAGE / "builtin" if (_PACKAGE / "builtin").is_dir() else _PACKAGE.parent
 
 
@@ -185,7 +186,16 @@ def get_model(workspace: Workspace, name: str) -> Model:
         raise UsageError(f"{workspace.root / CONFIG_NAME}: model '{name}': {reason}")
     if own := [model.name for model in models.values() if model.runner.name == name]:
         raise UsageError(f"'{name}' is a runner; its models are {', '.join(own)}")
-    raise UsageError(f"there is no model '{name}'{nearest(name, models)} (`bakeoff list models` shows all)")
+    unusable = tell_defects(workspace)
+    raise UsageError(f"there is no model '{name}'{nearest(name, models)} (`bakeoff list models` shows all){unusable}")
+
+
+def tell_defects(workspace: Workspace) -> str:
+    """Return why runners cannot be used, whose models nobody knows, as the end of a sentence; empty where all can."""
+    defects = list(workspace.discovery.defects.items())
+    told = [f"; runner {name} cannot be used: {defect}" for name, defect in defects[:_DEFECTS_TOLD]]
+    left = len(defects) - len(told)
+    return "".join(told) + (f"; nor can {left} others, see `bakeoff list runners`" if left else "")
 
 
 def refuse_gaps(model: Model, params: Mapping[str, Any]) -> None:
@@ -278,7 +288,10 @@ def get_runner(workspace: Workspace, name: str) -> Runner:
         return read_runner(workspace.root / "metrics" / name)
     if name in workspace.discovery.defects:
         raise UsageError(workspace.discovery.defects[name])
-    raise UsageError(f"there is no runner '{name}'{nearest(name, runners)} (`bakeoff list runners` shows all)")
+    unusable = tell_defects(workspace)
+    raise UsageError(
+        f"there is no runner '{name}'{nearest(name, runners)} (`bakeoff list runners` shows all){unusable}"
+    )
 
 
 def resource_path(workspace: Workspace, kind: str, given: str) -> Path | None:

@@ -29,6 +29,7 @@ description = "What this runner runs, in one line."
 python = "3.11"
 # env = ["HF_TOKEN"]         # variables the worker may see; everything else is withheld
 # accelerator = "cuda"       # default: "none"
+# cores = 4                  # what a worker keeps busy; default: all of them, so that it runs alone
 # batch_max = 8              # with generate_batch(state, requests) in place of generate
 # concurrency = 8            # with async def generate(state, request)
 

@@ -292,6 +292,8 @@ def error_line(identity: str | None, error: BaseException) -> bytes:
     is_final = False
     try:
         kind, text, lines = _explained(error)
+        if identity is None and isinstance(error, ModuleNotFoundError):
+            text += "; put the package that brings it into the runner's requirements.txt"
         is_final = getattr(error, "final", False) is True
     except BaseException:  # noqa: BLE001 - the words of an error are the runner's code, too
         kind, text = "bug", f"{type(error).__name__}, which raised an error itself when asked for its message"

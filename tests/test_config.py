@@ -229,6 +229,18 @@ def test_a_model_of_an_unknown_or_broken_runner_is_told_why(root):
         get_model(workspace, "broken")
 
 
+def test_an_unknown_model_or_runner_is_told_with_the_runners_that_cannot_be_used(root):
+    for number in range(4):
+        add_runner(root / "runners", f"broken{number}", manifest="x = 1")
+    workspace = open_workspace(root)
+    for get in (get_model, get_runner):
+        with pytest.raises(UsageError) as caught:
+            get(workspace, "sleep-a")
+        assert "(`bakeoff list " in str(caught.value)
+        assert "; runner broken0 cannot be used: " in str(caught.value)
+        assert str(caught.value).endswith("; nor can 1 others, see `bakeoff list runners`")
+
+
 def test_an_unknown_or_broken_runner_is_told(root):
     add_runner(root / "runners", "broken", manifest="x = 1")
     workspace = open_workspace(root)

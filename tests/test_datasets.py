@@ -190,6 +190,15 @@ def test_a_folder_with_any_one_csv_of_questions_is_text_only(workspace):
     assert second.references == ("",)
 
 
+def test_questions_without_images_in_an_annotation_csv_say_where_they_belong(workspace):
+    with pytest.raises(BakeoffError) as caught:
+        _samples(workspace, "question,answer\nq1,a1\n")
+    told = (
+        "annotation.csv: there is no column 'image_path' (there are: question, answer); questions without images are "
+    )
+    assert str(caught.value).endswith(told + "a .csv file of any other name, not annotation.csv")
+
+
 def test_a_csv_file_beside_others_is_opened_by_its_path(workspace):
     for name in ("one.csv", "two.csv"):
         (workspace.root / "datasets" / name).write_text(f"question\n{name}\n")

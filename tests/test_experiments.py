@@ -233,6 +233,8 @@ GOOD = {"common": {"dataset": "words", "model": "counts"}}
         ({"gird": {}}, "set.json: unknown key 'gird'; did you mean 'grid'?"),
         ({"common": {"dataset": "words", "modell": "counts"}}, "set.json: common: unknown key 'modell'; did y"),
         ({"grid": {"models": ["counts"]}}, "set.json: grid.models[0]: unknown key 'models'; did you mean 'model'?"),
+        ({"grid": {"model": []}}, "set.json: grid.model: is empty, so that there is no cell; give it a value"),
+        ({"common": {"dataset": "words"}}, "set.json: common: says no model; say it there, or in a grid"),
         ({"grid": {"model": "counts"}}, "set.json: grid.model: should be a list of values, or a range"),
         ({"grid": {"params.size": {"from": 2, "to": 1}}}, "set.json: grid.params.size: a range from 2 never co"),
         ({"experiments": [{"model": "counts"}, {"promt": "x"}]}, "set.json: experiments[1]: unknown key 'promt'; did"),
@@ -489,6 +491,32 @@ def test_what_of_a_set_was_not_asked_yet_is_told_and_the_rest_is_scored(counting
     scored = api.score_set("set", workspace=counting.root, notify=notes.append)
     assert [folder.name for folder in scored] == ["more"]
     assert "'set': its run words was not asked yet" in notes
+
+
+def test_what_left_a_set_is_told_when_it_is_scored(counting):
+    counting.write("common: {dataset: words, model: counts}\ngrid: {params.size: [1, 2, 3]}\n")
+    counting.run()
+    notes = []
+    api.score_set("set", workspace=counting.root, notify=notes.append)
+    assert "scoring counts, size=2, prompt question" in notes
+    assert "not in the set" not in "".join(notes)
+    counting.write("common: {dataset: words, model: counts}\ngrid: {params.size: [1]}\n")
+    api.score_set("set", workspace=counting.root, notify=notes.append)
+    (told,) = [note for note in notes if "not in the set" in note]
+    named = "counts / size=2 / question, counts / size=3 / question;"
+    start = "2 cells of run words are not in the set (any more), but in its scores, report and comparisons: "
+    assert told.startswith(start + named)
+
+
+def test_a_plan_tells_which_variables_are_not_set(counting, monkeypatch):
+    monkeypatch.delenv("KEY_OF_NOBODY", raising=False)
+    monkeypatch.setenv("KEY_OF_SOME", "x")
+    own = "{name: counts, params: {api_key_env: KEY_OF_NOBODY, other_key_env: KEY_OF_SOME}}"
+    counting.write(f"common: {{dataset: words, model: {own}}}\n")
+    told = "the variable KEY_OF_NOBODY of counts (api_key_env) is not set, neither here nor in the workspace's .env"
+    assert [note for note in counting.plan().notes if "variable" in note] == [told]
+    (counting.root / ".env").write_text("KEY_OF_NOBODY=x\n")
+    assert not [note for note in counting.plan().notes if "variable" in note]
 
 
 def test_metrics_of_a_set_are_those_it_is_scored_by(counting):

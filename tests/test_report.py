@@ -1,6 +1,7 @@
 """Reports: what the tables and notes say, and how a terminal and a pipe get them."""
 
 import io
+import sys
 
 import pyarrow.parquet as pq
 import pytest
@@ -8,8 +9,10 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from orchestrator import console
+from orchestrator.cli import main
 from orchestrator.errors import BakeoffError, UsageError
 from orchestrator.reporting import summary_tables, worst, worst_table
+from orchestrator.reporting.failures import failure_table
 from orchestrator.reporting.params import shorten
 from orchestrator.reporting.spent import spent_table
 from orchestrator.reporting.tabular import Table
@@ -186,6 +189,42 @@ def test_scores_from_before_the_run_went_on_say_so_until_it_is_scored_again(tmp_
     assert summary_tables(read_summary(run))[-1].notes[0] == sentence
     score_run(run)
     assert sentence not in summary_tables(read_summary(run))[-1].notes
+
+
+def test_a_sample_is_among_the_worst_once_with_the_number_of_answers_alike(tmp_path):
+    repeated = [Asked(["abcd"], ["abcx", "wxyz"]), Asked(["abcd"], ["wxyz", "wxyz"]), Asked(["abcd"], ["abcd", "abcd"])]
+    run = make_run(tmp_path, repeated, repeats=2)
+    score_run(run)
+    found = worst(run, "echo", "cer", 3)
+    assert [(one.sample_id, one.score, one.alike) for one in found] == [("s0", 1.0, 0), ("s1", 1.0, 1), ("s2", 0.0, 1)]
+    table = worst_table("echo", "cer", found)
+    assert [row[1] for row in table.rows] == ["s0", "s1 (+1 alike)", "s2 (+1 alike)"]
+    assert len(table.notes) == 1
+
+
+def test_the_worst_of_many_samples_are_found_where_few_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["orchestrator.reporting.worst"], "_KEPT", 1)
+    run = make_run(tmp_path, [Asked(["abcd"], ["abcd"[:kept]]) for kept in (1, 4, 3, 0, 2, 4)])
+    score_run(run)
+    assert [one.sample_id for one in worst(run, "echo", "cer", 3)] == ["s3", "s0", "s4"]
+
+
+def test_a_refusal_is_shown_by_what_the_model_said(tmp_path):
+    run = make_run(tmp_path, [Asked(["a"], ["<refused>"]), Asked(["b"], ["<refused>"]), Asked(["c"], ["<error>"])])
+    score_run(run)
+    rows = failure_table(run, ["echo"]).rows
+    assert rows[0] == ("echo", "refused", "2", "the first said: I cannot help with that")
+    assert rows[1] == ("echo", "error", "1", "")
+
+
+def test_on_a_pipe_a_row_of_the_worst_is_no_longer_than_can_be_read(tmp_path, capsys):
+    run = make_run(tmp_path, [Asked(["a" * 3000], ["b" * 3000])])
+    score_run(run)
+    with pytest.raises(SystemExit):
+        main(["report", str(run), "--terminal", "--worst", "1"])
+    lines = capsys.readouterr().out.splitlines()
+    assert any("b… (and 2800 characters more)" in line for line in lines)
+    assert max(map(len, lines)) < 900
 
 
 def test_a_long_answer_says_how_much_is_not_shown(tmp_path):

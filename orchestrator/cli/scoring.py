@@ -1,5 +1,6 @@
 """The commands that look at answers: `score` and `report`; neither asks a model."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from orchestrator.errors import UsageError
 if TYPE_CHECKING:
     from orchestrator.pages import Report
 
+_LONGEST = 200  # characters of a cell on a pipe, where a row is a line
 _PICTURES = ("none", "thumb", "full")
 
 
@@ -52,7 +54,9 @@ def score(run: str, metrics: tuple[str, ...], extract: tuple[str, ...]) -> None:
 )
 @click.option("--images", type=click.Choice(_PICTURES), default="thumb", show_default=True, help="Images on the page.")
 @click.option("--plots", type=click.Path(path_type=Path), metavar="DIR", help="Also write each plot as SVG and PNG.")
-@click.option("--worst", type=click.IntRange(min=1), metavar="N", help="Also show the N worst answers of each model.")
+@click.option(
+    "--worst", type=click.IntRange(min=1), metavar="N", help="Also show each model's worst answers, about N samples."
+)
 @click.option("--metric", default="cer", metavar="M", help="What --worst goes by.", show_default=True)
 def report(
     runs: tuple[str, ...],
@@ -81,10 +85,11 @@ def report(
     if terminal and (output or plots):
         raise UsageError("--terminal writes no files; leave it out, or --output and --plots")
     folders = [api.run_path(run, current_workspace) for run in runs]
+    longest = None if sys.stdout.isatty() else _LONGEST
     for folder in folders:  # all before anything is shown
         check_scores(folder, console.status)
     for folder in folders:
-        for table in api.report(folder, worst=worst, metric=metric, width=console.table_width()):
+        for table in api.report(folder, worst=worst, metric=metric, width=console.table_width(), longest=longest):
             console.print_table(table)
     if not terminal:
         _tell(api.report_page(folders, output, pictures=images, plots=plots))  # type: ignore[arg-type]

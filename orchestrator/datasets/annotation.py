@@ -6,13 +6,13 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from orchestrator.datasets.columns import SPELLINGS as SHARED_SPELLINGS
 from orchestrator.datasets.columns import check_optional, optional, other_columns, own_id, references, rest
 from orchestrator.datasets.sample import Box, Sample
-from orchestrator.datasets.table import find_table, missing_column, nearest_column, open_table, place
+from orchestrator.datasets.table import Table, find_table, missing_column, nearest_column, open_table, place
 from orchestrator.errors import BakeoffError
 
 FILE_NAME = "annotation.csv"
@@ -59,7 +59,7 @@ def load(path: Path) -> Iterator[Sample]:
     columns = place(table.columns, SPELLINGS)
     for field in ("image_path", "question"):
         if field not in columns:
-            raise missing_column(table, field, SPELLINGS[field])
+            raise _add_remedy(missing_column(table, field, SPELLINGS[field]), table, columns)
     folder = os.path.abspath(source.parent)  # noqa: PTH100 - links in the path are the user's names
     check_optional(table, columns)
     others = other_columns(table, columns)
@@ -83,6 +83,13 @@ def load(path: Path) -> Iterator[Sample]:
             document=optional(row, columns, "document"),
             metadata=rest(table, row, others),
         )
+
+
+def _add_remedy(error: BakeoffError, table: Table, columns: Mapping[str, int]) -> BakeoffError:
+    """Return `error` with what to do where the table names no images since there are none."""
+    if "question" not in columns or nearest_column(table.columns, SPELLINGS["image_path"]) is not None:
+        return error
+    return BakeoffError(f"{error}; questions without images are a .csv file of any other name, not {FILE_NAME}")
 
 
 def _names_images(columns: tuple[str, ...]) -> bool:

@@ -123,7 +123,9 @@ def _read_axis(key: str, values: Any, path: Path) -> list[Any]:
             values = read_range(values)
         except ValueError as error:
             raise BakeoffError(f"{path}: {where}: {error}") from error
-    if not isinstance(values, list) or not values:
+    if values == []:
+        raise BakeoffError(f"{path}: {where}: is empty, so that there is no cell; give it a value, or take it out")
+    if not isinstance(values, list):
         raise BakeoffError(
             f"{path}: {where}: should be a list of values, or a range such as {{from: 0, to: 1, step: 0.5}}"
         )
@@ -139,7 +141,9 @@ def _read_cell(cell: Mapping[str, Any], file: SetFile, path: Path, where: str, s
     table: dict[str, Any] = {"name": one.model} if isinstance(one.model, str) else one.model or {}
     for key, value in (("model", table.get("name")), ("dataset", one.dataset)):
         if not value:
-            raise UsageError(f"{path}: {where}: says no {key}; say it there or in common")
+            remedy = "say it there" if where == "common" else "say it there or in common"
+            more = ", or in a grid" if where == "common" else ""
+            raise UsageError(f"{path}: {where}: says no {key}; {remedy}{more}")
     prompts = (one.prompts,) if isinstance(one.prompts, str) else one.prompts or (one.prompt or "question",)
     return [
         Experiment(

@@ -1,7 +1,7 @@
 """What a set would ask: its cells, what of them is there already, and what the rest may take; nothing is asked."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from orchestrator.results.view import read_predictions
 from orchestrator.running.fitting import check_sets, refuse_chats
 from orchestrator.running.planning import Item, make_cells, refuse_other_dataset
 from orchestrator.running.snapshot import write_prompts, write_samples
+from orchestrator.variables import read_variables
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def plan_set(workspace: Workspace, wanted: ExperimentSet, *, retry_failed: bool 
     would: for a prompt that does not fit, or a run about another dataset.
     """
     past = Past(workspace)
-    notes = list(wanted.notes)
+    notes = [*wanted.notes, *_unset_variables(workspace, wanted.cells)]
     found: dict[tuple[str, str, str, str], PlannedCell] = {}
     for run, cells in wanted.runs.items():
         _check(workspace, run, cells, notes)
@@ -107,6 +108,19 @@ def plan_set(workspace: Workspace, wanted: ExperimentSet, *, retry_failed: bool 
                     told[cell.model.name] = _read(workspace.results / run, cell.model.name, retry_failed=retry_failed)
                 found[cell.identity] = _plan(cell, snapshot, told[cell.model.name], past)
     return SetPlan(wanted, tuple(found[cell.identity] for cell in wanted.cells), tuple(dict.fromkeys(notes)))
+
+
+def _unset_variables(workspace: Workspace, cells: Sequence[SetCell]) -> Iterator[str]:
+    """Yield a sentence for each variable that a parameter such as `api_key_env` names, and that nobody has set."""
+    named: dict[str, dict[str, None]] = {}
+    for cell in cells:
+        for key, variable in params_of(cell).items():
+            if key.endswith("_env") and isinstance(variable, str) and variable:
+                named.setdefault(variable, {})[f"{cell.model.name} ({key})"] = None
+    are_set = read_variables(workspace.root, named)
+    for variable, users in named.items():
+        if not are_set.get(variable):
+            yield f"the variable {variable} of {', '.join(users)} is not set, neither here nor in the workspace's .env"
 
 
 def _check(workspace: Workspace, run: str, cells: Sequence[SetCell], notes: list[str]) -> None:

@@ -20,10 +20,16 @@ from orchestrator.results.view import read_predictions
 from orchestrator.scoring.cell_name import params_text
 from orchestrator.scoring.summary import MetricNote, read_summary
 
+_ALIKE = "+n alike: so many other prompts, parameters and repeats have the same score on the sample."
+_KEPT = 1000  # samples in memory beyond those that are wanted
+
 
 @dataclass(frozen=True, slots=True)
 class WorstAnswer:
-    """An answer, what was expected, and its score; `image` is the first image's path."""
+    """An answer, what was expected, and its score; `image` is the first image's path.
+
+    `alike` are the model's other answers about the sample, to other prompts or repeats, that have the same score.
+    """
 
     score: float
     sample_id: str
@@ -33,10 +39,11 @@ class WorstAnswer:
     image: str | None
     references: tuple[str, ...]
     text: str | None
+    alike: int = 0
 
 
 def worst(run: Path, model: str, metric: str = "cer", n: int = 10) -> list[WorstAnswer]:
-    """Return the `n` answers of `model` that score worst by `metric`, the worst first.
+    """Return the worst answers of `model` by `metric` about `n` samples, the worst first, of each sample one.
 
     Of equal scores the one with more to read counts as worse, then the earlier one. Raises UsageError for an
     unknown model or metric, BakeoffError where the run was not scored by it, or was before its samples changed.
@@ -45,7 +52,7 @@ def worst(run: Path, model: str, metric: str = "cer", n: int = 10) -> list[Worst
     if model not in known:
         raise UsageError(f"{run.name}: has no model '{model}'{nearest(model, known)}")
     sign = 1 if _note(run, metric).direction == "lower" else -1
-    rows = heapq.nlargest(n, _scored_rows(run, model, metric), lambda r: (sign * r["score"], r["weight"] or 0))
+    rows = _find_worst(_scored_rows(run, model, metric), sign, n)
     texts = _find(read_predictions(run, model, ["key", "text"]), "key", (row["key"] for row in rows))
     with ParquetReader(run / SAMPLES_NAME, SAMPLES) as file:
         batches = file.batches(["id", "images", "references"])
@@ -65,7 +72,7 @@ def worst_table(
     rows = tuple(
         (
             f"{answer.score:.3f}",
-            answer.sample_id,
+            f"{answer.sample_id}{f' (+{answer.alike} alike)' if answer.alike else ''}",
             " / ".join(part for part in (params_text(answer.params), answer.prompt) if part),
             answer.image or "",
             _cut(" | ".join(answer.references), longest),
@@ -74,7 +81,9 @@ def worst_table(
         for answer in answers
     )
     header = ("score", "sample", "prompt", "image", "reference", "answer")
-    return Table(f"Worst answers of {model} by {metric} ({unit})", header, rows, labels=len(header))
+    are_shared = any(answer.alike for answer in answers)
+    notes = (_ALIKE,) if are_shared else ()
+    return Table(f"Worst answers of {model} by {metric} ({unit})", header, rows, labels=len(header), notes=notes)
 
 
 def _note(run: Path, metric: str) -> MetricNote:
@@ -104,6 +113,25 @@ def _scored_rows(run: Path, model: str, metric: str) -> Iterator[dict[str, Any]]
         raise BakeoffError(f"{run.name}: was not scored by {metric}; run `bakeoff score {run.name} --metric {metric}`")
 
 
+def _find_worst(rows: Iterable[dict[str, Any]], sign: int, n: int) -> list[dict[str, Any]]:
+    """Return the worst row of each of the `n` worst samples; `alike` counts the sample's others of the same score."""
+
+    def badness(row: dict[str, Any]) -> tuple[float, float]:
+        return sign * row["score"], row["weight"] or 0
+
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        before = found.get(row["sample_id"])
+        if before is not None and before["score"] == row["score"]:
+            kept = row if badness(row) > badness(before) else before
+            found[row["sample_id"]] = {**kept, "alike": before["alike"] + 1}
+        elif before is None or badness(row) > badness(before):
+            found[row["sample_id"]] = {**row, "alike": 0}
+        if len(found) > n + _KEPT:
+            found = {kept["sample_id"]: kept for kept in heapq.nlargest(n, found.values(), badness)}
+    return heapq.nlargest(n, found.values(), badness)
+
+
 def _find(batches: Iterable[pa.RecordBatch], column: str, wanted: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Return the rows whose `column` is one of `wanted`, by it."""
     values = pa.array(sorted(set(wanted)), pa.string())
@@ -121,6 +149,7 @@ def _to_answer(row: dict[str, Any], sample: dict[str, Any], prediction: dict[str
         image=sample["images"][0]["path"] if sample["images"] else None,
         references=tuple(sample["references"]),
         text=prediction.get("text"),
+        alike=row["alike"],
     )
 
 

@@ -16,6 +16,7 @@ from orchestrator.results.parquet import write_table
 from orchestrator.results.plan import Cell, now, read_plan
 from orchestrator.results.schema import SCORES
 from orchestrator.scoring.answers import Answers, open_answers
+from orchestrator.scoring.cell_name import params_text
 from orchestrator.scoring.figures import make_figures
 from orchestrator.scoring.inputs import Extractor, Inputs, is_extracted
 from orchestrator.scoring.run_comparisons import RunComparisons
@@ -92,7 +93,8 @@ def _score_model(this: _Pass, cells: Sequence[Cell], comparisons: RunComparisons
 
     def batches() -> Iterator[pa.RecordBatch]:
         for cell in cells:
-            this.notify(f"scoring {model}, prompt {cell.prompt}")
+            params = params_text(cell.name[1])
+            this.notify(f"scoring {model}, {f'{params}, ' if params else ''}prompt {cell.prompt}")
             tally = Tally(cell, this.metrics)
             yield from _score_cell(this, answers, tally)
             figures.extend(make_figures(tally))
