@@ -150,7 +150,7 @@ def test_a_link_leads_to_one_cell(browser, report):
         assert page.inner_text("#detail-title") == "s2 · poor / read"
         assert page.get_attribute("#detail a", "href") == "#s2/poor~read"
         page.keyboard.press("Escape")
-        assert "#" not in page.url
+        page.wait_for_url(lambda url: "#" not in url)
         page.evaluate("location.hash = '#s0/good~read'")
         page.wait_for_selector("#detail[open]")
         assert page.inner_text("#detail-title") == "s0 · good / read"
