@@ -20,7 +20,9 @@ from orchestrator.experiments.expand import expand
 from orchestrator.experiments.merging import merge_deep, merge_shallow, read_range
 from orchestrator.experiments.reading import read_data
 from orchestrator.experiments.schema import EvalapFile, SetFile, read_seconds
+from orchestrator.running.ceiling import Ceiling
 from orchestrator.running.events import ModelOutcome
+from orchestrator.running.spent import Spent
 from orchestrator.scaffold import init_workspace
 from tests.workers import OURS, make_workspace, write_words
 
@@ -675,3 +677,23 @@ def test_a_model_that_only_evalap_knows_is_asked_at_its_address(tmp_path, built_
     assert own == {"base_url": "http://127.0.0.1:1/v1", "model": "org/m-7b", "api_key_env": "MY_KEY"}
     assert (cell.prompt.text, cell.prompt.system) == ("Read {{this}}.\n\n{question}", "Be brief.")
     assert wanted.notes == ()
+
+
+@pytest.mark.parametrize("costs", [[0.004] * 3000, [0.001 + 0.006 * ((7 * n) % 10) / 10 for n in range(3000)]])
+def test_what_is_under_way_never_costs_much_more_than_the_money_left(costs):
+    """Two models with 256 requests at a time each stop about an answer past the limit."""
+    ceiling = Ceiling(cost_max=5.0)
+    spents, under_way, left = [Spent(), Spent()], [0, 0], iter(costs)
+    for spent in spents:
+        ceiling.watch(spent)
+    while ceiling.find_end() is None:
+        for number, spent in enumerate(spents):
+            while under_way[number] < 256 and ceiling.find_room(spent, under_way[number]) != 0:
+                under_way[number] += 1
+        for number, spent in enumerate(spents):
+            if under_way[number]:
+                spent.add({"text": "", "cost": next(left)})
+                under_way[number] -= 1
+    under_way_too = sum(next(left) for _ in range(sum(under_way)))
+    assert ceiling.cost >= 5.0
+    assert ceiling.cost + under_way_too < 5.0 + 8 * max(costs)
