@@ -62,8 +62,8 @@ def test_what_the_test_does_not_tell_apart_shares_a_rank(tmp_path):
     run = run_of(tmp_path, "a", answer, models=("four", "three", "two", "one"))
     board = make_leaderboard([run], "exact")
     assert [(p.rank, p.model, p.standing) for p in board.places] == [
-        (1, "one", "among the best"),
-        (1, "two", "among the best"),
+        (1, "one", "best mean"),
+        (1, "two", "not told apart"),
         (3, "three", ""),
         (3, "four", ""),
     ]
@@ -75,9 +75,9 @@ def test_a_lower_mean_never_stands_above_a_higher_one(tmp_path):
     run = run_of(tmp_path, "a", lambda n, model: n in right[model], 60, ["exact"], models=tuple(right))
     board = make_leaderboard([run])
     assert [(p.rank, p.model, p.standing, p.against_best and p.against_best.verdict) for p in board.places] == [
-        (1, "best", "among the best", None),
+        (1, "best", "best mean", None),
         (1, "steady", "", "worse"),
-        (1, "erratic", "among the best", "no difference seen"),
+        (1, "erratic", "not told apart", "no difference seen"),
     ]
     means = [place.mean for place in board.places]
     assert means == sorted(means, reverse=True)

@@ -107,7 +107,8 @@ def _facts(
         yield "not told apart", _listed([cell_names(summary)[cell] for cell in rivals])
     if (spent := _spent(totals[best])) != "":
         yield "takes", spent
-    if (cheaper := _cheaper(summary, totals, best, rivals)) is not None:
+    # Where nothing can be told apart, that a much worse one is quicker is no advice.
+    if has_list and (cheaper := _cheaper(summary, totals, best, rivals)) is not None:
         yield cheaper
     if figure.n_scored < figure.n_total:
         yield "no score", _unscored(figure, unit_of(summary, metric))

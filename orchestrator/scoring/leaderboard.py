@@ -19,7 +19,7 @@ from orchestrator.scoring.spent import Spent, read_spent
 from orchestrator.scoring.summary import Compared, MetricNote
 from orchestrator.statistics import clustered_means
 
-Standing = Literal["best", "among the best", ""]
+Standing = Literal["best", "best mean", "not told apart", ""]
 
 
 class Place(Frozen):
@@ -124,16 +124,18 @@ def prompts_that_differ(several: Several) -> tuple[str, ...]:
 
 
 def standings(ranks: Mapping[CellName, int | None], against: Mapping[CellName, Comparison]) -> dict[CellName, Standing]:
-    """Return who is the best, where one is, or among the best; nobody where there is nothing to compare.
+    """Return who is the best, where one is, else who has the best mean and who is not told apart from it.
 
-    `against` compares the others with the first. Who was found worse is not among the best, though it may share their
-    rank for standing above one that was not.
+    Nobody is anything where there is nothing to compare. `against` compares the others with the first. Who was found
+    worse stands for nothing, though it may share their rank for standing above one that was not.
     """
     if sum(rank is not None for rank in ranks.values()) < 2:  # noqa: PLR2004 - one is not better than nobody
         return {}
     worse = {name for name, each in against.items() if each.verdict == "worse"}
     first = [name for name, rank in ranks.items() if rank == 1 and name not in worse]
-    return dict.fromkeys(first, "best" if len(first) == 1 else "among the best")
+    if len(first) == 1:
+        return {first[0]: "best"}
+    return {n: "not told apart" if n in against and against[n].difference else "best mean" for n in first}
 
 
 def _places(
