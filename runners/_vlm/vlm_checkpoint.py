@@ -12,7 +12,10 @@ from pathlib import Path
 from vlm_cache import find_gap
 
 TIMEOUT_S = 10
-REMEDY = "set a local folder with --param checkpoint=FOLDER (in a set: params of the model), log in with HF_TOKEN, or pick a smaller model"
+REMEDY = (
+    "set a local folder with --param checkpoint=FOLDER (in a set: params of the model), log in with HF_TOKEN, "
+    "or pick a smaller model"
+)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _SKIPPED = ("*.pth", "*.pt", "*.gguf", "*.onnx", "*.msgpack", "*.h5", "original/*")
 
