@@ -90,7 +90,7 @@ def test_code_that_is_edited_while_the_run_goes_on_is_not_filed_under_the_old(wo
     second = make_runner(workspace, "second", SAYS)
     edit = f"    open({str(second / 'runner.py')!r}, 'a').write('# edited')\n    return {{"
     make_runner(workspace, "first", SAYS.replace("    return {", edit))
-    first, late = ask(workspace, ["first", "second"]).models
+    first, late = ask(workspace, ["first", "second"], max_parallel=1).models
     assert first.error is None
     assert "was edited while the run went on" in late.error
     assert ask(workspace, "second").models[0].ok == 3

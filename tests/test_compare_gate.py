@@ -142,6 +142,7 @@ def rare(random, docs, loss):
     return Pair("exact", "higher", (BEFORE, AFTER), first, (random.random(docs) >= loss).astype(float), np.arange(docs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("docs", "limit"),
     [(30, 0.02), (12, 0.05), *(pytest.param(docs, 0.02, marks=SLOW) for docs in (100, 400, 1000))],

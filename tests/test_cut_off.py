@@ -59,6 +59,7 @@ def test_what_failed_before_keeps_its_counts(ask):
     assert Counter((row["status"], row["attempts"]) for row in rows) == {("ok", 1): 100, ("error", 2): 1}
 
 
+@pytest.mark.slow
 def test_what_was_sent_already_may_still_be_answered(ask):
     _, rows = ask(["late0", "w0", "w1", *WORDS[10:]], cut="w0")
     assert {(row["text"], row["status"]) for row in rows} == {("late0", "ok")} | {

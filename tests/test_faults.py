@@ -94,6 +94,7 @@ def test_the_chaos_runner_dies_as_it_is_told(chaos, word, reason):
     assert gone.suspects == (f"w1;{word}",)
 
 
+@pytest.mark.slow
 def test_the_chaos_runner_hangs_with_the_interpreter_lock(chaos):
     assert chaos("w1;gil", item_timeout_s=0.3)["gone"].cause == "timeout"
     assert chaos("w1;hang", item_timeout_s=0.3)["gone"].cause == "timeout"

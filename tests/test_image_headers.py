@@ -50,6 +50,7 @@ def test_the_size_is_what_pillow_says(kind):
     assert len(sizes) == (3 if kind == "several TIFF" else 1)
 
 
+@pytest.mark.slow
 def test_what_pillow_opens_is_never_larger_than_we_say():
     """A damaged header is refused or read alike; 4,000 of them are tried."""
     chance = random.Random(3)

@@ -70,6 +70,7 @@ def test_a_journal_without_rows_has_none(tmp_path):
     assert read(write(tmp_path, [])) == ([], 0)
 
 
+@pytest.mark.slow
 def test_a_tail_torn_at_any_byte_costs_that_row_alone(tmp_path):
     path = write(tmp_path, [row(number) for number in range(5)])
     whole = path.read_bytes()

@@ -77,6 +77,7 @@ def test_the_rectangle_around_a_quad_is_whole_pixels():
 coordinate = st.floats(0, 1000)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(coordinate, coordinate, coordinate, coordinate), max_size=20))
 def test_every_box_is_on_exactly_one_line(corners):
     quads = [quad(min(a, c), min(b, d), max(a, c), max(b, d)) for a, b, c, d in corners]

@@ -110,7 +110,7 @@ def overlap(one, other):
 def test_two_models_with_one_declared_device_never_overlap(bench):
     add, run = bench
     for name in "ab":
-        add(name, 'accelerator = "cuda"', 'devices = ["7"]', item_s=0.3)
+        add(name, 'accelerator = "cuda"', 'devices = ["7"]', item_s=0.2)
     start = time.monotonic()
     outcome, spans = run("a", "b")
     took = time.monotonic() - start
@@ -141,14 +141,14 @@ def test_models_that_take_no_core_all_work_at_the_same_time(bench):
     add, run = bench
     names = ("a", "b", "c", "d")
     for name in names:
-        add(name, "cores = 0", load_s=1.0, item_s=0.2)
+        add(name, "cores = 0", load_s=0.6, item_s=0.15)
     start = time.monotonic()
     outcome, spans = run(*names)
     assert outcome.is_complete
     assert [model.model for model in outcome.models] == list(names), "told in the order that they were named"
     latest, first = max(busy(spans, name)[0] for name in names), min(busy(spans, name)[1] for name in names)
     assert latest < first, "there is a time at which all four are at work"
-    assert time.monotonic() - start < 4 * (1.0 + 6 * 0.2)
+    assert time.monotonic() - start < 4 * (0.6 + 6 * 0.15)
 
 
 @pytest.mark.slow

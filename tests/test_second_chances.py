@@ -75,6 +75,7 @@ def test_a_row_tells_how_many_workers_its_request_cost(chaos):
     ]
 
 
+@pytest.mark.slow
 def test_what_is_quarantined_is_asked_again_only_on_demand(chaos):
     script = ["w0", "w1;abort;times=2", "w2;raise"]
     first = chaos(script)
@@ -93,6 +94,7 @@ def test_a_fresh_run_asks_everything_again_and_keeps_what_was(chaos):
     assert statuses(outcome) == {"w0": "ok", "w1": "ok"}
 
 
+@pytest.mark.slow
 def test_a_fresh_run_that_is_cut_short_goes_on_with_the_same_command(chaos):
     script = ["w0", "w1", "w2;raise", *(f"w{n}" for n in range(3, 400))]
     chaos(script)
@@ -210,7 +212,7 @@ def breaks(workspace, tmp_path):
     return ask
 
 
-@pytest.mark.parametrize("batch_max", [1, 16, 64])
+@pytest.mark.parametrize("batch_max", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (16, 64))])
 def test_a_model_that_breaks_is_found_out_with_few_loads_and_nobody_is_struck(breaks, batch_max):
     breaks(["w0", "w1"], batch_max)
     breaks.switch.touch()

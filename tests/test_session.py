@@ -145,6 +145,7 @@ def test_news_of_progress_puts_off_the_end_of_loading(workspace):
         assert load(session).load_s > 1.2
 
 
+@pytest.mark.slow
 def test_other_signs_of_life_do_not(workspace):
     for news in SIGNS_OF_LIFE[1:]:
         with Session(telling(workspace, 6, news, load_timeout_s=0.7)) as session:
@@ -152,6 +153,7 @@ def test_other_signs_of_life_do_not(workspace):
         assert (gone.cause, gone.reason) == ("load_timeout", "it was not loaded within 0.7 s")
 
 
+@pytest.mark.slow
 def test_progress_does_not_put_it_off_for_ever(workspace, monkeypatch):
     monkeypatch.setattr(module, "LOAD_HARD_S", 1.0)
     began = time.monotonic()
@@ -237,6 +239,7 @@ def test_one_of_several_at_a_time_times_out_alone(workspace):
     assert TimedOut("hang", "no answer within 1 s") in answers
 
 
+@pytest.mark.slow
 def test_an_answer_after_the_time_out_is_dropped_and_no_offence(workspace, monkeypatch):
     monkeypatch.setattr(module, "UNKNOWN_IDS_MAX", 1)
     spec = spec_of(workspace, "hanging", {"late_s": 0.3}, item_timeout_s=0.4)
@@ -560,6 +563,7 @@ def test_leaving_the_block_kills_a_busy_worker(workspace):
     assert wait_until_gone(pid, 0)
 
 
+@pytest.mark.slow
 def test_a_worker_that_closes_its_output_and_lives_on_is_ended(workspace):
     started = '{"type":"started","ids":["ID"]}'
     with Session(garbage(workspace, answers=[started], close_stdout=True)) as session:
