@@ -1,13 +1,13 @@
 """What few cases, or none, say of a share, and how many documents a test takes."""
 
 import pytest
-from scipy.stats import beta
 
 from orchestrator.statistics import cases_needed, claims_at_most, documents_needed, share_at_most
 
 
 @pytest.mark.parametrize(("count", "total"), [(0, 1), (0, 30), (1, 20), (3, 400), (9, 12), (9, 1_000_000)])
 def test_the_upper_limit_of_a_share_is_that_of_clopper_and_pearson(count, total):
+    beta = pytest.importorskip("scipy.stats").beta
     assert share_at_most(count, total) == pytest.approx(beta.ppf(0.975, count + 1, total - count), rel=1e-6)
 
 

@@ -11,8 +11,6 @@ import pytest
 from anls_star import anls_score
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import linear_sum_assignment
-from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 
 from orchestrator.errors import UsageError
 from orchestrator.metrics import METRICS, Measure, get_metric
@@ -97,7 +95,9 @@ def test_the_assignment_costs_what_scipys_does(rows, more, choose, is_coarse):
     )
     pairs = assign(costs.astype(float))
     assert len({row for row, _ in pairs}) == len({column for _, column in pairs}) == rows
-    assert sum(costs[pair] for pair in pairs) == pytest.approx(costs[linear_sum_assignment(costs)].sum())
+    assert sum(costs[pair] for pair in pairs) == pytest.approx(
+        costs[pytest.importorskip("scipy.optimize").linear_sum_assignment(costs)].sum()
+    )
 
 
 @pytest.mark.parametrize("text", ["00123", "{'a': 1}", "[NaN]", '{"a": 1,}', "", "[" * 100_000, "[" * 40 + "]" * 40])
@@ -295,13 +295,15 @@ def test_tags_are_counted_as_sklearn_counts_them(pairs):
     answers, references = (
         np.array([[name in tags for name in names] for tags in side]) for side in zip(*pairs, strict=True)
     )
-    expected = precision_recall_fscore_support(references, answers, average="micro", zero_division=np.nan)
+    expected = pytest.importorskip("sklearn.metrics").precision_recall_fscore_support(
+        references, answers, average="micro", zero_division=np.nan
+    )
     for name, right in zip(("tag_precision", "tag_recall", "tag_f1"), expected, strict=False):
         measures = gather([measure(name, json.dumps(one), other) for one, other in pairs])
         weight, errors = measures.weights.sum(), measures.errors.sum()
         pooled = np.nan if weight == 0 else 1 - errors / weight if name == "tag_f1" else errors / weight
         assert pooled == pytest.approx(right, nan_ok=True)
-    each = f1_score(references, answers, average="samples", zero_division=1.0)
+    each = pytest.importorskip("sklearn.metrics").f1_score(references, answers, average="samples", zero_division=1.0)
     assert np.mean([score("tag_f1", one, other) for one, other in pairs]) == pytest.approx(each)
 
 
@@ -338,8 +340,10 @@ def test_classes_are_judged_as_sklearn_judges_them(tmp_path):
     )
     figure = by_metric(score_run(run, ["accuracy"]))["accuracy"]
     classes = sorted(set(expected))
-    assert figure.mean == pytest.approx(accuracy_score(expected, answers))
-    assert figure.corpus == pytest.approx(f1_score(expected, answers, average="macro", labels=classes))
+    assert figure.mean == pytest.approx(pytest.importorskip("sklearn.metrics").accuracy_score(expected, answers))
+    assert figure.corpus == pytest.approx(
+        pytest.importorskip("sklearn.metrics").f1_score(expected, answers, average="macro", labels=classes)
+    )
 
 
 def test_the_pooled_f1_of_fields_is_in_the_summary_and_invalid_json_beside_it(tmp_path):
