@@ -46,7 +46,7 @@ ANSWERED = ("text", "base64", "basic", "bearer", "urlsafe", "quoted", "form", "j
 SERVED = ("hello", *(f"fault=echo{fault}" for fault in ("-text", ":500*2", ":400", ":422", ":413")))
 
 
-@pytest.fixture(params=["environment", ".env"])
+@pytest.fixture(params=["environment", pytest.param(".env", marks=pytest.mark.slow)])
 def keyed(request, workspace, monkeypatch):
     """Return a workspace whose workers get the key, from our environment or from the workspace's `.env`."""
     if request.param == ".env":

@@ -180,6 +180,7 @@ def test_a_parameter_that_the_runner_does_not_know_is_doubted(workspace):
     assert any("did you mean 'prefix'?" in getattr(note, "text", "") for note in notes)
 
 
+@pytest.mark.slow
 def test_a_parameter_that_is_not_in_the_key_asks_nothing_again(workspace):
     make_runner(workspace, "paced", SAYS, 'not_in_key = ["rpm"]\n[defaults]\nrpm = 0\nprefix = ""\n')
     assert ask(workspace, "paced").models[0].ok == 3

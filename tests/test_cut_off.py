@@ -48,6 +48,7 @@ def test_one_that_answers_nothing_leaves_no_row_at_all(ask):
     assert outcome.error == "the key is not taken any more"
 
 
+@pytest.mark.slow
 def test_what_failed_before_keeps_its_counts(ask):
     words = ["bad0", *WORDS]
     _, rows = ask(words)

@@ -155,6 +155,7 @@ def test_eight_processes_build_one_env(root):
     assert [process.returncode for process in processes] == [0] * 8
 
 
+@pytest.mark.slow
 def test_a_build_killed_before_its_packages_came_is_never_used(root):
     add_wheel(root / "wheels", "leaf", "1.0")
     add_runner(root, requirements="leaf\n")
@@ -285,6 +286,7 @@ def test_a_lock_has_hashes_and_pins_the_env(root, monkeypatch):
     assert (env.locked, env.packages) == (True, {"leaf": "1.0"})
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_the_locks_is_refused(root, monkeypatch):
     wheel = add_wheel(root / "wheels", "leaf", "1.0")
     folder = add_runner(root, requirements="leaf\n")

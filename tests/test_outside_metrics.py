@@ -86,6 +86,7 @@ def test_a_folder_is_a_metric_and_only_new_answers_are_measured(root):
     assert score(root, "good").mean == 0.5
 
 
+@pytest.mark.slow
 def test_what_goes_wrong_with_an_answer_is_its_reason_and_the_others_are_scored(root):
     write(root, manifest="item_timeout_s = 1.0\n" + MANIFEST)
     told = []

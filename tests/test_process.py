@@ -66,6 +66,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.slow
 def test_past_its_time_nobody_waits_for_what_left_its_group():
     before = sorted(path.name for path in Path("/dev/fd").iterdir())
     started = time.monotonic()

@@ -143,6 +143,7 @@ def test_news_of_progress_name_bytes_as_people_do():
     assert words(phase="tokenizer") == "tokenizer"
 
 
+@pytest.mark.slow
 def test_the_first_fault_is_told_when_it_happens(workspace):
     write_words(workspace.root, ["raise", *(f"w{number}" for number in range(8))])
     events = []

@@ -181,6 +181,7 @@ def test_at_most_max_parallel_models_work_at_a_time(bench):
     assert all(overlap(one, other) <= 0 for one, other in itertools.pairwise(turns))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be chosen here")
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="takes two cores")
 def test_models_of_one_core_have_each_its_own(bench):

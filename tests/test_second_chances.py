@@ -57,6 +57,7 @@ def test_a_batch_that_is_too_large_is_halved_and_nobody_is_blamed(chaos):
     assert sizes == {4, 2, 1}, "two at a time were too many as well"
 
 
+@pytest.mark.slow
 def test_poison_side_by_side_is_found_since_the_model_shows_that_it_still_answers(chaos):
     script = [f"w{n};abort" if 5 <= n < 12 else f"w{n}" for n in range(20)]
     outcome = chaos(script)
@@ -229,12 +230,14 @@ def test_a_model_that_breaks_is_found_out_with_few_loads_and_nobody_is_struck(br
     assert (mended.error, mended.answered) == (None, 100)
 
 
+@pytest.mark.slow
 def test_two_poisonous_samples_at_the_front_do_not_fail_a_model_that_was_never_asked(chaos):
     outcome = chaos(["w0;abort", "w1;abort", *(f"w{n}" for n in range(2, 30))], {"batch_max": 4})
     assert outcome.models[0].error is None
     assert Counter(statuses(outcome).values()) == {"ok": 28, "quarantined": 2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["refused", "oom"])
 def test_a_model_that_refuses_what_it_answered_before_is_alive(workspace, kind):
     code = (
@@ -288,6 +291,7 @@ def test_poison_is_found_in_a_worker_that_never_says_what_it_begins(workspace):
     assert (model.error, model.statuses) == (None, {"ok": 40, "quarantined": 1})
 
 
+@pytest.mark.slow
 def test_where_a_fresh_run_answers_nothing_what_was_answered_before_is_put_back(breaks):
     breaks(["w0", "w1"], 1)
     breaks.switch.touch()

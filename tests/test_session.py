@@ -140,6 +140,7 @@ def telling(workspace, times, news, **changes):
     return spec_of(workspace, "garbage", argv=(sys.executable, "-c", NEWS, str(times), news), **changes)
 
 
+@pytest.mark.slow
 def test_news_of_progress_puts_off_the_end_of_loading(workspace):
     with Session(telling(workspace, 6, PROGRESS, load_timeout_s=0.7)) as session:
         assert load(session).load_s > 1.2
@@ -198,6 +199,7 @@ def test_a_request_that_takes_too_long_ends_the_worker_and_is_named(workspace):
     assert (gone.suspects, gone.timed_out, gone.waiting) == (("hang",), ("hang",), ("b", "c"))
 
 
+@pytest.mark.slow
 def test_a_batch_has_the_time_of_all_its_items(workspace):
     started = '{"type":"started","ids":["a","b","c","d"]}'
     with Session(replace(garbage(workspace, answers=[started]), item_timeout_s=0.3)) as session:
@@ -256,6 +258,7 @@ def test_an_answer_after_the_time_out_is_dropped_and_no_offence(workspace, monke
     assert all(isinstance(event, TimedOut) for event in timed_out)
 
 
+@pytest.mark.slow
 def test_a_worker_that_will_not_end_what_timed_out_is_killed_and_the_others_come_back(workspace, monkeypatch):
     monkeypatch.setattr(module, "CANCEL_S", 0.1)
     spec = spec_of(workspace, "hanging", {"long_s": 60}, item_timeout_s=1.5)
@@ -272,6 +275,7 @@ def test_a_worker_that_will_not_end_what_timed_out_is_killed_and_the_others_come
     assert (gone.suspects, gone.waiting) == (("long",), ("long2", "long3"))
 
 
+@pytest.mark.slow
 def test_a_worker_that_only_hangs_is_given_time_to_end_what_timed_out(workspace, monkeypatch):
     """Those that wait meanwhile are not stalled: they are begun once there is room."""
     monkeypatch.setattr(module, "CANCEL_S", 3.0)

@@ -371,6 +371,7 @@ def test_shutdown_lets_an_asynchronous_runner_finish_what_it_began(workspace):
     assert (gone.cause, bool(gone.waiting)) == ("closed", True)
 
 
+@pytest.mark.slow
 def test_an_idle_asynchronous_runner_hears_of_each_request(workspace):
     with Session(spec_of(workspace, "asynchronous")) as session:
         load(session)
