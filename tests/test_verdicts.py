@@ -10,6 +10,7 @@ from orchestrator.pages.short_names import short_parts
 from orchestrator.pages.sources import open_run
 from orchestrator.pages.totals import Totals
 from orchestrator.pages.verdicts import make_verdicts
+from orchestrator.reporting.comparisons import comparison_table
 from orchestrator.reporting.notes import make_notes
 from orchestrator.reporting.numbers import number_text
 from orchestrator.scoring import score_run
@@ -153,3 +154,11 @@ def test_how_many_answers_told_what_they_took_is_said_once():
 )
 def test_a_short_name_says_what_differs_and_no_more(cells, parts):
     assert list(short_parts(cells).values()) == parts
+
+
+@pytest.mark.parametrize(("count", "marks"), [(6, ["best mean", "too few documents"]), (7, ["best", "worse"])])
+def test_the_table_of_differences_finds_nothing_where_nothing_could_be_found(tmp_path, count, marks):
+    answer = lambda s, model, *_: f"answer {s[1:]}" if model == "good" else "zzz"  # noqa: E731
+    run = make_pages_run(tmp_path, [sample(n) for n in range(count)], answer, models=("good", "poor"))
+    table = comparison_table(score_run(run, ["exact", "cer"]))
+    assert [row[-1] for row in table.rows] == marks * 2

@@ -27,8 +27,9 @@ from orchestrator.pages.parts import (
 )
 from orchestrator.pages.shapes import HUES, Bar, Dot, Drawing, Line, Shape, Words, fitted
 from orchestrator.pages.totals import CellKey, Totals
+from orchestrator.reporting.blind import told_verdict
 from orchestrator.reporting.numbers import number_text, signed_text, unit_of
-from orchestrator.scoring import CellName, Comparison, Figure, Summary
+from orchestrator.scoring import CellName, Figure, Summary
 from orchestrator.scoring.comparison import SIGNIFICANT
 from orchestrator.scoring.tally import LENGTHS
 
@@ -76,7 +77,7 @@ def _differences(summary: Summary, metric: str) -> Drawing | None:
             each.difference,
             each.low,
             each.high,
-            _verdict(each, unit),
+            f"{signed_text(each.difference, None, None, unit)}, {told_verdict(summary, each)}",
             each.p_holm <= SIGNIFICANT,
         )
         for each in others
@@ -92,10 +93,6 @@ def _differences(summary: Summary, metric: str) -> Drawing | None:
 
 def _name(names: Mapping[CellKey, str], cell: CellName) -> str:
     return names.get((cell.model, cell.params, cell.prompt), cell.text)
-
-
-def _verdict(each: Comparison, unit: str) -> str:
-    return f"{signed_text(each.difference, None, None, unit)}, {each.verdict}"
 
 
 def _distribution(summary: Summary, totals: Mapping[CellKey, Totals]) -> Drawing | None:

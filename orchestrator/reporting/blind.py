@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from orchestrator.scoring import Summary
+from orchestrator.scoring import Comparison, Summary
+from orchestrator.scoring.comparison import NONE_SEEN
 from orchestrator.statistics import documents_needed
 
 
@@ -40,3 +41,9 @@ def find_too_few(summary: Summary, metric: str | None = None) -> TooFew | None:
     claims = max(summary.compared.claims, len(summary.compared.comparisons))
     documents, needed = max((each.n_documents for each in compared), default=0), documents_needed(claims)
     return TooFew(documents, needed, claims) if compared and documents < needed else None
+
+
+def told_verdict(summary: Summary, each: Comparison) -> str:
+    """Return the verdict as it is told: where nothing could have been seen, that nothing was is no finding."""
+    is_blind = each.verdict == NONE_SEEN and find_too_few(summary, each.metric) is not None
+    return "too few documents" if is_blind else each.verdict

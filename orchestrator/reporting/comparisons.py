@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from orchestrator.reporting.blind import told_verdict
 from orchestrator.reporting.numbers import number_text, signed_text, unit_of
 from orchestrator.reporting.params import Params, shorten
 from orchestrator.reporting.tabular import Table
@@ -30,21 +31,25 @@ def _rows(summary: Summary, metric: str) -> Iterator[tuple[str, ...]]:
     others = [each for each in of_metric if each.first == best]
     unit = unit_of(summary, metric)
     params = shorten(figure.params for figure in summary.figures)
-    yield (metric, *_labels(best, params), _of_best(summary, metric, best), "", "", "best")
+    yield (metric, *_labels(best, params), _of_best(summary, metric, best), "", "", _mark(others))
     for each in others[:ROWS_MAX]:
         yield (
             metric,
             *_labels(each.second, params),
             signed_text(each.difference, each.low, each.high, unit),
-            *_found(each),
+            *_found(summary, each),
         )
     if len(others) > ROWS_MAX:
         yield (metric, f"({len(others) - ROWS_MAX} more are in summary.json)", "", "", "", "", "", "")
 
 
-def _found(each: Comparison) -> Sequence[str]:
+def _found(summary: Summary, each: Comparison) -> Sequence[str]:
     p = "<0.001" if each.p_holm < 0.001 else f"{each.p_holm:.3f}"  # noqa: PLR2004 - three digits are shown
-    return f"{each.n_better}/{each.n_equal}/{each.n_worse}", p, each.verdict
+    return f"{each.n_better}/{each.n_equal}/{each.n_worse}", p, told_verdict(summary, each)
+
+
+def _mark(others: Sequence[Comparison]) -> str:
+    return "best" if all(each.verdict == "worse" for each in others) else "best mean"
 
 
 def _labels(cell: CellName, params: Params) -> tuple[str, str, str]:
