@@ -508,6 +508,13 @@ def test_what_left_a_set_is_told_when_it_is_scored(counting):
     named = "counts / size=2 / question, counts / size=3 / question;"
     start = "2 cells of run words are not in the set (any more), but in its scores, report and comparisons: "
     assert told.startswith(start + named)
+    assert _call(["--workspace", str(counting.root), "experiments", "score", "set", "--drop-others"]) == 0
+    (summary,) = api.score_set("set", workspace=counting.root, notify=notes.append).values()
+    assert {figure.params for figure in summary.figures} == {'{"size":1}'}
+    asked = counting.asked().total()
+    counting.write("common: {dataset: words, model: counts}\ngrid: {params.size: [1, 2, 3]}\n")
+    assert counting.run().is_complete
+    assert counting.asked().total() == asked, "the answers were there still"
 
 
 def test_a_plan_tells_which_variables_are_not_set(counting, monkeypatch):

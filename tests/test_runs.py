@@ -18,7 +18,7 @@ from orchestrator.cli import main
 from orchestrator.config import open_workspace
 from orchestrator.errors import UsageError
 from orchestrator.identity import canonical
-from orchestrator.inspection import clean_run, find_run, list_runs, show_run, verify_run
+from orchestrator.inspection import clean_run, drop_cells, find_run, list_runs, show_run, verify_run
 from orchestrator.inspection.holder import find_holder
 from orchestrator.inspection.sound_plan import check_plan
 from orchestrator.inspection.sound_rows import check_predictions
@@ -774,3 +774,25 @@ def test_a_file_without_our_checksums_is_sound_and_a_note(run, bakeoff):
     code, out, _ = bakeoff("runs", "verify", "toy")
     assert code == 0
     assert f"note: {P}: has none of our checksums over its footer" in out
+
+
+def test_cells_are_taken_out_by_name_or_model_and_their_answers_stay(run):
+    plan = read_plan(run)
+    write_plan(
+        run, plan.model_copy(update={"cells": (*plan.cells, other_cell(plan, "typo"), other_cell(plan, "slip"))})
+    )
+    names = [cell.name for cell in plan.cells]
+    files = sorted(run.rglob("*.parquet"))
+    with pytest.raises(UsageError, match=r"has no cell 'tyop'; did you mean 'typo'\?; its cells are moody"):
+        drop_cells(run, ["tyop"])
+    assert len(drop_cells(run, ["typo"], dry_run=True)) == 1
+    assert len(read_plan(run).cells) == len(names) + 2
+    assert drop_cells(run, ["typo", f"slip / {plan.cells[0].prompt}"]) == tuple(
+        f"{model} / {plan.cells[0].prompt}" for model in ("typo", "slip")
+    )
+    after = read_plan(run)
+    assert [cell.name for cell in after.cells] == names
+    assert after.updated > plan.updated, "scores made before are out of date"
+    assert sorted(run.rglob("*.parquet")) == files
+    with pytest.raises(UsageError, match="no cell would be left"):
+        drop_cells(run, [model for model, *_ in names])

@@ -7,9 +7,10 @@ from orchestrator import experiments
 from orchestrator.api.places import Place, ignore, listed, open_place, run_path
 from orchestrator.config import Workspace, find_workspace
 from orchestrator.errors import UsageError
-from orchestrator.experiments.outside import tell_outside
+from orchestrator.experiments.outside import is_outside, tell_outside
 from orchestrator.experiments.resolve import asked_runs, metrics_of
 from orchestrator.exporting import Export, Form, export_run
+from orchestrator.inspection.dropping import drop
 from orchestrator.inspection.outdated import check_scores
 from orchestrator.judging import workspace_metrics
 from orchestrator.metrics import METRICS, Metric
@@ -50,17 +51,26 @@ def score(
 
 
 def score_set(
-    given: str | Path, *, workspace: Place = None, notify: Callable[[str], None] | None = None
+    given: str | Path,
+    *,
+    drop_others: bool = False,
+    workspace: Place = None,
+    notify: Callable[[str], None] | None = None,
 ) -> dict[Path, Summary]:
     """Score each run of an experiment set by the metrics that its cells name (none: the default ones); by folder.
 
-    A run is scored whole; `notify` hears of its cells that are not in the set, which left it or are of another.
+    A run is scored whole; `notify` hears of its cells that are not in the set, which left it or are of another. With
+    `drop_others` they are taken out of the run first; their answers stay.
     """
     opened = open_place(workspace)
     wanted = experiments.open_set(opened, str(given))
     asked = asked_runs(opened, wanted, notify or ignore)
     for run, cells in asked.items():
-        if sentence := tell_outside(run_path(run, lambda: opened), cells):
+        folder = run_path(run, lambda: opened)
+        if drop_others:
+            for name in drop(folder, is_outside(cells)):
+                (notify or ignore)(f"took out of run {folder.name}: {name}")
+        elif sentence := tell_outside(folder, cells):
             (notify or ignore)(sentence)
     folders = {run_path(run, lambda: opened): metrics_of(cells) for run, cells in asked.items()}
     return {folder: score(folder, metrics=names, workspace=opened, notify=notify) for folder, names in folders.items()}

@@ -1,6 +1,6 @@
 """What a workspace holds: runs, models, runners, and what is missing."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from orchestrator import config, doctor, inspection, scaffold
@@ -31,6 +31,13 @@ def clean_run(run: Path | str, *, everything: bool = False, dry_run: bool = Fals
     """Delete what nobody needs of `run`; with `everything`, what was set aside as well."""
     found = inspection.find_run(run, open_place(workspace).results)
     return inspection.clean_run(found, everything=everything, dry_run=dry_run)
+
+
+def drop_cells(
+    run: Path | str, cells: Sequence[str], *, dry_run: bool = False, workspace: Place = None
+) -> tuple[str, ...]:
+    """Take `cells` out of what `run` was asked, named as in reports, or all of a model; their answers stay."""
+    return inspection.drop_cells(inspection.find_run(run, open_place(workspace).results), cells, dry_run=dry_run)
 
 
 def init_workspace(folder: Path | str = ".") -> Path:

@@ -22,8 +22,11 @@ def experiments() -> None:
 
 @experiments.command()
 @click.argument("given", metavar="SET")
-def score(given: str) -> None:
+@click.option("--drop-others", is_flag=True, help="First take out of the runs what is not in SET; answers stay.")
+def score(given: str, drop_others: bool) -> None:
     """Score the runs of SET, a name below experiments/ or a path, by the metrics that it names.
+
+    Cells of its runs that are not in SET are named. They are scored with the rest, unless they are dropped.
 
     \b
     Example:
@@ -31,7 +34,7 @@ def score(given: str) -> None:
     """
     from orchestrator import api  # noqa: PLC0415 - brings pyarrow in, which --help does without
 
-    for folder in api.score_set(given, workspace=current_workspace(), notify=console.status):
+    for folder in api.score_set(given, drop_others=drop_others, workspace=current_workspace(), notify=console.status):
         console.status(f"scores are in {shown_path(folder)}; next: bakeoff report {folder.name}")
 
 

@@ -1,4 +1,4 @@
-"""The commands about runs: `runs list`, `show`, `verify` and `gc`."""
+"""The commands about runs: `runs list`, `show`, `verify`, `drop` and `gc`."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from orchestrator.errors import BakeoffError
 
 @click.group()
 def runs() -> None:
-    """List runs, show what one lacks and why, verify their files, and delete what nobody needs.
+    """List runs, show what one lacks and why, verify files, take cells out, and delete what nobody needs.
 
     \b
     Example:
@@ -123,6 +123,29 @@ def gc(runs: tuple[str, ...], everything: bool, dry_run: bool) -> None:
         if done.kept:
             kept = ", ".join(f"{kind} {size_text(size)}" for kind, size in done.kept.items())
             console.status(f"{run.name}: kept {kept}; --all deletes them too")
+
+
+@runs.command()
+@click.argument("run")
+@click.argument("cells", nargs=-1, required=True, metavar="CELL…")
+@click.option("--dry-run", is_flag=True, help="Only show what would be taken out.")
+def drop(run: str, cells: tuple[str, ...], dry_run: bool) -> None:
+    """Take CELLs out of what RUN was asked: named as reports do, or a model for all of its own.
+
+    They are no longer scored, shown or compared, nor asked for. Their answers stay, and count again when the same is
+    asked again.
+
+    \b
+    Example:
+      bakeoff runs drop tiny-docs "tesseract / short" rapidocr-mistyped
+    """
+    from orchestrator.inspection import drop_cells, find_run  # noqa: PLC0415 - see list
+
+    folder = find_run(run, current_workspace().results)
+    for name in drop_cells(folder, cells, dry_run=dry_run):
+        console.say(f"{folder.name}: {'would take' if dry_run else 'took'} out {name}")
+    if not dry_run:
+        console.status(f"next: bakeoff score {folder.name}")
 
 
 def _chosen(names: tuple[str, ...]) -> list[Path]:

@@ -1,11 +1,11 @@
 """What a run holds that a set does not ask: what left the set, or another set asked."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from orchestrator.experiments.resolve import SetCell
 from orchestrator.identity import canonical
-from orchestrator.results.plan import read_plan
+from orchestrator.results.plan import Cell, read_plan
 from orchestrator.scoring.cell_name import CellName
 
 _NAMED_MAX = 3
@@ -16,8 +16,7 @@ def tell_outside(run: Path, cells: Sequence[SetCell]) -> str | None:
 
     They are scored, shown and compared with the rest, since the run is what is scored.
     """
-    asked = {_name(cell) for cell in cells}
-    others = [cell.name for cell in read_plan(run).cells if cell.name not in asked]
+    others = [cell.name for cell in filter(is_outside(cells), read_plan(run).cells)]
     if not others:
         return None
     named = ", ".join(CellName(run=run.name, model=m, params=p, prompt=q).text for m, p, q in others[:_NAMED_MAX])
@@ -25,8 +24,14 @@ def tell_outside(run: Path, cells: Sequence[SetCell]) -> str | None:
     what = "1 cell" if len(others) == 1 else f"{len(others)} cells"
     return (
         f"{what} of run {run.name} {'is' if len(others) == 1 else 'are'} not in the set (any more), but in its scores, "
-        f"report and comparisons: {named}{more}; a set with a `run:` name of its own has none of them, and asks anew"
+        f"report and comparisons: {named}{more}; `--drop-others` takes them out, their answers stay"
     )
+
+
+def is_outside(cells: Sequence[SetCell]) -> Callable[[Cell], bool]:
+    """Return what tells whether a cell of a run is none of `cells`."""
+    asked = {_name(cell) for cell in cells}
+    return lambda cell: cell.name not in asked
 
 
 def _name(cell: SetCell) -> tuple[str, str, str]:

@@ -1,6 +1,7 @@
 """What runs hold: the list of them, what one lacks and why, whether its files are sound, and what nobody needs."""
 
 from orchestrator.inspection.completeness import CellState, Gap
+from orchestrator.inspection.dropping import drop_cells
 from orchestrator.inspection.folders import find_run, list_run_folders
 from orchestrator.inspection.garbage import Cleaning, clean_run
 from orchestrator.inspection.overview import RunLine, list_runs
@@ -18,6 +19,7 @@ __all__ = [
     "RunState",
     "Stale",
     "clean_run",
+    "drop_cells",
     "find_run",
     "list_run_folders",
     "list_runs",
