@@ -704,3 +704,14 @@ def test_what_is_under_way_never_costs_much_more_than_the_money_left(costs):
     under_way_too = sum(next(left) for _ in range(sum(under_way)))
     assert ceiling.cost >= 5.0
     assert ceiling.cost + under_way_too < 5.0 + 8 * max(costs)
+
+
+def test_what_costs_nothing_does_not_keep_what_costs_from_being_asked():
+    ceiling, free, dear = Ceiling(cost_max=1.0), Spent(), Spent()
+    for spent in (free, dear):
+        ceiling.watch(spent)
+    free.add({"text": ""})
+    dear.add({"text": "", "cost": 0.01})
+    assert ceiling.find_room(free, 0) is None
+    assert ceiling.find_room(free, 1000) is None
+    assert ceiling.find_room(dear, 10) == 99 // 2 - 10

@@ -23,7 +23,7 @@ class Ceiling:
     reason: str | None = None
     _began: float = field(default_factory=time.monotonic)
     _spent: list[Spent] = field(default_factory=list)
-    _under_way: dict[int, int] = field(default_factory=dict)
+    _under_way: dict[int, float] = field(default_factory=dict)  # in US dollars, by who asks
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -43,17 +43,17 @@ class Ceiling:
         """
         if self.cost_max is None:
             return None
+        mean = spent.cost / spent.with_cost if spent.with_cost else 0.0
         with self._lock:
-            self._under_way[id(spent)] = under_way
-            busy = sum(self._under_way.values())
+            self._under_way[id(spent)] = under_way * mean
+            others = sum(money for who, money in self._under_way.items() if who != id(spent))
         if not spent.answers:
             return max(0, FIRST_MAX - under_way)
-        told = spent.with_cost
-        if not told or not spent.cost:
+        if not mean:
             return None
-        affordable = int((self.cost_max - self.cost) / (spent.cost / told))
+        affordable = int((self.cost_max - self.cost - others) / mean)
         ahead = max(affordable // 2, min(affordable, SURE_MAX))  # the mean of the first few may be far off
-        return max(ahead - busy, 0 if busy else 1)
+        return max(ahead - under_way, 0 if under_way or others else 1)
 
     def leave(self, spent: Spent) -> None:
         """Note that who counts in `spent` has nothing under way any more."""
