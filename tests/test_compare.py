@@ -203,7 +203,7 @@ def test_the_report_shows_who_differs_from_the_best_and_what_can_be_seen_at_all(
     assert table.title == "Against the best of each metric"
     rows = [(row[0], row[1], row[-3], row[-1]) for row in table.rows if row[0] == "exact"]
     assert rows == [
-        ("exact", "other", "", "best"),
+        ("exact", "other", "", "best mean"),
         ("exact", "third", "0/17/1", "no difference seen"),
         ("exact", "echo", "0/5/15", "worse"),
     ]
