@@ -2,10 +2,11 @@
 
 import json
 import os
+import select
 import selectors
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple, Self
 
 from orchestrator.config import BUILTIN, Workspace
@@ -22,7 +23,7 @@ from orchestrator.variables import read_variables
 FOLDER = BUILTIN / "runners" / "_importers" / "arkindex"
 ANSWER_S = 900.0  # five attempts, each with a minute's silence and two minutes of Retry-After
 BACKOFF_S = 1.0
-_GRACE_S, _KILL_S = 2.0, 2.0
+_GRACE_S, _KILL_S, _LAST_WORDS_S = 2.0, 2.0, 1.0
 _STDERR_BYTES = 4096
 _CHUNK = 1 << 16
 _TOKENS = ("ARKINDEX_TOKEN", "ARKINDEX_API_TOKEN")
@@ -175,6 +176,13 @@ class ArkindexClient:
         return BakeoffError(f"arkindex: {what} failed: {said}")
 
     def _gone(self) -> BakeoffError:
+        """Return the sentence on a client that ended, with its last words, which may come a moment later."""
+        deadline = time.monotonic() + _LAST_WORDS_S
+        with suppress(OSError):
+            while select.select([self._child.stderr], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                if not (chunk := os.read(self._child.stderr, _CHUNK)):
+                    break
+                self._said = (self._said + chunk)[-_STDERR_BYTES:]
         return BakeoffError(f"arkindex: its client ended unexpectedly; {self._hint()}")
 
     def _hint(self) -> str:
