@@ -130,11 +130,11 @@ def test_two_models_with_one_declared_device_never_overlap(bench):
 def test_two_models_with_two_devices_have_one_each_at_the_same_time(bench):
     add, run = bench
     for name in "ab":
-        add(name, 'accelerator = "cuda"', 'devices = ["0", "GPU-5e"]', load_s=0.5)
+        add(name, 'accelerator = "cuda"', 'devices = ["0", "GPU-5e"]', load_s=0.5, item_s=0.8)
     outcome, spans = run("a", "b")
     assert outcome.is_complete
     assert len({(span[1], span[3]) for span in spans}) == len({span[3] for span in spans}) == 2
-    assert overlap(busy(spans, "a"), busy(spans, "b")) > 0.2
+    assert overlap(busy(spans, "a"), busy(spans, "b")) > 0
 
 
 def test_models_that_take_no_core_all_work_at_the_same_time(bench):
