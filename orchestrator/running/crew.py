@@ -1,11 +1,8 @@
 """Threads that work side by side, and the main thread, which does what it alone may do for them."""
 
 import queue
-import threading
-from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from contextlib import suppress
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -21,8 +18,7 @@ class Crew:
     it: that is such an errand.
     """
 
-    _errands: "queue.SimpleQueue[Callable[[], None] | None]" = field(default_factory=queue.SimpleQueue)
-    _problems: list[BaseException] = field(default_factory=list)
+    _errands: "queue.SimpleQueue[Callable[[], None]]" = field(default_factory=queue.SimpleQueue)
 
     def work(
         self,
@@ -33,50 +29,35 @@ class Crew:
     ) -> None:
         """Do `jobs`, begun in their order and at most `at_once` at a time; raise what the first raised that raised.
 
-        `on_problem` is called from its thread when one does, so that the others can be told to end; those not begun are
-        left out then. `on_tick` is called by this thread, ten times a second.
+        When one does, `on_problem` tells the others to end, and those not begun are left out. `on_tick` is called ten
+        times a second, both by this thread. None is at work any more when this returns or raises.
         """
-        left = deque(jobs)
-        threads = [
-            threading.Thread(target=self._work_off, args=(left, on_problem), daemon=True)
-            for _ in range(min(at_once, len(left)))
-        ]
-        for thread in threads:
-            thread.start()
-        working = len(threads)
-        try:
-            while working:
-                working -= self._do_errand()
-                on_tick()
-        except BaseException:
-            on_problem()
-            while working:  # nobody is to work on when this returns
-                working -= self._do_errand()
-            raise
-        if self._problems:
-            raise self._problems[0]
+        with ThreadPoolExecutor(at_once) as threads:
+            futures = [threads.submit(job) for job in jobs]
+            for future in futures:
+                future.add_done_callback(lambda _: self._errands.put(_nothing))  # so that this thread looks at once
+            try:
+                self._attend(futures, on_tick)
+            finally:
+                if not all(future.done() for future in futures):
+                    on_problem()
+                    for future in futures:
+                        future.cancel()
+                    while not all(future.done() for future in futures):
+                        self._do_errand()
+        for future in futures:
+            if not future.cancelled():
+                future.result()
 
     def beside(self, jobs: Sequence[Callable[[], None]]) -> None:
-        """Do `jobs` at the same time, the first in this thread; raise what the first raised that raised.
+        """Do `jobs` at the same time; raise what the first raised that raised, when all have ended.
 
         To be called from a job: the main thread goes on with errands.
         """
-        problems: list[BaseException] = []
-
-        def attempt(job: Callable[[], None]) -> None:
-            try:
-                job()
-            except BaseException as problem:  # noqa: BLE001 - it is raised by the thread that waits
-                problems.append(problem)
-
-        threads = [threading.Thread(target=attempt, args=(job,), daemon=True) for job in jobs[1:]]
-        for thread in threads:
-            thread.start()
-        attempt(jobs[0])
-        for thread in threads:
-            thread.join()
-        if problems:
-            raise problems[0]
+        with ThreadPoolExecutor(len(jobs)) as threads:
+            futures = [threads.submit(job) for job in jobs]
+        for future in futures:
+            future.result()
 
     def call(self, errand: Callable[[], _T]) -> _T:
         """Have the main thread do `errand`, and return or raise what came of it."""
@@ -92,29 +73,22 @@ class Crew:
         result: _T = future.result()
         return result
 
-    def _work_off(self, left: deque[Callable[[], None]], on_problem: Callable[[], None]) -> None:
-        try:
-            while not self._problems and (job := _take(left)):
-                job()
-        except BaseException as problem:  # noqa: BLE001 - it is raised by the main thread
-            self._problems.append(problem)
-            on_problem()
-        finally:
-            self._errands.put(None)
+    def _attend(self, futures: Sequence["Future[None]"], on_tick: Callable[[], None]) -> None:
+        """Do errands until all have ended, or one has raised."""
+        while not all(future.done() for future in futures):
+            self._do_errand()
+            on_tick()
+            if any(future.done() and future.exception() for future in futures):
+                return
 
-    def _do_errand(self) -> bool:
-        """Do what is asked for within a tick; tell whether it was that a thread has ended."""
+    def _do_errand(self) -> None:
+        """Do what is asked for within a tick."""
         try:
             errand = self._errands.get(timeout=_TICK_S)
         except queue.Empty:
-            return False
-        if errand is None:
-            return True
+            return
         errand()
-        return False
 
 
-def _take(left: deque[Callable[[], None]]) -> Callable[[], None] | None:
-    with suppress(IndexError):
-        return left.popleft()
-    return None
+def _nothing() -> None:
+    """Do nothing: it is reason enough to look."""

@@ -100,8 +100,7 @@ def _run_setting(
 
 def _compact(kitchen: Kitchen, model: str) -> None:
     """Compact the model's journals and tell what was damaged in them."""
-    with kitchen.interrupt.deferred():
-        done = compact(kitchen.run, model)
+    done = compact(kitchen.run, model)
     if bent := done.damaged - done.torn:
         kept = f"; see {', '.join(map(str, done.kept))}" if done.kept else ""
         kitchen.tell(model, f"{_records(bent)} of its journal damaged; what they answered is asked again{kept}")
@@ -115,8 +114,7 @@ def _records(n: int) -> str:
 
 def _begin_afresh(kitchen: Kitchen, model: str, cells: Sequence[Cell]) -> None:
     """Put away what the model answered before to what `cells` ask, and tell where it is."""
-    with kitchen.interrupt.deferred():
-        n = fresh.begin(kitchen.run, model, cells)
+    n = fresh.begin(kitchen.run, model, cells)
     if n is None:
         kitchen.tell(model, "asking afresh goes on where it was left")
     elif n:
@@ -127,9 +125,8 @@ def _settle_afresh(kitchen: Kitchen, model: str, cells: Sequence[Cell]) -> None:
     """Where a model that was to be asked afresh has answered nothing, put its earlier predictions back."""
     if not fresh.is_under_way(kitchen.run, model):
         return
-    with kitchen.interrupt.deferred():
-        now = find_missing(kitchen.run, cells)
-        n = fresh.settle(kitchen.run, model, cells, is_answered=now.has_answers, is_complete=now.count == 0)
+    now = find_missing(kitchen.run, cells)
+    n = fresh.settle(kitchen.run, model, cells, is_answered=now.has_answers, is_complete=now.count == 0)
     if n:
         kitchen.tell(model, f"it answered nothing anew, so its {n} earlier predictions were put back")
 
