@@ -5,6 +5,7 @@ import signal
 import pytest
 from hypothesis import settings
 
+from orchestrator.cli import main
 from tests.workers import make_workspace
 
 TEST_S, SLOW_TEST_S = 60, 900
@@ -37,3 +38,17 @@ def built_envs(tmp_path_factory):
 def workspace(tmp_path, built_envs):
     """Make a workspace whose runners are copies of those in tests/runners."""
     return make_workspace(tmp_path / "workspace", built_envs)
+
+
+@pytest.fixture
+def bakeoff(capsys):
+    """Return what calls the command line, and returns its exit code, stdout and stderr."""
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as leaving:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return leaving.value.code, captured.out, captured.err
+
+    return call

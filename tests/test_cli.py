@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from orchestrator.cli import main
 from orchestrator.scaffold import init_workspace
 
 ECHO = """
@@ -28,18 +27,6 @@ def workspace(tmp_path, monkeypatch):
     root = init_workspace(tmp_path / "ws")
     monkeypatch.chdir(root)
     return root
-
-
-@pytest.fixture
-def bakeoff(capsys):
-    def call(*arguments):
-        with pytest.raises(SystemExit) as leaving:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return leaving.value.code, captured.out, captured.err
-
-    return call
 
 
 def make_dataset(root: Path, name: str, table: str) -> Path:

@@ -5,24 +5,11 @@ import json
 import pytest
 
 from orchestrator import api
-from orchestrator.cli import main
 from orchestrator.errors import BakeoffError, UsageError
 from orchestrator.reporting.compared import compared_tables
 from orchestrator.results.plan import EnvRecord, now, read_plan, write_plan
 from orchestrator.scoring import score_run
 from tests.compared_runs import BAD, GOOD, add_model, change_cell, run_of
-
-
-@pytest.fixture
-def bakeoff(capsys):
-    def call(*arguments):
-        with pytest.raises(SystemExit) as leaving:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return leaving.value.code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture
