@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.test_limits import EPOCH, Aimd, pace
+from tests.test_limits import EPOCH, Aimd, Spacing, pace
 
 
 def succeed(aimd, count, now=0.0):
@@ -167,3 +167,54 @@ def test_refusals_of_one_episode_are_one_pause_and_a_success_ends_the_row():
     assert (record.episodes, again.episodes) == (1, 2)
     assert pace.accept(again, until + 1) is again
     assert pace.accept(again, again.pause_until).episodes == 0
+
+
+def send_evenly(spacing, rate, begin, seconds):
+    for n in range(round(rate * seconds)):
+        spacing.sent(begin + n / rate)
+
+
+def test_after_a_pause_requests_are_as_far_apart_as_those_that_were_taken_in_the_time_with_the_pause():
+    spacing = Spacing()
+    send_evenly(spacing, 50, 0.0, 4.0)
+    assert spacing.find_wait(4.0) == 0
+    for _ in range(100):
+        spacing.refused(3.9)
+    spacing.resume(10.0)
+    assert spacing.find_wait(10.0) == 0
+    spacing.sent(10.0)
+    assert spacing.find_wait(10.0) == pytest.approx(1 / 10)
+    spacing.sent(12.0)
+    assert spacing.find_wait(12.0) == pytest.approx(1 / 20)
+    assert spacing.find_wait(13.0) == 0
+
+
+def test_a_later_pause_leaves_four_fifths_and_one_known_already_or_after_nothing_changes_nothing():
+    spacing = Spacing()
+    send_evenly(spacing, 100, 0.0, 1.0)
+    for end in (1.0, 1.0, 2.0, 3.0):
+        spacing.resume(end)
+    spacing.sent(3.0)
+    assert spacing.find_wait(3.0) == pytest.approx(1 / 100)
+    spacing.resume(4.0)
+    spacing.sent(4.0)
+    assert spacing.find_wait(4.0) == pytest.approx(1 / 80)
+
+
+def test_requests_are_never_more_than_a_second_apart():
+    spacing = Spacing()
+    spacing.sent(0.0)
+    spacing.resume(600.0)
+    spacing.sent(600.0)
+    assert spacing.find_wait(600.0) == 1
+
+
+def test_a_request_refused_after_the_pause_does_not_count_against_what_comes_then():
+    spacing = Spacing()
+    send_evenly(spacing, 100, 0.0, 1.0)
+    spacing.resume(1.0)
+    send_evenly(spacing, 100, 1.0, 1.0)
+    spacing.refused(0.99)
+    spacing.resume(2.0)
+    spacing.sent(2.0)
+    assert spacing.find_wait(2.0) == pytest.approx(1 / 100)

@@ -44,7 +44,7 @@ def test_an_overloaded_endpoint_has_fewer_at_a_time_and_one_with_other_trouble_h
         _, requests = converse(repository, server, [f"fault={fault}", *QUESTIONS * 2], concurrency_max=20)
     (first,) = [request["time"] for request in requests if request["fault"]]
     later = [request["under_way"] + 1 for request in requests if request["time"] > first + 0.2]
-    assert max(later) == most
+    assert max(later) == most if fault != "429-ms:100" else 5 < max(later) <= most  # requests are spaced after it
 
 
 def test_there_is_no_growth_while_the_endpoint_has_trouble(repository):

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pace
 from account_file import AccountFile, account_path
 from aimd import Aimd
+from spacing import Spacing
 
 _REMEMBERED_S = 600.0
 
@@ -80,6 +81,7 @@ class Account:
         self._cut_at = known.cut_at
         start = int(known.limit) if wall() - known.cut_at < _REMEMBERED_S else 0
         self.aimd = Aimd(max(1, int(concurrency_max)), start)
+        self._spacing = Spacing()
         self._in_flight = 0
         self._tickets, self._queue, self._timer = itertools.count(), [], None
         self._turn, self._due, self._turn_tokens = None, 0.0, 0  # taken for the first of the queue
@@ -130,6 +132,7 @@ class Account:
     def _withdraw(self, waiter):
         if not waiter.future.cancelled():
             self._in_flight -= 1
+            self._spacing.refused(self._monotonic())
             self._return_turn(waiter.future.result(), waiter.tokens)
         self._admit()
 
@@ -148,6 +151,7 @@ class Account:
                 self._turn = None
                 self._in_flight += 1
                 self.aimd.began(self._in_flight)
+                self._spacing.sent(self._monotonic())
             heapq.heappop(self._queue)
         if not self._queue:
             self._drop_turn()
@@ -159,6 +163,9 @@ class Account:
         """Return how many seconds the first of the queue has to wait, as far as is known; take a turn for it."""
         if paused_s := self.paused_s:
             return paused_s
+        self._spacing.resume(self._paused_until)
+        if spaced_s := self._spacing.find_wait(self._monotonic()):
+            return spaced_s
         if not (self._rates.rpm or self._rates.tpm):
             return 0.0
         if self._turn and (tokens != self._turn_tokens or self._monotonic() > self._due + self._rates.slack_s):
@@ -185,6 +192,7 @@ class Account:
         if retry_after_s is not None and not 0 < retry_after_s < math.inf:
             retry_after_s = None
         _, until = self._file.change(lambda record, now: pace.pause(record, retry_after_s, sent_wall, now))
+        self._spacing.refused(sent)
         self._pause_until(until)
         self.cut(sent, self.paused_s)
 
