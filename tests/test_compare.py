@@ -219,3 +219,17 @@ def test_a_report_of_one_cell_says_at_most_what_can_be_seen(tmp_path):
     tables = summary_tables(summary)
     assert not [table for table in tables if table.title.startswith("Against")]
     assert any("can see is at most about 0." in note for note in tables[-1].notes)
+
+
+def test_samples_that_share_a_document_in_either_run_count_as_one(tmp_path):
+    one, other = run_of(tmp_path, "a", GOOD), run_of(tmp_path, "b", BAD)
+    assert api.compare(one, other).comparisons[0].n_documents == 20
+    samples = pq.read_table(other / "samples.parquet").to_pylist()
+    merged = {sample["document"]: number // 8 for number, sample in enumerate(samples)}
+    for sample in samples:
+        sample["document"] = f"folder {merged[sample['document']]}"
+    pq.write_table(pa.Table.from_pylist(samples, SAMPLES), other / "samples.parquet")
+    score_run(other)
+    numbers = {api.compare(*runs).comparisons[0].n_documents for runs in ((one, other), (other, one))}
+    assert numbers == {len(set(merged.values()))}
+    assert numbers != {20}

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from orchestrator.statistics import (
     clustered_means,
@@ -15,6 +17,7 @@ from orchestrator.statistics import (
     detectable,
     flips_for,
     holm,
+    join_clusters,
     mcnemar,
     sign_flip,
     t_quantile,
@@ -335,3 +338,20 @@ def test_the_example_of_the_docs_is_true():
     page = Path(__file__).parent.parent / "docs" / "statistics.md"
     found = doctest.testfile(str(page), module_relative=False)
     assert (found.attempted > 5, found.failed) == (True, 0)
+
+
+def test_samples_that_share_a_label_in_any_run_are_of_one_cluster():
+    one = np.array(["a", "a", "b", "c", "d", "e"])
+    other = np.array([1, 2, 2, 3, 4, 4])
+    assert join_clusters(one, other).tolist() == [0, 0, 0, 1, 2, 2]
+    assert join_clusters(one).tolist() == [0, 0, 1, 2, 3, 4]
+    assert join_clusters(np.array([], dtype=str)).tolist() == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=30))
+def test_joined_clusters_are_connected_components(rows):
+    graph = coo_matrix(np.array([[any(a == b for a, b in zip(x, y, strict=True)) for y in rows] for x in rows]))
+    _, expected = connected_components(graph)
+    _, first = np.unique(expected, return_index=True)
+    found = join_clusters(*np.array(rows).T)
+    assert len(set(zip(found, expected, strict=True))) == len(first) == found.max() + 1

@@ -14,6 +14,7 @@ from orchestrator.scoring.comparison import Pair
 from orchestrator.scoring.matching import score_by
 from orchestrator.scoring.same_samples import check_same_samples
 from orchestrator.scoring.summary import MetricNote, Summary, read_summary
+from orchestrator.statistics import join_clusters
 
 Missing = Literal["left out", "worst"]
 """What becomes of answers without a score: their sample is left out, or they count as the worst score."""
@@ -111,7 +112,7 @@ def _join(
     first, second = scores[here], others[there]
     scored, counterpart = ~np.isnan(first), ~np.isnan(second)
     alone = int((~np.isnan(scores)).sum() - scored.sum()), int((~np.isnan(others)).sum() - counterpart.sum())
-    _, documents = np.unique(one.documents[here], return_inverse=True)
+    documents = join_clusters(one.documents[here], other.documents[there])
     lacking = (one.missing[here] > 0).sum(), (other.missing[there] > 0).sum()
     return Joined(
         pair=Pair(name, note.direction, names, first, second, documents, sum(alone)),

@@ -16,7 +16,7 @@ from orchestrator.scoring.compare import Missing
 from orchestrator.scoring.comparison import Comparison, Pair, compare
 from orchestrator.scoring.several import Entry, Several
 from orchestrator.scoring.summary import Compared, MetricNote
-from orchestrator.statistics import Floats, Ints
+from orchestrator.statistics import Floats, Ints, join_clusters
 
 CELLS_MAX = 10  # of which all pairs are compared
 
@@ -53,8 +53,8 @@ def align(several: Several, *, shared: bool = False) -> Aligned:
     scores = {
         name: {metric: _only(found, common) for metric, found in by_metric.items()} for name, by_metric in read.items()
     }
-    documents = next(iter(next(iter(scores.values())).values())).documents
-    return Aligned(common, np.unique(documents, return_inverse=True)[1], total, scores)
+    documents = join_clusters(*(next(iter(by_metric.values())).documents for by_metric in scores.values()))
+    return Aligned(common, documents, total, scores)
 
 
 def compare_all(several: Several, aligned: Aligned, missing: Missing) -> Compared:

@@ -2,6 +2,7 @@
 
 from orchestrator.statistics.arrays import Floats, Ints
 from orchestrator.statistics.binomial import cases_needed, share_at_most
+from orchestrator.statistics.clusters import join_clusters
 from orchestrator.statistics.holm import holm
 from orchestrator.statistics.intervals import Means, clustered_means, wilson
 from orchestrator.statistics.margin import p_beyond
@@ -26,6 +27,7 @@ __all__ = [
     "documents_needed",
     "flips_for",
     "holm",
+    "join_clusters",
     "mcnemar",
     "p_beyond",
     "share_at_most",
