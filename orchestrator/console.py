@@ -1,5 +1,6 @@
 """Show things to a person: results on stdout, all else on stderr; the only module that imports rich."""
 
+import io
 import re
 import sys
 import time
@@ -85,7 +86,10 @@ def print_table(table: TableLike) -> None:
     if out.is_terminal:
         _print_parts(out, table)
         return
-    plain = Console(highlight=False, markup=False, width=_UNLIMITED, color_system=None, force_terminal=False)
+    # Not on stdout: rich would end the process where nobody reads that any more.
+    plain = Console(
+        file=io.StringIO(), highlight=False, markup=False, width=_UNLIMITED, color_system=None, force_terminal=False
+    )
     with plain.capture() as captured:
         _print_parts(plain, table)
     _write_plainly("".join(line.rstrip() + "\n" for line in captured.get().splitlines()))

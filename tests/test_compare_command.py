@@ -116,7 +116,7 @@ def test_json_and_files_hold_all_of_it(bakeoff, runs, tmp_path):
     ("options", "told"),
     [
         (["--strict"], "--strict is about a gate; say with --max-regression what may be lost"),
-        (["--output", "x.txt"], "--output x.txt: its name must end in .json or .md"),
+        (["--output", "x.txt"], "--output x.txt: give a file that ends in .json or .md"),
         (["--max-regression", "cer"], "--max-regression cer: write it as a number, or as METRIC=0.01"),
         (["--max-regression", "0.1", "--max-regression", "cer=0.1"], "cer=0.1: give one for all metrics, or one of"),
         (

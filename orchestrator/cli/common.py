@@ -1,6 +1,10 @@
-"""What several commands share: the workspace, parameters, and showing a run go on."""
+"""What several commands share: the workspace, parameters, and where results are shown and written."""
 
+import contextlib
 import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,44 @@ def shown_path(path: Path) -> str:
     """Return `path` as a person here would write it."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def check_output(path: Path | None, forms: Sequence[str] = ()) -> None:
+    """Raise UsageError where no file can be written to `path`, or where its name ends in none of `forms`.
+
+    It is asked before anything is read, so that nobody waits for a file that cannot be.
+    """
+    if path is None:
+        return
+    if forms and path.suffix.lower() not in forms:
+        raise UsageError(f"--output {path}: give a file that ends in {', '.join(forms[:-1])} or {forms[-1]}")
+    if path.is_dir():
+        raise UsageError(f"--output {path}: is a folder; give a file's name")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"--output {path}: there is no folder {path.parent}")
+
+
+def check_folder(path: Path | None, option: str) -> None:
+    """Raise UsageError where `path`, which need not be there yet, cannot be a folder for what `option` is about."""
+    if path is None:
+        return
+    there = next(each for each in (path, *path.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise UsageError(f"{option} {path}: {there} is a file; give a folder's name")
+
+
+@contextlib.contextmanager
+def showing() -> Iterator[None]:
+    """Let what is within write to stdout; where nobody reads that any more, the command goes on to its end."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        with contextlib.suppress(BrokenPipeError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)
+            sys.stdout.flush()
 
 
 def parse_params(pairs: tuple[str, ...]) -> dict[str, Any]:

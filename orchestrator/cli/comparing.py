@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator import console
-from orchestrator.cli.common import current_workspace, shown_path
+from orchestrator.cli.common import check_output, current_workspace, showing, shown_path
 from orchestrator.errors import RegressionError, UsageError
 
 if TYPE_CHECKING:
@@ -75,8 +75,7 @@ def compare(
     for name, is_said in (("--strict", strict), ("--shared", shared)):
         if is_said and not limits:
             raise UsageError(f"{name} is about a gate; say with --max-regression what may be lost")
-    if output and output.suffix not in _FORMS:
-        raise UsageError(f"--output {output}: its name must end in {' or '.join(_FORMS)}")
+    check_output(output, _FORMS)
     limit = _parse_limits(limits)
     named = metrics or (tuple(limit) if isinstance(limit, dict) else None)
     found = api.compare(
@@ -111,19 +110,20 @@ def _parse_limits(texts: tuple[str, ...]) -> float | dict[str, float] | None:
 
 def _show(found: "RunComparison", tables: list["Table"], output: Path | None, *, as_json: bool) -> None:
     as_text = found.model_dump_json(indent=1) + "\n"
-    if as_json:
-        click.echo(as_text, nl=False)
-    else:
-        for table in tables:
-            console.print_table(table)
     if output:
         _write(output, as_text, tables)
+    with showing():
+        if as_json:
+            click.echo(as_text, nl=False)
+        for table in () if as_json else tables:
+            console.print_table(table)
+    if output:
+        console.status(f"{shown_path(output.absolute())}: the comparison")
 
 
 def _write(output: Path, as_json: str, tables: list["Table"]) -> None:
     from orchestrator.files import write_atomically  # noqa: PLC0415 - only where a file is wanted
     from orchestrator.pages.markdown import to_markdown  # noqa: PLC0415 - as above
 
-    text = as_json if output.suffix == ".json" else to_markdown(tables)
-    write_atomically(output, text.encode())
-    console.status(f"{shown_path(output.absolute())}: the comparison")
+    text = as_json if output.suffix.lower() == ".json" else to_markdown(tables)
+    write_atomically(output, text.encode(errors="replace"))

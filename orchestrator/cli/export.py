@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from orchestrator import console
-from orchestrator.cli.common import current_workspace, shown_path
+from orchestrator.cli.common import check_output, current_workspace, shown_path
 
 _FORMS = ("csv", "json", "jsonl", "xlsx", "lmms-eval")
 
@@ -25,6 +25,8 @@ def export(run: str, form: str, output: Path | None) -> None:
     """
     from orchestrator import api  # noqa: PLC0415 - brings pyarrow in, which --help does without
 
+    if form != "lmms-eval":  # which is a folder of files
+        check_output(output)
     done = api.export(api.run_path(run, current_workspace), form, output)  # type: ignore[arg-type]
     console.status(f"{shown_path(done.path.absolute())}: {done.rows} rows")
     if not done.metrics:

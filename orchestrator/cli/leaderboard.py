@@ -5,8 +5,7 @@ from pathlib import Path
 import click
 
 from orchestrator import console
-from orchestrator.cli.common import current_workspace, shown_path
-from orchestrator.errors import UsageError
+from orchestrator.cli.common import check_output, current_workspace, showing, shown_path
 from orchestrator.files import write_atomically
 
 _FORMS = (".csv", ".json", ".md")
@@ -38,12 +37,10 @@ def leaderboard(runs: tuple[str, ...], metric: str | None, shared: bool, missing
     from orchestrator import api  # noqa: PLC0415 - brings pyarrow in, which --help does without
     from orchestrator.reporting.leaderboard import leaderboard_table  # noqa: PLC0415 - as above
 
-    if output:
-        _check_output(output)
+    check_output(output, _FORMS)
     folders = [api.run_path(run, current_workspace) for run in runs]
     board = api.leaderboard(folders, metric, shared=shared, missing="worst" if missing == "worst" else "left out")
     table = leaderboard_table(board)
-    console.print_table(table)
     if output:
         from orchestrator.pages.markdown import to_markdown  # noqa: PLC0415 - as above
         from orchestrator.reporting.leaderboard import leaderboard_csv  # noqa: PLC0415 - as above
@@ -54,12 +51,7 @@ def leaderboard(runs: tuple[str, ...], metric: str | None, shared: bool, missing
             ".md": lambda: to_markdown([table]),
         }
         write_atomically(output, texts[output.suffix.lower()]().encode(errors="replace"))
+    with showing():
+        console.print_table(table)
+    if output:
         console.status(f"the leaderboard is in {shown_path(output.absolute())}")
-
-
-def _check_output(path: Path) -> None:
-    if path.suffix.lower() not in _FORMS:
-        raise UsageError(f"--output {path}: give a file that ends in {', '.join(_FORMS[:-1])} or {_FORMS[-1]}")
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        told = "is a folder; give a file's name" if path.is_dir() else f"there is no folder {path.parent}"
-        raise UsageError(f"--output {path}: {told}")

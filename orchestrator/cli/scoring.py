@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator import console
-from orchestrator.cli.common import current_workspace, shown_path
+from orchestrator.cli.common import check_folder, check_output, current_workspace, showing, shown_path
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -81,18 +81,29 @@ def report(
     """
     from orchestrator import api  # noqa: PLC0415 - see score
     from orchestrator.inspection.outdated import check_scores  # noqa: PLC0415 - see score
+    from orchestrator.scoring.several import label_runs  # noqa: PLC0415 - see score
 
     if terminal and (output or plots):
         raise UsageError("--terminal writes no files; leave it out, or --output and --plots")
+    check_output(output)
+    check_folder(plots, "--plots")
     folders = [api.run_path(run, current_workspace) for run in runs]
-    longest = None if sys.stdout.isatty() else _LONGEST
-    for folder in folders:  # all before anything is shown
-        check_scores(folder, console.status)
+    label_runs(folders)
     for folder in folders:
-        for table in api.report(folder, worst=worst, metric=metric, width=console.table_width(), longest=longest):
+        check_scores(folder, console.status)
+    longest, width = None if sys.stdout.isatty() else _LONGEST, console.table_width()
+    tables = [
+        table
+        for folder in folders
+        for table in api.report(folder, worst=worst, metric=metric, width=width, longest=longest)
+    ]
+    # Files first: whatever becomes of stdout, they are there.
+    done = None if terminal else api.report_page(folders, output, pictures=images, plots=plots)  # type: ignore[arg-type]
+    with showing():
+        for table in tables:
             console.print_table(table)
-    if not terminal:
-        _tell(api.report_page(folders, output, pictures=images, plots=plots))  # type: ignore[arg-type]
+    if done:
+        _tell(done)
 
 
 def _tell(done: "Report") -> None:

@@ -1,0 +1,84 @@
+"""What the commands that show results write where: files first, and a stdout that nobody reads loses nothing."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from orchestrator import cli
+from orchestrator.errors import BakeoffError, UsageError
+from tests.compared_runs import BAD, GOOD, run_of
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    """Stand in a workspace with two scored runs."""
+    (tmp_path / "bakeoff.toml").touch()
+    for name, answers in (("before", GOOD), ("after", BAD)):
+        run_of(tmp_path, name, answers).rename(tmp_path / f"{name}.run")
+        (tmp_path / name).rmdir()
+        (tmp_path / "results").mkdir(exist_ok=True)
+        (tmp_path / f"{name}.run").rename(tmp_path / "results" / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def with_stdout_closed(*words):
+    """Call the command with a stdout that nobody reads; return its exit code and what it said on stderr."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "orchestrator", *words],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+    return done.returncode, done.stderr
+
+
+def test_a_closed_stdout_loses_no_file_and_no_exit_code(workspace):
+    code, err = with_stdout_closed("report", "before", "--images", "none")
+    assert (code, "Broken" in err, err.count("\n")) == (0, False, 1)
+    assert (workspace / "results" / "before" / "report.html").is_file()
+    assert with_stdout_closed("leaderboard", "before", "after", "--output", "board.md")[0] == 0
+    assert (workspace / "board.md").is_file()
+    gate = ("compare", "before", "after", "--max-regression", "0.1", "--output", "found.JSON")
+    for form in ((), ("--json",)):
+        code, err = with_stdout_closed(*gate, *form)
+        assert code == 4
+        assert err.splitlines()[-1].startswith("error: after: lost more than allowed")
+    assert json.loads((workspace / "found.JSON").read_text())["first"] == "before"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["report", "before", "--output", "results"], "--output results: is a folder; give a file's name"),
+        (["report", "before", "--output", "no/x.html"], "--output no/x.html: there is no folder no"),
+        (["report", "before", "--plots", "bakeoff.toml"], "--plots bakeoff.toml: bakeoff.toml is a file; give a"),
+        (["report", "before", "--plots", "bakeoff.toml/x"], "bakeoff.toml is a file; give a folder's name"),
+        (["report", "before", "before"], "run 'before' is named twice; name each run once"),
+        (["compare", "before", "after", "--output", "no/x.md"], "--output no/x.md: there is no folder no"),
+        (["leaderboard", "before", "--output", "results/x.xls"], "give a file that ends in .csv, .json or .md"),
+        (["export", "before", "--output", "results"], "--output results: is a folder; give a file's name"),
+    ],
+)
+def test_a_place_where_nothing_can_be_written_is_told_before_anything_else(workspace, words, told, capsys):
+    with pytest.raises(UsageError) as caught:
+        cli.cli.main(words, standalone_mode=False)
+    assert told in str(caught.value)
+    assert capsys.readouterr() == ("", "")
+    assert not list(workspace.glob("results/*/report.html"))
+
+
+def test_a_page_that_cannot_be_made_shows_no_table(workspace, capsys):
+    with pytest.raises(BakeoffError, match="nope"):
+        cli.cli.main(["report", "before", "--worst", "3", "--metric", "nope"], standalone_mode=False)
+    assert capsys.readouterr().out == ""
+    assert not (workspace / "results" / "before" / "report.html").exists()
