@@ -218,3 +218,12 @@ def test_a_request_refused_after_the_pause_does_not_count_against_what_comes_the
     spacing.resume(2.0)
     spacing.sent(2.0)
     assert spacing.find_wait(2.0) == pytest.approx(1 / 100)
+
+
+def test_idle_time_before_a_pause_does_not_count():
+    spacing = Spacing()
+    send_evenly(spacing, 100, 0.0, 1.0)
+    send_evenly(spacing, 100, 600.0, 1.0)
+    spacing.resume(601.0)
+    spacing.sent(601.0)
+    assert 1 / 100 <= spacing.find_wait(601.0) < 1 / 60

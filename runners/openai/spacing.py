@@ -20,11 +20,15 @@ class Spacing:
 
     def __init__(self):
         self._begin, self._taken = -math.inf, 0
+        self._last, self._busy_s = -math.inf, 0.0
         self._rate, self._next = math.inf, -math.inf
 
     def sent(self, now):
         """Count a request and tell how long the next one waits for it."""
-        self._begin = now if self._begin == -math.inf else self._begin
+        if self._begin == -math.inf:
+            self._begin = self._last = now
+        self._busy_s += min(now - self._last, 1 / _SLOWEST)  # what is longer was idle
+        self._last = now
         self._taken += 1
         self._next = now + 1 / self._find_rate(now)
 
@@ -38,8 +42,9 @@ class Spacing:
         if at > self._begin > -math.inf:
             if self._taken:  # where nothing was, nothing is known but what was before
                 least = 0.0 if self._rate == math.inf else _CUT * self._rate
-                self._rate = max(_SLOWEST, least, self._taken / (at - self._begin))
-            self._begin, self._taken = at, 0
+                self._rate = max(_SLOWEST, least, self._taken / (self._busy_s + at - self._last))
+            self._begin = self._last = at
+            self._taken, self._busy_s = 0, 0.0
 
     def find_wait(self, now):
         """Return how many seconds the next request has to wait."""
