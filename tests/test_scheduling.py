@@ -454,6 +454,36 @@ def test_a_large_claim_is_not_overtaken_by_small_ones_of_its_kind():
     assert served == [3, 1, 2]
 
 
+def test_a_claim_that_waits_for_a_device_keeps_it_but_no_cores_from_others():
+    pool, served, waiting = Pool(Machine((0, 1, 2, 3), (Device("0"),), None, pinnable=4)), [], set()
+    over = threading.Event()
+
+    def claim(need, number):
+        with pool.lend(need, (1, number), lambda: False, lambda _: waiting.add(number)):
+            served.append(number)
+            if number == 2:
+                over.wait(10)
+
+    def start(need, number):
+        thread = threading.Thread(target=claim, args=(need, number))
+        thread.start()
+        while number not in waiting and number not in served:
+            time.sleep(0.01)
+        return thread
+
+    with pool.lend(Need(cores=1, devices=1), (1, 0), lambda: False, lambda _: None):
+        needs = [Need(cores=3, devices=1), Need(cores=2), Need(devices=1)]
+        threads = [start(need, number) for number, need in enumerate(needs, 1)]
+        threads[2 - 1].join(0.1)
+        assert served == [2], "cores are free and the first waits for a device"
+    time.sleep(0.3)
+    assert served == [2], "the device is free, but kept for the first, which waits for cores now"
+    over.set()
+    for thread in threads:
+        thread.join(10)
+    assert served == [2, 1, 3]
+
+
 def test_what_was_lent_is_free_again_and_nobody_has_it_twice():
     machine = Machine((0, 1, 2), (Device("0", 24.0), Device("1", 80.0)), 64.0, pinnable=3)
     pool, held, worst = Pool(machine), Counter(), Counter()

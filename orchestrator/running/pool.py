@@ -28,10 +28,10 @@ class _Claim:
 
 @dataclass(slots=True)
 class Pool:
-    """What of the machine is free. Claims are served by their rank; one that waits keeps no other kind from others.
+    """What of the machine is free. Claims are served by rank; one that waits for devices keeps no cores from others.
 
-    So a model that waits for a device never stops one that needs cores alone, and a large claim is not overtaken for
-    ever by small ones of its kind. To be used from any thread.
+    So a model that waits for a device never stops one that needs cores alone. Once its devices are free it is the next
+    for all that it needs, so that no large claim is overtaken for ever by small ones. To be used from any thread.
     """
 
     machine: Machine
@@ -81,12 +81,18 @@ class Pool:
     def _is_next(self, claim: _Claim) -> bool:
         """Tell whether what the claim needs is free, and nobody of lower rank waits for any of it."""
         kinds = _kinds(claim.need)
-        first = [other for other in tuple(self._claims) if other.rank < claim.rank and kinds & _kinds(other.need)]
+        first = [other for other in tuple(self._claims) if other.rank < claim.rank and kinds & self._held(other.need)]
         return not first and self._has(claim.need)
 
+    def _held(self, need: Need) -> set[str]:
+        """Return the kinds that a claim which waits for `need` keeps from those behind it."""
+        return _kinds(need) if self._has_devices(need) else {"devices"}
+
+    def _has_devices(self, need: Need) -> bool:
+        return need.devices <= sum(fits(device, need) for device in self._devices)
+
     def _has(self, need: Need) -> bool:
-        fitting = sum(fits(device, need) for device in self._devices)
-        if need.cores > len(self._cores) or need.devices > fitting:
+        if need.cores > len(self._cores) or not self._has_devices(need):
             return False
         if need.devices or need.memory_gb is None:
             return True
