@@ -20,6 +20,7 @@ from orchestrator.env.locks import building
 from orchestrator.errors import BakeoffError
 from orchestrator.results.plan import read_plan
 from orchestrator.running.crew import Crew
+from orchestrator.running.events import Note
 from orchestrator.running.machine import Device, Machine, Need, look_around, need_of
 from orchestrator.running.planning import record_failure
 from orchestrator.running.pool import Pool
@@ -321,6 +322,16 @@ def test_a_time_limit_ends_the_wait_for_an_environment_and_is_no_failure(bench):
     (model,) = outcome.models
     assert (model.error, outcome.stopped[:8]) == (None, "max_time")
     assert read_plan(outcome.folder).failures == {}
+
+
+@pytest.mark.slow
+def test_a_time_limit_that_the_last_answer_reached_is_told_of_nobody(bench):
+    add, run = bench
+    add("a", item_s=6)
+    notes = []
+    outcome, _ = run("a", limit=1, max_time=5, notify=notes.append)
+    assert outcome.is_complete
+    assert not [note for note in notes if isinstance(note, Note) and "given up" in note.text]
 
 
 def test_ctrl_c_before_anything_is_asked_is_no_bug(bench):

@@ -68,6 +68,8 @@ class Team:
             return None
         failure = next(iter(self._failures.values()))
         if self.outcome.is_complete:
+            if failure == self.kitchen.order.ceiling.reason:  # a limit that the last answer reached
+                return None
             self.kitchen.tell(self.outcome.label, f"a worker of it was given up, others answered all: {failure}")
             return None
         if isinstance(failure, BakeoffError):
