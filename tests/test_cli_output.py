@@ -82,3 +82,11 @@ def test_a_page_that_cannot_be_made_shows_no_table(workspace, capsys):
         cli.cli.main(["report", "before", "--worst", "3", "--metric", "nope"], standalone_mode=False)
     assert capsys.readouterr().out == ""
     assert not (workspace / "results" / "before" / "report.html").exists()
+
+
+@pytest.mark.parametrize("lost", ["before", "after"])
+def test_a_run_that_lost_its_samples_is_one_sentence(workspace, lost, bakeoff):
+    path = workspace / "results" / lost / "samples.parquet"
+    path.unlink()
+    for words in (["compare", "before", "after"], ["leaderboard", "before", "after"], ["report", "before", "after"]):
+        assert bakeoff(*words) == (1, "", f"error: {path}: is not there; run the same command again\n")

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from orchestrator.errors import BakeoffError
+from orchestrator.files import unreadable
 from orchestrator.identity import canonical
 from orchestrator.results.layout import SAMPLES_NAME
 from orchestrator.results.parquet import ParquetReader
@@ -19,9 +20,9 @@ _COLUMNS = ("id", "question", "references", "images")
 
 
 def check_same_samples(first: Path, second: Path) -> None:
-    """Raise BakeoffError where a sample of both runs is not the same in both, or where they share none."""
+    """Raise BakeoffError where a sample of both is not the same in both, they share none, or one has no samples."""
     paths = first / SAMPLES_NAME, second / SAMPLES_NAME
-    if paths[0] == paths[1] or filecmp.cmp(*paths, shallow=False) or _hold_the_same(*paths):
+    if paths[0] == paths[1] or _are_one(*paths) or _hold_the_same(*paths):
         return
     (ids, contents), (other_ids, others) = (_read(path) for path in paths)
     shared, here, there = np.intersect1d(ids, other_ids, return_indices=True)
@@ -34,6 +35,14 @@ def check_same_samples(first: Path, second: Path) -> None:
             f"{len(differing)} samples, such as '{name}', have another question, image or reference in {first.name} "
             f"than in {second.name}; run both on the same dataset"
         )
+
+
+def _are_one(first: Path, second: Path) -> bool:
+    """Tell whether both files have the same bytes; raise BakeoffError where one is not there or cannot be read."""
+    try:
+        return filecmp.cmp(first, second, shallow=False)
+    except OSError as error:
+        raise unreadable(Path(error.filename or first), error) from error
 
 
 def _hold_the_same(first: Path, second: Path) -> bool:
