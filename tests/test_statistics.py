@@ -114,8 +114,14 @@ def test_an_interval_of_fractions_stays_within_0_and_1_and_holds_the_mean(rows):
     if documents.max() == 0:
         assert np.isnan(found.low[0])
         return
-    assert 0 <= found.low[0] <= found.mean[0] + 1e-9
-    assert found.mean[0] - 1e-9 <= found.high[0] <= 1
+    assert 0 <= found.low[0] <= found.mean[0] <= found.high[0] <= 1
+
+
+@pytest.mark.parametrize("score", [0.0, 1.0])
+def test_an_interval_holds_the_mean_where_all_answers_are_right_or_all_wrong(score):
+    for n_documents in range(2, 400):
+        found = mean_of(np.full(n_documents, score), range(n_documents), is_fraction=True)
+        assert found.low[0] <= found.mean[0] == score <= found.high[0]
 
 
 def test_no_error_in_ten_documents_is_no_proof_of_none():
@@ -247,6 +253,15 @@ def test_the_same_answers_are_no_difference_and_claim_no_interval():
     found = compare_pairs(np.array([0.1, 0.2]), np.array([0.1, 0.2]), np.array([0, 1]))
     assert (found.difference, found.low, found.high, found.p, found.detectable) == (0, None, None, 1, None)
     assert compare_pairs(np.zeros(0), np.zeros(0), np.zeros(0, np.int64)) is None
+
+
+def test_means_that_differ_by_rounding_alone_are_equal():
+    first, second = np.array([0.1 + 0.2, 0.3, 0.3]), np.array([0.3, 0.3, 0.1 + 0.2 - 2e-16])
+    assert (second - first).mean() != 0
+    found = compare_pairs(first, second, np.arange(3))
+    assert (found.difference, found.n_equal, found.low, found.p) == (0, 3, None, 1)
+    turned = compare_pairs(np.array([0.1, 0.2, 0.6]), np.array([0.6, 0.1, 0.2]), np.arange(3))
+    assert (turned.difference, turned.n_higher, turned.n_lower) == (0, 1, 2)
 
 
 def answers(random, effects, documents):

@@ -95,7 +95,8 @@ def wilson(mean: Floats, error: Floats, quantiles: Floats, documents: Floats) ->
         worth = np.where(error > _ROUNDING, variance / error**2, np.nan)
         low, high = _score_interval(mean, variance, quantiles**2 / worth)
         least, most = _score_interval(mean, variance, _Z**2 / np.where(np.isnan(quantiles), np.nan, documents))
-    return np.clip(np.fmax(low, least), 0, 1), np.clip(np.fmin(high, most), 0, 1)
+    low, high = np.clip(np.fmax(low, least), 0, 1), np.clip(np.fmin(high, most), 0, 1)
+    return np.minimum(low, mean), np.maximum(high, mean)
 
 
 def _score_interval(mean: Floats, variance: Floats, weight: Floats) -> tuple[Floats, Floats]:

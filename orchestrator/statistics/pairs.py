@@ -19,7 +19,7 @@ Test = Literal["mcnemar", "sign_flip_exact", "sign_flip_monte_carlo", "sign_flip
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """What a paired comparison found; `difference` is the second mean less the first.
+    """What a paired comparison found; `difference` is the second mean less the first, 0 where only rounding differs.
 
     `low`, `high` and `detectable` are None where they cannot be made: fewer than two documents, or every difference
     the same. `p_mcnemar` is there where all scores are 0 or 1.
@@ -58,12 +58,13 @@ def compare_pairs(first: Floats, second: Floats, documents: Ints, *, flips: int 
     is_binary = bool(np.isin(first, (0, 1)).all() and np.isin(second, (0, 1)).all())
     p_mcnemar = mcnemar(higher, lower) if is_binary else None
     p, test = _test(differences, documents, n_documents, p_mcnemar, flips)
+    difference = float(means.mean[0])
     return Paired(
         n_samples=len(first),
         n_documents=n_documents,
         first=float(first.mean()),
         second=float(second.mean()),
-        difference=float(means.mean[0]),
+        difference=difference if abs(difference) > _SAME else 0.0,
         low=float(means.low[0]) if has_spread else None,
         high=float(means.high[0]) if has_spread else None,
         p=p,
