@@ -370,3 +370,14 @@ def test_joined_clusters_are_connected_components(rows):
     _, first = np.unique(expected, return_index=True)
     found = join_clusters(*np.array(rows).T)
     assert len(set(zip(found, expected, strict=True))) == len(first) == found.max() + 1
+
+
+def test_a_long_chain_of_samples_is_one_cluster_after_few_rounds(monkeypatch):
+    rounds = []
+    same = np.array_equal
+    monkeypatch.setattr(np, "array_equal", lambda *both: rounds.append(1) or same(*both))
+    order = np.random.default_rng(1).permutation(20_000)
+    for chain in (np.arange(20_000), order):
+        rounds.clear()
+        assert join_clusters(chain // 2, (chain + 1) // 2).tolist() == [0] * 20_000
+        assert len(rounds) < 100
