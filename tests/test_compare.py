@@ -1,5 +1,6 @@
 """Comparing cells: of one run while it is scored, and of two from their directories."""
 
+import json
 import shutil
 
 import numpy as np
@@ -18,7 +19,7 @@ from orchestrator.scoring.compare import compare_cells
 from orchestrator.scoring.matching import find_cell, list_cells
 from orchestrator.scoring.summary import SUMMARY_NAME
 from orchestrator.statistics import compare_pairs
-from tests.compared_runs import BAD, GOOD, add_model, run_of
+from tests.compared_runs import BAD, GOOD, add_model, change_cell, run_of
 from tests.scored_run import Asked, make_run
 
 
@@ -86,6 +87,42 @@ def test_cells_of_one_run_can_be_named(tmp_path):
     assert len(api.compare(run).comparisons) == 2
     with pytest.raises(UsageError, match="a: has no cell 'ecko'; known: echo / read, other / read"):
         find_cell(run, "ecko")
+
+
+def test_a_cell_is_named_as_reports_show_it_without_what_all_cells_share(tmp_path):
+    run = run_of(tmp_path, "a", BAD)
+    change_cell(run, overrides={"size": 480, "t": 0})
+    score_run(run, ["exact"])
+    only = find_cell(run, "echo / read")
+    assert only.text == "echo / size=480 t=0 / read"
+    assert all(find_cell(run, name) == only for name in (only.text, "echo"))
+    with pytest.raises(UsageError, match=r"a: has no cell 'tess'; known: echo / read$"):
+        find_cell(run, "tess")
+    plan = read_plan(run)
+    write_plan(run, plan.model_copy(update={"cells": (*plan.cells, with_overrides(plan.cells[0], size=960, t=0))}))
+    score_run(run, ["exact"])
+    found = [find_cell(run, f"echo / {params} / read").params for params in ("size=480", "size=960", "size=960 t=0")]
+    assert [json.loads(params)["size"] for params in found] == [480, 960, 960]
+    with pytest.raises(
+        UsageError, match=r"'echo / read' has several cells; .*: echo / size=480 / read, echo / size=960"
+    ):
+        find_cell(run, "echo / read")
+    with pytest.raises(
+        UsageError, match=r"did you mean 'echo / size=960 / read'\?; its cells are echo / size=480 / read"
+    ):
+        find_cell(run, "echo / size=96 / red")
+
+
+def test_a_name_that_one_cell_has_in_full_is_of_no_other(tmp_path):
+    run = run_of(tmp_path, "a", BAD)
+    plan = read_plan(run)
+    write_plan(run, plan.model_copy(update={"cells": (*plan.cells, with_overrides(plan.cells[0], size=960))}))
+    score_run(run, ["exact"])
+    assert find_cell(run, "echo / read").params == "{}"
+
+
+def with_overrides(cell, **overrides):
+    return cell.model_copy(update={"overrides": overrides})
 
 
 def test_samples_that_only_one_has_a_score_for_are_left_out_or_count_as_the_worst(tmp_path):

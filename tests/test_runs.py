@@ -796,3 +796,18 @@ def test_cells_are_taken_out_by_name_or_model_and_their_answers_stay(run):
     assert sorted(run.rglob("*.parquet")) == files
     with pytest.raises(UsageError, match="no cell would be left"):
         drop_cells(run, [model for model, *_ in names])
+
+
+def test_a_cell_that_is_taken_out_needs_no_parameters_where_its_name_is_plain_without(run):
+    plan = read_plan(run)
+    cell = other_cell(plan, "typo").model_copy(update={"overrides": {"size": 480}})
+    write_plan(run, plan.model_copy(update={"cells": (*plan.cells, cell, other_cell(plan, "slip"))}))
+    prompt = plan.cells[0].prompt
+    assert drop_cells(run, [f"typo / {prompt}"]) == (f"typo / size=480 / {prompt}",)
+    sizes = [cell.model_copy(update={"overrides": {"size": size}}) for size in (1, 2)]
+    write_plan(run, plan.model_copy(update={"cells": (*plan.cells, *sizes)}))
+    with pytest.raises(
+        UsageError, match=f"'typo / {prompt}' has several cells; .*: typo / size=1 / {prompt}, typo / size=2"
+    ):
+        drop_cells(run, [f"typo / {prompt}"])
+    assert len(drop_cells(run, ["typo"])) == 2

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from orchestrator.errors import UsageError, nearest
+from orchestrator.errors import UsageError
 from orchestrator.results.plan import Cell, now, read_plan, write_plan
 from orchestrator.running.lock import holding
-from orchestrator.scoring.cell_name import CellName
+from orchestrator.scoring.cell_name import CellName, cells_called, short_names
+from orchestrator.scoring.matching import no_such_cell
 
 
 def drop_cells(run: Path, names: Sequence[str], *, dry_run: bool = False) -> tuple[str, ...]:
@@ -15,13 +16,22 @@ def drop_cells(run: Path, names: Sequence[str], *, dry_run: bool = False) -> tup
     Their answers stay in the run's files, where the same question finds them again. The run has to be scored again.
     Raises UsageError for a name that is none, or where no cell would be left; LockedError where somebody works on it.
     """
-    known = {text(run, cell): cell for cell in read_plan(run).cells}
-    models = {cell.model for cell in known.values()}
-    for name in names:
-        if name not in known and name not in models:
-            told = nearest(name, [*known, *models])
-            raise UsageError(f"{run.name}: has no cell '{name}'{told}; its cells are {', '.join(known)}")
-    return drop(run, lambda cell: cell.model in names or text(run, cell) in names, dry_run=dry_run)
+    cells = {_name(run, cell): cell for cell in read_plan(run).cells}
+    dropped = {cells[found].name for name in names for found in _find(run, name, list(cells))}
+    return drop(run, lambda cell: cell.name in dropped, dry_run=dry_run)
+
+
+def _find(run: Path, name: str, cells: list[CellName]) -> list[CellName]:
+    """Return the cell called `name`, or all of the model that is called so."""
+    if of_model := [cell for cell in cells if cell.model == name]:
+        return of_model
+    found, shown = cells_called(name, cells), short_names(cells)
+    if not found:
+        raise UsageError(no_such_cell(run, name, shown, [*shown, *(cell.model for cell in cells)]))
+    if len(found) > 1:
+        told = ", ".join(short for cell, short in zip(cells, shown, strict=True) if cell in found)
+        raise UsageError(f"{run.name}: '{name}' has several cells; name one of them or several: {told}")
+    return found
 
 
 def drop(run: Path, is_dropped: Callable[[Cell], bool], *, dry_run: bool = False) -> tuple[str, ...]:
@@ -41,5 +51,9 @@ def drop(run: Path, is_dropped: Callable[[Cell], bool], *, dry_run: bool = False
 
 def text(run: Path, cell: Cell) -> str:
     """Return what reports call `cell`."""
+    return _name(run, cell).text
+
+
+def _name(run: Path, cell: Cell) -> CellName:
     model, params, prompt = cell.name
-    return CellName(run=run.name, model=model, params=params, prompt=prompt).text
+    return CellName(run=run.name, model=model, params=params, prompt=prompt)

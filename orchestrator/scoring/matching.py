@@ -7,7 +7,7 @@ from typing import Literal, cast
 
 from orchestrator.errors import UsageError, nearest
 from orchestrator.parsing import Frozen
-from orchestrator.scoring.cell_name import CellName
+from orchestrator.scoring.cell_name import CellName, cells_called, short_names
 from orchestrator.scoring.summary import read_summary
 
 Cells = tuple[str, str] | Sequence[tuple[str, str]]
@@ -38,17 +38,26 @@ def list_cells(run: Path) -> list[CellName]:
 
 
 def find_cell(run: Path, name: str) -> CellName:
-    """Return the cell called `name`: its model where that has one cell, or as reports show it, `model / prompt`."""
+    """Return the cell called `name`: as reports show it, `model / prompt`, or its model where that has one cell.
+
+    Parameters may be left out where no other cell has that model and prompt.
+    """
     cells = list_cells(run)
-    found = [cell for cell in cells if name in (cell.text, cell.model)]
+    found = cells_called(name, cells)
     if len(found) == 1:
         return found[0]
+    shown = short_names(cells)
     if found:
-        raise UsageError(
-            f"{run.name}: '{name}' has several cells; name one of them: {', '.join(c.text for c in found)}"
-        )
-    told = nearest(name, [cell.text for cell in cells])
-    raise UsageError(f"{run.name}: has no cell '{name}'{told}")
+        told = ", ".join(short for cell, short in zip(cells, shown, strict=True) if cell in found)
+        raise UsageError(f"{run.name}: '{name}' has several cells; name one of them: {told}")
+    raise UsageError(no_such_cell(run, name, shown, shown))
+
+
+def no_such_cell(run: Path, name: str, cells: Sequence[str], known: Sequence[str]) -> str:
+    """Return the sentence on a `name` that is none of those `known`, with all `cells` that there are."""
+    told = nearest(name, known)
+    listed = "" if told.startswith("; known") else f"; its cells are {', '.join(cells)}"
+    return f"{run.name}: has no cell '{name}'{told}{listed}"
 
 
 def match_cells(
