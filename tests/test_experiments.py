@@ -20,9 +20,7 @@ from orchestrator.experiments.expand import expand
 from orchestrator.experiments.merging import merge_deep, merge_shallow, read_range
 from orchestrator.experiments.reading import read_data
 from orchestrator.experiments.schema import EvalapFile, SetFile, read_seconds
-from orchestrator.running.ceiling import Ceiling
 from orchestrator.running.events import ModelOutcome
-from orchestrator.running.spent import Spent
 from orchestrator.scaffold import init_workspace
 from tests.workers import OURS, make_workspace, write_words
 
@@ -686,32 +684,15 @@ def test_a_model_that_only_evalap_knows_is_asked_at_its_address(tmp_path, built_
     assert wanted.notes == ()
 
 
-@pytest.mark.parametrize("costs", [[0.004] * 3000, [0.001 + 0.006 * ((7 * n) % 10) / 10 for n in range(3000)]])
-def test_what_is_under_way_never_costs_much_more_than_the_money_left(costs):
-    """Two models with 256 requests at a time each stop about an answer past the limit."""
-    ceiling = Ceiling(cost_max=5.0)
-    spents, under_way, left = [Spent(), Spent()], [0, 0], iter(costs)
-    for spent in spents:
-        ceiling.watch(spent)
-    while ceiling.find_end() is None:
-        for number, spent in enumerate(spents):
-            while under_way[number] < 256 and ceiling.find_room(spent, under_way[number]) != 0:
-                under_way[number] += 1
-        for number, spent in enumerate(spents):
-            if under_way[number]:
-                spent.add({"text": "", "cost": next(left)})
-                under_way[number] -= 1
-    under_way_too = sum(next(left) for _ in range(sum(under_way)))
-    assert ceiling.cost >= 5.0
-    assert ceiling.cost + under_way_too < 5.0 + 8 * max(costs)
-
-
-def test_what_costs_nothing_does_not_keep_what_costs_from_being_asked():
-    ceiling, free, dear = Ceiling(cost_max=1.0), Spent(), Spent()
-    for spent in (free, dear):
-        ceiling.watch(spent)
-    free.add({"text": ""})
-    dear.add({"text": "", "cost": 0.01})
-    assert ceiling.find_room(free, 0) is None
-    assert ceiling.find_room(free, 1000) is None
-    assert ceiling.find_room(dear, 10) == 99 // 2 - 10
+@pytest.mark.slow
+def test_replicas_and_settings_share_what_a_limit_of_two_answers_leaves(counting):
+    """Of a first call a few answers find out what one costs; a later one knows it from the first request on."""
+    slow = COUNTS.replace("    return {", "    import time\n    time.sleep(0.2)\n    return {")
+    (counting.root / "runners" / "counts" / "runner.py").write_text(slow)
+    write_words(counting.root, [f"w{n}" for n in range(40)])
+    counting.write("common: {dataset: words, model: counts, params: {cost: 1.0}}\ngrid: {params.size: [1, 2]}\n")
+    assert counting.run(max_cost=2, replicas=8).stopped
+    before = counting.asked().total()
+    assert 2 <= before <= 4
+    assert counting.run(max_cost=before + 2, replicas=8).stopped
+    assert counting.asked().total() == before + 2

@@ -85,7 +85,7 @@ def make_ceiling(workspace: Workspace, wanted: ExperimentSet, stops: Stops, noti
     deaf = dict.fromkeys(cell.cell.model.name for cell in plan.cells if cell.is_priced and cell.cost is None)
     if deaf:
         notify(Note(f"max_cost holds for answers that tell what they cost; unknown as yet: {', '.join(deaf)}"))
-    return Ceiling(cost_max, time_max_s, plan.spent)
+    return Ceiling(cost_max, time_max_s, plan.spent, plan.means)
 
 
 def orders(wanted: ExperimentSet, stops: Stops, ceiling: Ceiling) -> list[Order]:

@@ -67,6 +67,15 @@ class SetPlan:
         }
 
     @property
+    def means(self) -> dict[tuple[str, str], float]:
+        """What an answer is thought to cost, in US dollars, by model and parameters; of those that are known."""
+        return {
+            (cell.cell.model.name, canonical(params_of(cell.cell))): cell.cost / cell.to_ask
+            for cell in self.cells
+            if cell.to_ask and cell.cost is not None
+        }
+
+    @property
     def spent(self) -> float:
         """What the answers that are there cost, in US dollars."""
         return sum(cell.spent for cell in self.cells)

@@ -58,6 +58,7 @@ class Shift:
 
     def serve(self) -> Gone | None:
         """Send and receive until the worker is gone, or nothing is left to do or somebody said stop (None)."""
+        self.work.ceiling.leave(self.work.spent)  # what the worker before it had under way
         loading = Loading(self.session, self.work.note, is_repeated=False, log=self.session.spec.log)
         while True:
             for event in self._receive(self.session.poll(POLL_S)):

@@ -152,7 +152,7 @@ def open_journal(kitchen: Kitchen, missing: Missing, outcome: ModelOutcome) -> J
 def open_work(kitchen: Kitchen, missing: Missing, outcome: ModelOutcome, tasks: Tasks, journal: Journal) -> Work:
     """Return a part of the work on `missing`, not entered yet."""
     spent = Spent()
-    kitchen.order.ceiling.watch(spent)
+    kitchen.order.ceiling.watch(spent, outcome.model, canonical(missing.cells[0].params))
     return Work(
         missing,
         journal,
