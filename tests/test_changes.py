@@ -173,10 +173,13 @@ def test_a_misspelt_answer_column_is_refused_rather_than_dropped(workspace):
         ask(workspace, "echo", dataset="typo")
 
 
-def test_a_parameter_that_the_runner_does_not_know_is_doubted(workspace):
+def test_a_parameter_that_the_runner_does_not_know_is_doubted_in_a_set(workspace):
     make_runner(workspace, "choosy", SAYS, '[defaults]\nprefix = ""\n')
+    write_words(workspace.root, ["a"])
     notes = []
-    ask(workspace, "choosy", params={"prefx": "a"}, notify=notes.append)
+    own = "{name: choosy, params: {prefx: a}}"
+    (workspace.root / "set.yaml").write_text(f"common: {{dataset: words}}\ngrid: {{model: [{own}]}}\n")
+    api.run_set(workspace.root / "set.yaml", workspace=workspace.root, notify=notes.append)
     assert any("did you mean 'prefix'?" in getattr(note, "text", "") for note in notes)
 
 

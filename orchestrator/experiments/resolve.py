@@ -25,6 +25,7 @@ from orchestrator.parsing import parse
 from orchestrator.prompt import Prompt
 from orchestrator.prompt_files import load_prompts
 from orchestrator.results.layout import PLAN_NAME
+from orchestrator.running.parameters import fitting_overrides, known_names, note_left_out, refuse_other_kinds
 from orchestrator.running.planning import Order
 
 _ENDPOINTS = "openai"  # the runner that asks an address
@@ -145,7 +146,8 @@ class _Finder:
             refuse_secrets({**one.params, **one.own_params}, f"{self.path}: {one.where}")
         if not all(model.params for model in models):
             return
-        known = {name for model in models for name in model.params} | {name for one in ones for name in one.own_params}
+        own = {name for one in ones for name in one.own_params}
+        known = own | {name for model in models for name in known_names(model)}
         for one in ones:
             for name in one.params:
                 if name not in known:
@@ -175,6 +177,7 @@ class _Finder:
         overrides = self._overrides(one, model)
         where = f"{self.path}: {one.where}: model '{model.name}'"
         _located(where, lambda: refuse_gaps(model, {**model.params, **overrides}))
+        _located(f"{self.path}: {one.where}", lambda: refuse_other_kinds(model, overrides))
         return [
             SetCell(
                 name="",
@@ -203,10 +206,10 @@ class _Finder:
 
     def _overrides(self, one: Experiment, model: Model) -> dict[str, Any]:
         """Return what is laid over the model's parameters: of those for all models what it knows, and its own."""
-        shared = {name: value for name, value in one.params.items() if not model.params or name in model.params}
+        shared = fitting_overrides(model, one.params)
         left_out = [name for name in one.params if name not in shared and name not in one.own_params]
         if left_out:
-            self.notes.append(f"{model.name} has no parameter {', '.join(left_out)}: left out for it")
+            self.notes.append(note_left_out(model, left_out))
         own = one.own_params
         if one.endpoint and model.runner.name == _ENDPOINTS:
             own = endpoint_params(own)
@@ -253,7 +256,7 @@ def set_of_order(order: Order, run: str) -> ExperimentSet:
         for part in order.parts
         for prompt in part.prompts
     ]
-    return ExperimentSet(run, None, "", name_cells(cells))
+    return ExperimentSet(run, None, "", name_cells(cells), order.notes)
 
 
 def asked_runs(

@@ -14,6 +14,7 @@ from orchestrator.prompt import Asked, Image, Prompt, ask, images_of
 from orchestrator.protocol import Failure, ProtocolError, Response
 from orchestrator.running.fitting import refuse_chats
 from orchestrator.running.loading import Loading
+from orchestrator.running.parameters import refuse_misfits_over
 from orchestrator.running.rows import take_columns
 from orchestrator.running.spent import Spent
 from orchestrator.running.worker_spec import make_spec
@@ -43,10 +44,11 @@ def ask_once(
 ) -> Answer:
     """Start `model`, ask it `question` about `images`, by `prompt` if there is one, and end it.
 
-    Raises BakeoffError for an unusable image or prompt, ModelFailedError where the model cannot be loaded or does not
-    answer.
+    Raises BakeoffError for an unusable image, prompt or parameter, ModelFailedError where the model cannot be loaded or
+    does not answer.
     """
     require_posix()
+    refuse_misfits_over(workspace, model)
     refuse_gaps(model, model.params)
     request = _fill_in(model, prompt, question, [_look_at(path) for path in images])
     env = ensure_env(workspace, model.runner, notify)

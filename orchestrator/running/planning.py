@@ -20,6 +20,7 @@ from orchestrator.results.layout import PLAN_NAME
 from orchestrator.results.plan import Cell, EnvRecord, RunPlan, merge_cells, now, read_plan, widest, write_plan
 from orchestrator.running.ceiling import Ceiling
 from orchestrator.running.fitting import check_sets, find_shown, refuse_chats
+from orchestrator.running.parameters import fitting_overrides, is_known, note_left_out, refuse_misfits
 from orchestrator.running.snapshot import write_prompts, write_samples
 
 _plan_lock = threading.Lock()  # models that work side by side change one `run.json`
@@ -46,6 +47,9 @@ class Order:
     many as the machine has room for), each with up to `replicas` workers.
     `items`, where there are any, say which of the models is asked
     what in place of `overrides`, `repeats` and `limit`. At the `ceiling` all models stop.
+
+    Raises UsageError for an override that none of the models has, or whose value cannot be; one that some have is left
+    out for the others.
     """
 
     models: tuple[Model, ...]
@@ -63,12 +67,22 @@ class Order:
     items: tuple[Item, ...] = ()
     ceiling: Ceiling = field(default_factory=Ceiling)
 
+    def __post_init__(self) -> None:  # noqa: D105 - see the class
+        refuse_misfits(self.models, self.overrides)
+
     @property
     def parts(self) -> tuple[Item, ...]:
         """The items, made of all else where none are given."""
         return self.items or tuple(
-            Item(model, self.overrides, self.prompts, self.repeats, self.limit) for model in self.models
+            Item(model, fitting_overrides(model, self.overrides), self.prompts, self.repeats, self.limit)
+            for model in self.models
         )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A sentence for each model that some overrides are left out for."""
+        left_out = [(model, [k for k in self.overrides if not is_known(k, model)]) for model in self.models]
+        return tuple(note_left_out(model, names) for model, names in left_out if names)
 
     @property
     def widest(self) -> int | None:
@@ -89,6 +103,8 @@ def write_down(workspace: Workspace, order: Order, run: Path, note: Callable[[st
     """Write samples, prompts and `run.json`, keeping what the run was asked before; return the cells of `order`."""
     for part in order.parts:
         refuse_chats([part.model], part.prompts)
+    for sentence in order.notes:
+        note(sentence)
     asked = tuple(cell for part in order.parts for cell in make_cells(part))
     freeze(workspace, run, order.dataset, asked, order.prompts, note, limit=order.widest)
     return asked
