@@ -83,12 +83,15 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def git_commit(folder: Path) -> str | None:
-    """Return the commit that is checked out in `folder`, None where there is no git or no repository."""
+    """Return the commit that is checked out in `folder`.
+
+    It is None where there is no git, no repository, or one whose commit has nothing of `folder` in it.
+    """
     try:
-        completed = run(["git", "-C", str(folder), "rev-parse", "HEAD"], timeout_s=10)
+        completed = run(["git", "-C", str(folder), "rev-parse", "HEAD", "HEAD:./"], timeout_s=10)
     except BakeoffError:
         return None
-    return completed.stdout.strip() or None if completed.returncode == 0 else None
+    return completed.stdout.split()[0] if completed.returncode == 0 else None
 
 
 @dataclass(slots=True)

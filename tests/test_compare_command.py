@@ -54,6 +54,25 @@ def test_what_cannot_be_told_passes_with_a_sentence_and_fails_when_strict(bakeof
     assert err.startswith("error: after: no regression was found, but --strict asks to rule one out; not ruled out in")
 
 
+def test_a_gate_by_which_nothing_could_be_lost_has_not_passed_and_fails_when_strict(bakeoff, tmp_path):
+    bad = ["wxyz"] * 20
+    before, after = run_of(tmp_path, "before", bad), run_of(tmp_path, "after", ["abxy", *bad[1:]])
+    code, out, err = bakeoff("compare", before, after, "--max-regression", "0.1")
+    out = " ".join(out.split())
+    assert (code, err) == (0, "")
+    assert "Gate: not failed; nothing to lose. Gate: nothing to lose in 2 of 2 comparisons: exact of echo / read" in out
+    assert "(A's mean is 0.000, and 0.000 the worst there is); cer" in out
+    assert "(A's mean is 1.000, and 1.000 the worst there is). Whatever B does there, no loss is more than" in out
+    assert "passed" not in out
+    assert "More documents" not in out
+    code, _, err = bakeoff("compare", before, after, "--max-regression", "0.1", "--strict")
+    assert code == 4
+    assert (
+        "no regression was found, but --strict asks to rule one out; nothing to lose in 2 of 2 comparisons: ex" in err
+    )
+    assert "not ruled out" not in err
+
+
 def test_what_was_asked_and_scored_in_part_is_told(bakeoff, tmp_path):
     before, after = run_of(tmp_path, "before", GOOD), run_of(tmp_path, "after", GOOD[:12], metrics=["exact"])
     code, out, err = bakeoff("compare", before, after, "--max-regression", "0.3")
@@ -106,7 +125,8 @@ def test_json_and_files_hold_all_of_it(bakeoff, runs, tmp_path):
     assert [each["outcome"] for each in found["gate"]["findings"]] == ["regression", "regression"]
     assert [each["n_broken"] for each in found["changes"]] == [15, 15]
     assert (found["gate"]["passed"], found["gate"]["failed"], found["gate"]["failed_strict"]) == (False, True, True)
-    assert found["gate"]["counts"] == {"regression": 2, "cannot tell": 0, "passed": 0, "unchanged": 0, "unjudged": 0}
+    names = ("cannot tell", "passed", "unchanged", "nothing to lose", "unjudged")
+    assert found["gate"]["counts"] == {"regression": 2, **dict.fromkeys(names, 0)}
     assert "| exact ↑ | echo / read | 1.000 | 0.250 |" in (tmp_path / "x.md").read_text()
     bakeoff("compare", *runs, "--max-regression", "0.1", "--output", tmp_path / "x.json")
     assert json.loads((tmp_path / "x.json").read_text()) == found
@@ -152,7 +172,8 @@ def test_what_differs_between_two_runs_of_a_model_is_told(runs):
     change_cell(runs[1], runner_digest="1" * 64, prompt_sha256="2" * 64, repeats=3)
     write_plan(runs[1], read_plan(runs[1]).model_copy(update={"bakeoff_version": "9"}))
     of_runs, of_cell = api.compare(*runs).origins
-    assert of_runs == "The runs were begun by bakeoff 0 at commit ababababab and 9 at commit ababababab."
+    commit = "(workspace commit ababababab)"
+    assert of_runs == f"The runs were begun by bakeoff 0 {commit} and 9 {commit}."
     assert of_cell == (
         "echo / read: the runner's code or lock changed; checkpoint org/model-2.1 -> org/model-2.2; "
         "another environment: torch 2.1 -> 2.2; the prompt read has another text; asked 1 and 3 times."

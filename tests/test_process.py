@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator import process, worker
 from orchestrator.errors import BakeoffError
-from orchestrator.process import MARK, run, spawn
+from orchestrator.process import MARK, git_commit, run, spawn
 from tests.workers import wait_until_gone
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows the environment of other processes")
@@ -35,6 +35,20 @@ def test_a_program_has_nothing_to_read():
 def test_environment_and_folder_are_the_given_ones(tmp_path):
     done = run([sys.executable, "-c", "import os; print(os.getcwd(), os.environ['A'])"], env={"A": "b"}, cwd=tmp_path)
     assert done.stdout.split() == [str(tmp_path.resolve()), "b"]
+
+
+def test_the_commit_is_that_of_a_repository_which_has_something_of_the_folder(tmp_path):
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    workspace, other = tmp_path / "workspace", tmp_path / "other"
+    for folder in (workspace, other):
+        folder.mkdir()
+        folder.joinpath("bakeoff.toml").touch()
+    subprocess.run([*git, "init", "-q"], check=True)
+    assert git_commit(workspace) is None, "nothing was committed yet"
+    subprocess.run([*git, "add", "workspace"], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "first"], check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    assert (git_commit(workspace), git_commit(tmp_path), git_commit(other)) == (head, head, None)
 
 
 def test_a_signal_is_a_negative_status():

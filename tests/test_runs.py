@@ -265,6 +265,11 @@ def test_json_holds_the_same(root, bakeoff):
     assert state["plan"]["envs"]["moody"]["packages"] == {}
 
 
+def test_the_commit_is_called_that_of_the_workspace(run, bakeoff):
+    write_plan(run, read_plan(run).model_copy(update={"git_commit": "ab" * 20}))
+    assert ", workspace commit ababababab\n" in bakeoff("runs", "show", run)[1]
+
+
 def test_an_interrupted_run_shows_what_its_journal_holds(run, bakeoff):
     shutil.rmtree(run / "predictions")
     path = open_journal(run, ["ok", "ok", "lost", "crashed", "quarantined"])

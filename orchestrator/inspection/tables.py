@@ -120,7 +120,7 @@ def _cell_name(cell: Cell) -> tuple[str, str, str]:
 def _notes(state: RunState) -> Iterator[str]:
     """Yield what there is to know about the run as a whole."""
     plan = state.plan
-    commit = f", git {plan.git_commit[:12]}" if plan.git_commit else ""
+    commit = f", workspace commit {plan.git_commit[:10]}" if plan.git_commit else ""
     yield f"created {_time(plan.created)}, updated {_time(plan.updated)}, bakeoff {plan.bakeoff_version}{commit}"
     if state.holder:
         yield f"{state.holder} works on it now: what is missing may be on its way"

@@ -39,7 +39,7 @@ def _of_runs(one: RunPlan, other: RunPlan) -> Iterator[str]:
 
 
 def _version(plan: RunPlan) -> str:
-    return plan.bakeoff_version + (f" at commit {plan.git_commit[:10]}" if plan.git_commit else "")
+    return plan.bakeoff_version + (f" (workspace commit {plan.git_commit[:10]})" if plan.git_commit else "")
 
 
 def _nothing(one: CellName, other: CellName) -> str:
