@@ -119,8 +119,7 @@ def test_an_api_of_add_your_model_answers_with_its_key_from_the_env_file(tmp_pat
     read_tables(root)
     (root / ".env").write_text("OPENAI_API_KEY=sk-of-the-docs\n")
     with chat_server(key="sk-of-the-docs") as server:
-        outcome = api.run(
-            models=["my-api"], dataset="tiny-docs", limit=8, params={"base_url": server.url}, workspace=root
-        )
+        params = {"base_url": server.url, "api_key_env": "OPENAI_API_KEY"}
+        outcome = api.run(models=["my-api"], dataset="tiny-docs", limit=8, params=params, workspace=root)
     (model,) = outcome.models
     assert (model.error, model.ok) == (None, model.total)

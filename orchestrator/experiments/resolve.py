@@ -7,9 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from orchestrator.config import Model, Workspace, get_model, get_runner, list_models, refuse_gaps, refuse_secrets
+from orchestrator.config import Model, Workspace, refuse_gaps, refuse_secrets
 from orchestrator.datasets import Dataset, open_dataset
 from orchestrator.errors import BakeoffError, UsageError, nearest
+from orchestrator.experiments.endpoints import (
+    ENDPOINTS,
+    find_model,
+    lay_endpoint,
+    refuse_shared_names,
+    refuse_stray_key,
+)
 from orchestrator.experiments.evalap import endpoint_params, is_payload
 from orchestrator.experiments.evalap import expand as expand_payload
 from orchestrator.experiments.expand import Expanded, Experiment, expand
@@ -27,8 +34,6 @@ from orchestrator.prompt_files import load_prompts
 from orchestrator.results.layout import PLAN_NAME
 from orchestrator.running.parameters import fitting_overrides, known_names, note_left_out, refuse_other_kinds
 from orchestrator.running.planning import Order
-
-_ENDPOINTS = "openai"  # the runner that asks an address
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +125,8 @@ class _Finder:
     def find(self, expanded: Expanded, *, is_summed: bool) -> tuple[tuple[SetCell, ...], tuple[str, ...]]:
         """Return the cells of what was expanded, those alike put together, and what is to be told."""
         ones = expanded.experiments
-        models = [self._at(one, "model", one.model, partial(self._model, one)) for one in ones]
+        models = [self._at(one, "model", one.model, partial(find_model, self.workspace, one)) for one in ones]
+        refuse_shared_names(ones, models, self.path)
         self._refuse_unknown_params(ones, models)
         self._check_metrics(ones)
         cells = [cell for one, model in zip(ones, models, strict=True) for cell in self._cells(one, model)]
@@ -129,16 +135,6 @@ class _Finder:
 
     def _at(self, one: Experiment, key: str, value: str, call: Callable[[], Any]) -> Any:
         return _located(f"{self.path}: {one.place(key)}: {key} '{value}'", call)
-
-    def _model(self, one: Experiment) -> Model:
-        known = list_models(self.workspace)
-        if one.endpoint is None or one.model in known:
-            return get_model(self.workspace, one.model)
-        if not is_plain_name(plain := one.model.replace("/", "-")):
-            raise UsageError(f"'{one.model}' cannot name a model: {RULE}; give an aliased_name")
-        runner = get_runner(self.workspace, _ENDPOINTS)
-        own = {"base_url": one.endpoint.base_url, "model": one.endpoint.model, "api_key_env": one.endpoint.api_key_env}
-        return Model(plain, runner, {**runner.manifest.defaults, **own})
 
     def _refuse_unknown_params(self, ones: Sequence[Experiment], models: Sequence[Model]) -> None:
         """Raise UsageError for a common parameter that none of the models has, which is misspelt, or for a secret."""
@@ -177,6 +173,7 @@ class _Finder:
         overrides = self._overrides(one, model)
         where = f"{self.path}: {one.where}: model '{model.name}'"
         _located(where, lambda: refuse_gaps(model, {**model.params, **overrides}))
+        _located(where, lambda: refuse_stray_key(model, overrides))
         _located(f"{self.path}: {one.where}", lambda: refuse_other_kinds(model, overrides))
         return [
             SetCell(
@@ -211,10 +208,10 @@ class _Finder:
         if left_out:
             self.notes.append(note_left_out(model, left_out))
         own = one.own_params
-        if one.endpoint and model.runner.name == _ENDPOINTS:
-            own = endpoint_params(own)
-            if model.params.get("base_url") != one.endpoint.base_url:
-                own = {"base_url": one.endpoint.base_url, "model": one.endpoint.model, **own}
+        if one.endpoint and model.runner.name == ENDPOINTS:
+            own = {**lay_endpoint(model, one), **endpoint_params(own)}
+        elif one.endpoint:
+            self.notes.append(f"{model.name} is a model of the runner {model.runner.name}: its base_url is not asked")
         seed = {"seed": one.seed} if one.seed is not None and "seed" in model.params else {}
         if one.seed is not None and not seed:
             self.notes.append(f"{model.name} takes no seed: its repeats differ where it does by itself")
@@ -250,7 +247,9 @@ def _join(cells: Sequence[SetCell], *, is_summed: bool) -> list[SetCell]:
 
 
 def set_of_order(order: Order, run: str) -> ExperimentSet:
-    """Return the set that an order without items comes to, in the run `run`."""
+    """Return the set that an order without items comes to, in the run `run`; raise UsageError for a key gone astray."""
+    for part in order.parts:
+        _located(f"model '{part.model.name}'", partial(refuse_stray_key, part.model, part.overrides))
     cells = [
         SetCell("", run, order.dataset, part.model, dict(part.overrides), prompt, part.repeats, part.limit)
         for part in order.parts
