@@ -1,9 +1,13 @@
 """A set is expanded as it says, told before anything is asked, and asked once: what was added later is all that is."""
 
 import json
+import os
 import re
 import shutil
+import signal
 import textwrap
+import threading
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -14,13 +18,14 @@ from hypothesis import strategies as st
 
 from orchestrator import api
 from orchestrator.cli import _call
-from orchestrator.errors import BakeoffError, UsageError
+from orchestrator.errors import BakeoffError, LockedError, UsageError
 from orchestrator.experiments import evalap
 from orchestrator.experiments.expand import expand
 from orchestrator.experiments.merging import merge_deep, merge_shallow, read_range
 from orchestrator.experiments.reading import read_data
 from orchestrator.experiments.schema import EvalapFile, SetFile, read_seconds
 from orchestrator.running.events import ModelOutcome
+from orchestrator.running.lock import holding
 from orchestrator.scaffold import init_workspace
 from tests.workers import OURS, make_workspace, write_words
 
@@ -696,3 +701,63 @@ def test_replicas_and_settings_share_what_a_limit_of_two_answers_leaves(counting
     assert 2 <= before <= 4
     assert counting.run(max_cost=before + 2, replicas=8).stopped
     assert counting.asked().total() == before + 2
+
+
+THREE_RUNS = """
+    common: {model: counts, dataset: words}
+    experiments: [{run: first}, {run: second}, {run: third}]
+"""
+
+
+def test_all_runs_of_a_set_are_checked_before_the_first_is_asked(counting):
+    (counting.root / "datasets" / "more.csv").write_text("question,answer\nfour,\n")
+    api.run(models="other", dataset="more", name="third", workspace=counting.root)
+    before = counting.asked()
+    counting.write(THREE_RUNS)
+    with pytest.raises(UsageError, match="run 'third' is about the dataset at"):
+        counting.run()
+    assert counting.asked() == before
+
+
+def test_a_run_that_another_process_holds_is_told_and_the_others_are_asked(counting, capsys):
+    counting.write(THREE_RUNS)
+    with holding(counting.root / "results" / "second"):
+        outcome = counting.run()
+        assert [run.is_complete for run in outcome.runs] == [True, False, True]
+        assert isinstance(outcome.runs[1].problem, LockedError)
+        assert not outcome.is_complete
+        assert _call(["--workspace", str(counting.root), "run", "set"]) == LockedError.exit_code
+        told = " ".join(capsys.readouterr().err.split())
+        assert "error: " in told
+        assert told.count("is being worked on by") == 2, "at once and at the end"
+        assert "answers are in" in told
+        with pytest.raises(LockedError):
+            counting.run(name="second")
+    assert counting.run().is_complete
+    assert set(counting.asked().values()) == {3}, "once in each run"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("runs", "told"),
+    [
+        ("{run: first}, {run: second}", "the same command goes on from here; not begun yet: second"),
+        ("{limit: 3}", "the same command goes on from here"),
+        ("{run: first}", "nothing is missing; next: bakeoff experiments score set && bakeoff report first"),
+    ],
+)
+def test_an_interrupted_set_says_what_is_left(counting, capsys, runs, told):
+    slow = COUNTS.replace("    return {", "    import time\n    time.sleep(1)\n    return {")
+    (counting.root / "runners" / "counts" / "runner.py").write_text(slow)
+    counting.write(f"common: {{model: counts, dataset: words, limit: 1}}\nexperiments: [{runs}]\n")
+
+    def interrupt():
+        while not counting.asked():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    assert _call(["--workspace", str(counting.root), "run", "set"]) == 130
+    thread.join()
+    assert f"interrupted; {told}\n" in capsys.readouterr().err

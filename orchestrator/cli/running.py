@@ -96,12 +96,13 @@ def run(
         shared |= stops | {"notify": lambda event: _show(display, event)}
         if experiments is None:
             ran = api.run(**shared)
-            outcomes, stopped, after = [ran], ran.stopped, "bakeoff score "
+            outcomes, stopped, after, left = [ran], ran.stopped, "bakeoff score ", []
         else:
             done = api.run_set(experiments, **shared)
             outcomes, stopped = [*done.runs], done.stopped
             after = f"bakeoff experiments score {shlex.quote(experiments)} && bakeoff report "
-    return _end(outcomes, stopped, after)
+            left = [run for run in done.set.runs if run not in {outcome.folder.name for outcome in outcomes}]
+    return _end(outcomes, stopped, after, left)
 
 
 def _refuse_mixture(experiments: str | None, said: Mapping[str, Any]) -> None:
@@ -114,30 +115,43 @@ def _refuse_mixture(experiments: str | None, said: Mapping[str, Any]) -> None:
         raise UsageError(f"say what to ask: an experiment set, or --model and --dataset; {missing[0]} is missing")
 
 
-def _end(outcomes: "Sequence[RunOutcome]", stopped: str | None, after: str) -> int:
-    """Tell how a call ended and what comes next, `after` with a run's name; return the exit code."""
-    from orchestrator.results.layout import find_logs  # noqa: PLC0415 - see run
+def _end(outcomes: "Sequence[RunOutcome]", stopped: str | None, after: str, left: Sequence[str]) -> int:
+    """Tell how a call ended and what comes next, `after` with a run's name; return the exit code.
 
-    last = outcomes[-1]
-    if last.interrupted:
-        console.status(f"interrupted; {_next_step(last)}")
+    The runs in `left` were not begun.
+    """
+    problems = [outcome.problem for outcome in outcomes if outcome.problem]
+    for problem in problems:
+        console.error(str(problem))
+    if outcomes[-1].interrupted:
+        console.status(f"interrupted; {_next_step(outcomes, after, left)}")
         return _INTERRUPTED
-    failed = [(outcome.folder, model) for outcome in outcomes for model in outcome.models if model.error]
-    for folder, name in dict.fromkeys((folder, model.model) for folder, model in failed):
-        if logs := find_logs(folder, name):
-            console.status(f"what its worker said is in {', '.join(map(shown_path, logs))}")
+    failed = _tell_logs(outcomes)
     if stopped:
         how = " with a higher --max-cost" if stopped.startswith("max_cost") else ""
         console.status(f"{stopped}; what was answered is kept, and the same command{how} goes on from here")
     for outcome in outcomes:
         if any(model.answered for model in outcome.models):
-            then = "the same command asks for the rest, then" if failed or stopped else "next"
+            then = "the same command asks for the rest, then" if failed or stopped or problems else "next"
             console.status(f"answers are in {shown_path(outcome.folder)}; {then}: {after}{outcome.folder.name}")
     if stopped:
         return TryLaterError.exit_code
+    if problems:
+        return problems[0].exit_code
     if not failed:
         return 0
-    return (TryLaterError if all(model.is_passing for _, model in failed) else ModelFailedError).exit_code
+    return (TryLaterError if all(model.is_passing for model in failed) else ModelFailedError).exit_code
+
+
+def _tell_logs(outcomes: "Sequence[RunOutcome]") -> "list[ModelOutcome]":
+    """Return what failed of models, having told where their workers' last words are."""
+    from orchestrator.results.layout import find_logs  # noqa: PLC0415 - see run
+
+    failed = [(outcome.folder, model) for outcome in outcomes for model in outcome.models if model.error]
+    for folder, name in dict.fromkeys((folder, model.model) for folder, model in failed):
+        if logs := find_logs(folder, name):
+            console.status(f"what its worker said is in {', '.join(map(shown_path, logs))}")
+    return [model for _, model in failed]
 
 
 @click.command("try")
@@ -192,10 +206,12 @@ def _pace(event: "Advance") -> str:
     return f"{event.failed} failed, {event.rate:.1f}/s{to_go}"
 
 
-def _next_step(outcome: "RunOutcome") -> str:
-    if not outcome.is_complete:
+def _next_step(outcomes: "Sequence[RunOutcome]", after: str, left: Sequence[str]) -> str:
+    if left:
+        return f"the same command goes on from here; not begun yet: {', '.join(left)}"
+    if not all(outcome.is_complete for outcome in outcomes):
         return "the same command goes on from here"
-    return f"nothing is missing; next: bakeoff score {outcome.folder.name}"
+    return f"nothing is missing; next: {after}{outcomes[-1].folder.name}"
 
 
 def _describe(outcome: "ModelOutcome") -> str:

@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.config import Workspace
-from orchestrator.errors import UsageError
-from orchestrator.experiments.plan import plan_set
+from orchestrator.errors import BakeoffError, DiskError, UsageError
+from orchestrator.experiments.plan import check_runs, plan_set
 from orchestrator.experiments.resolve import ExperimentSet, SetCell
 from orchestrator.experiments.schema import read_seconds
 from orchestrator.identity import canonical
 from orchestrator.running.ceiling import Ceiling
 from orchestrator.running.events import Note, Notify
 from orchestrator.running.experiment import RunOutcome, carry_out
-from orchestrator.running.planning import Item, Order
+from orchestrator.running.planning import Item, Order, run_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +57,36 @@ def run_set(
     """Ask what is missing of `wanted`; what fails is told in the outcome, and the rest is finished.
 
     A limit given in `stops` goes before that of the set; `changes` are further fields of each `Order`. Raises
-    UsageError where the set asks nothing, else what `carry_out` raises.
+    UsageError where the set asks nothing or does not fit, before anything is asked; and what `carry_out` raises where
+    it does so for every run.
     """
     stops = stops or Stops()
     if not wanted.cells:
         raise UsageError(f"{wanted.path}: asks nothing; give it a grid, or experiments")
+    check_runs(workspace, wanted)
     ceiling = make_ceiling(workspace, wanted, stops, notify)
     for text in wanted.notes:
         notify(Note(text))
     outcomes: list[RunOutcome] = []
     for order in orders(wanted, stops, ceiling):
-        outcomes.append(carry_out(workspace, replace(order, **(changes or {})), notify))
-        if outcomes[-1].interrupted or ceiling.reason:
+        outcomes.append(_carry_out(workspace, replace(order, **(changes or {})), notify))
+        if outcomes[-1].interrupted or ceiling.reason or isinstance(outcomes[-1].problem, DiskError):
             break
+    problems = [outcome.problem for outcome in outcomes if outcome.problem]
+    if len(problems) == len(outcomes):
+        raise problems[0]
     is_complete = len(outcomes) == len(wanted.runs) and all(outcome.is_complete for outcome in outcomes)
     stopped = None if is_complete else ceiling.describe_end()
     return SetOutcome(wanted, tuple(outcomes), outcomes[-1].interrupted, is_complete, stopped)
+
+
+def _carry_out(workspace: Workspace, order: Order, notify: Notify) -> RunOutcome:
+    """Carry one run of a set out; what it raises is nothing to the others."""
+    try:
+        return carry_out(workspace, order, notify)
+    except BakeoffError as problem:
+        notify(Note(str(problem)))
+        return RunOutcome(run_folder(workspace, order), (), problem=problem)
 
 
 def make_ceiling(workspace: Workspace, wanted: ExperimentSet, stops: Stops, notify: Notify) -> Ceiling:

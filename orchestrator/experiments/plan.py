@@ -1,7 +1,7 @@
 """What a set would ask: its cells, what of them is there already, and what the rest may take; nothing is asked."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,7 +103,7 @@ def plan_set(workspace: Workspace, wanted: ExperimentSet, *, retry_failed: bool 
     notes = [*wanted.notes, *_unset_variables(workspace, wanted.cells)]
     found: dict[tuple[str, str, str, str], PlannedCell] = {}
     for run, cells in wanted.runs.items():
-        _check(workspace, run, cells, notes)
+        _check(workspace, run, cells, notes.append)
         with tempfile.TemporaryDirectory(prefix="bakeoff-plan-") as folder:
             snapshot = Path(folder)
             limits = [cell.limit for cell in cells]
@@ -132,12 +132,18 @@ def _unset_variables(workspace: Workspace, cells: Sequence[SetCell]) -> Iterator
             yield f"the variable {variable} of {', '.join(users)} is not set, neither here nor in the workspace's .env"
 
 
-def _check(workspace: Workspace, run: str, cells: Sequence[SetCell], notes: list[str]) -> None:
+def check_runs(workspace: Workspace, wanted: ExperimentSet) -> None:
+    """Raise BakeoffError for what of `wanted` does not fit, whichever of its runs it is in; nothing is told."""
+    for run, cells in wanted.runs.items():
+        _check(workspace, run, cells, lambda _text: None)
+
+
+def _check(workspace: Workspace, run: str, cells: Sequence[SetCell], note: Callable[[str], None]) -> None:
     """Raise what `carry_out` would raise before it asks."""
     refuse_other_dataset(workspace, workspace.results / run, cells[0].dataset)
     for cell in cells:
         refuse_chats([cell.model], [cell.prompt])
-        check_sets([cell.prompt], cell.dataset, cell.limit, notes.append)
+        check_sets([cell.prompt], cell.dataset, cell.limit, note)
 
 
 def _read(run: Path, model: str, *, retry_failed: bool) -> _Told:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.config import Model, Workspace, refuse_gaps, refuse_secrets
-from orchestrator.errors import nearest
+from orchestrator.errors import BakeoffError, nearest
 from orchestrator.files import check_space
 from orchestrator.process import end_programs
 from orchestrator.results.layout import remove_empty_spills, remove_leftovers
@@ -34,6 +34,7 @@ class RunOutcome:
     interrupted: bool = False
     is_complete: bool = False  # the same call would find nothing to ask
     stopped: str | None = None  # which limit of the whole call ended it
+    problem: BakeoffError | None = None  # in a set: why the run could not be worked on, or not to its end
 
 
 def carry_out(workspace: Workspace, order: Order, notify: Notify) -> RunOutcome:
