@@ -10,7 +10,7 @@ from orchestrator import api
 from orchestrator.errors import UsageError
 from orchestrator.scoring.cell_name import CellName
 from orchestrator.scoring.comparison import Pair, compare
-from orchestrator.scoring.gate import judge
+from orchestrator.scoring.gate import Gate, judge
 from tests.compared_runs import GOOD, add_model, run_of
 
 PAIRS, DOCUMENTS, EACH = 200, 40, 8
@@ -166,9 +166,9 @@ def test_no_change_is_ruled_to_be_no_loss_only_of_documents_enough():
 
 
 def test_few_documents_that_gained_do_not_rule_out_that_others_lose():
-    few = one([0.0] * 30, [1.0] * 5 + [0.0] * 25, 0.05, "higher")
+    few = one([0.5] * 30, [1.0] * 5 + [0.5] * 25, 0.05, "higher")
     assert (few.outcome, few.n_changed, round(few.at_most, 3)) == ("cannot tell", 5, 0.116)
-    many = one([0.0] * 30, [1.0] * 12 + [0.0] * 18, 0.05, "higher")
+    many = one([0.5] * 30, [1.0] * 12 + [0.5] * 18, 0.05, "higher")
     assert (many.outcome, many.n_changed, many.at_most) == ("passed", None, many.high)
 
 
@@ -239,6 +239,42 @@ def test_the_same_score_on_every_sample_is_unchanged_and_one_document_cannot_tel
 def test_a_loss_that_is_the_same_everywhere_is_no_more_and_no_less_than_it_is():
     first, second = [0.2] * 12, [0.3] * 12
     assert [one(first, second, limit).outcome for limit in (0.05, 0.1, 0.15)] == ["regression", "passed", "passed"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "limit", "direction", "outcome"),
+    [
+        ([0.0] * 40, [0.0] * 40, 0.1, "higher", "nothing to lose"),
+        ([1.0] * 40, [1.0] * 40, 0.0, "lower", "nothing to lose"),
+        ([0.95] * 40, [1.0] * 40, 0.1, "lower", "nothing to lose"),
+        ([0.95] * 40, [1.0] * 40, 0.04, "lower", "regression"),
+        ([0.0] * 40, [0.0] * 35 + [1.0] * 5, 0.1, "higher", "nothing to lose"),
+        ([0.0] * 40, [0.0] * 20 + [1.0] * 20, 0.1, "higher", "passed"),
+        ([0.0] * 3, [0.0] * 3, 0.1, "higher", "nothing to lose"),
+        ([2.0] * 40, [2.0] * 40, 0.1, "lower", "unchanged"),
+    ],
+)
+def test_who_is_near_the_worst_score_has_nothing_to_lose_unless_the_other_is_better(
+    first, second, limit, direction, outcome
+):
+    found = one(first, second, limit, direction)
+    assert found.outcome == outcome
+    is_ruled_out = outcome in {"passed", "unchanged"}
+    assert found.is_ruled_out == is_ruled_out
+    gate = Gate(findings=(found,))
+    is_regression = outcome == "regression"
+    assert (gate.passed, gate.failed, gate.failed_strict) == (is_ruled_out, is_regression, not is_ruled_out)
+
+
+def test_no_loss_of_a_fraction_is_said_to_be_more_than_all_of_it():
+    found = one([1.0] * 7, [0.0] * 6 + [0.3], 0.1, "higher")
+    assert (found.outcome, found.high) == ("regression", 1.0)
+    assert found.low < found.loss < 1
+    gained = one([0.0] * 7, [1.0] * 6 + [0.3], 0.1, "higher")
+    assert (gained.outcome, gained.low) == ("passed", -1.0)
+    undecided = one([1.0] * 7 + [0.9], [0.0, 1.0] * 4, 0.1, "higher")
+    assert (undecided.outcome, undecided.at_most) == ("cannot tell", undecided.high)
+    assert one([30.0] * 7, [0.0] * 6 + [9.0], 0.1, "higher").high > 30
 
 
 def spoiled(random, share):

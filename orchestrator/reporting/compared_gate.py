@@ -19,8 +19,10 @@ def gate_sentence(found: RunComparison, *, strict: bool = False) -> str | None:
     if gate.regressions:
         return f"{found.second}: lost more than allowed in {_listed(found, gate.regressions)}"
     parts = [f"{found.second}: no regression was found, but --strict asks to rule one out"]
-    if gate.not_ruled_out:
-        parts.append(f"not ruled out in {_listed(found, gate.not_ruled_out)}")
+    if open_ones := _open(gate, strict=True):
+        parts.append(f"not ruled out in {_listed(found, open_ones)}")
+    if gate.nothing_to_lose:
+        parts.append(f"nothing to lose in {_listed(found, gate.nothing_to_lose)}")
     if gate.unjudged:
         parts.append(f"not judged: {names_of(gate.unjudged)}")
     return "; ".join(parts)
@@ -31,7 +33,7 @@ def gate_notes(found: RunComparison, *, strict: bool = False) -> Iterator[str]:
     gate = found.gate
     if gate is None:
         return
-    open_ones = gate.not_ruled_out if strict else gate.undecided
+    open_ones = _open(gate, strict=strict)
     if gate.regressions:
         yield (
             f"Gate: failed{_asked_in_part(gate)}. More than allowed ({_limits(found, gate)}) was lost in "
@@ -44,11 +46,23 @@ def gate_notes(found: RunComparison, *, strict: bool = False) -> Iterator[str]:
     else:
         said = "failed, as --strict asks for more" if strict else "not failed"
         told = f"undecided in {_listed(found, open_ones)}" if open_ones else "not all was judged"
+        told = "nothing to lose" if gate.nothing_to_lose and not open_ones and not gate.unjudged else told
         yield f"Gate: {said}{_asked_in_part(gate)}; {told}."
         if open_ones:
             yield f"Gate: more than allowed ({_limits(found, gate)}) may be lost there, or not. {_remedy(open_ones)}"
+    if gate.nothing_to_lose:
+        yield (
+            f"Gate: nothing to lose in {_listed(found, gate.nothing_to_lose)}. Whatever B does there, no loss is more "
+            "than allowed: take a metric by which A is good at something, or allow less."
+        )
     if gate.unjudged:
         yield f"Gate: not judged: {names_of(gate.unjudged)}."
+
+
+def _open(gate: Gate, *, strict: bool) -> Sequence[Finding]:
+    """Return what is undecided, of which more documents may tell."""
+    findings = gate.not_ruled_out if strict else gate.undecided
+    return [each for each in findings if each.outcome != "nothing to lose"]
 
 
 def names_of(unmatched: Sequence[Unmatched]) -> str:
@@ -112,12 +126,16 @@ def _listed(found: RunComparison, findings: Sequence[Finding]) -> str:
 
 def _told(found: RunComparison, each: Finding) -> str:
     """Return what was lost or gained, within what limits, and of how many samples an answer is lacking."""
-    lacking = next(
-        change.n_missing_second
+    compared, change = next(
+        (compared, change)
         for compared, change in zip(found.comparisons, found.changes, strict=True)
         if (compared.metric, compared.first, compared.second) == (each.metric, each.first, each.second)
     )
-    more = f", {lacking} of its samples lacking an answer" if lacking else ""
+    if each.outcome == "nothing to lose":
+        worst = 1.0 if found.metric_notes[each.metric].direction == "lower" else 0.0
+        mean, least = (number_text(value, _unit(found, each)) for value in (compared.first_mean, worst))
+        return f"(A's mean is {mean}, and {least} the worst there is)"
+    more = f", {change.n_missing_second} of its samples lacking an answer" if change.n_missing_second else ""
     return f"{_amount(each, _unit(found, each))}{_range(each, _unit(found, each))}{more}"
 
 

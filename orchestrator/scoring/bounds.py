@@ -1,4 +1,4 @@
-"""The greatest loss that scores leave possible: by the interval, or where few documents changed by counting these."""
+"""The greatest loss that scores leave possible: by the interval, by counting documents, by the worst score there is."""
 
 from dataclasses import dataclass
 
@@ -29,6 +29,17 @@ def losses_of(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
 def sign_of(pair: Pair) -> int:
     """Return 1 where a rise is a loss, else -1."""
     return 1 if pair.direction == "lower" else -1
+
+
+def is_within(pair: Pair) -> bool:
+    """Return whether all scores are within 0 and 1, as fractions are unless a metric of one's own says otherwise."""
+    both = np.concatenate([pair.first, pair.second])
+    return bool(np.nanmin(both) >= 0 and np.nanmax(both) <= 1)
+
+
+def left_to_lose(pair: Pair, each: Comparison) -> float:
+    """Return the most that the second can lose of a fraction: as much as the first is above the worst score."""
+    return 1 - each.first_mean if pair.direction == "lower" else each.first_mean
 
 
 def find_bound(pair: Pair, each: Comparison, limit: float, *, is_fraction: bool) -> Bound | None:

@@ -2,20 +2,20 @@
 
 import math
 from collections.abc import Container, Mapping, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import computed_field
 
 from orchestrator.errors import UsageError
 from orchestrator.parsing import Frozen
-from orchestrator.scoring.bounds import Bound, find_bound, losses_of, sign_of
+from orchestrator.scoring.bounds import Bound, find_bound, is_within, left_to_lose, losses_of, sign_of
 from orchestrator.scoring.cell_name import CellName
 from orchestrator.scoring.comparison import SIGNIFICANT, Comparison, Pair
 from orchestrator.scoring.matching import Unmatched
 from orchestrator.scoring.summary import MetricNote
 from orchestrator.statistics import claims_at_most, documents_needed, flips_for, holm, p_beyond
 
-Outcome = Literal["regression", "cannot tell", "passed", "unchanged"]
+Outcome = Literal["regression", "cannot tell", "passed", "unchanged", "nothing to lose"]
 Limits = float | Mapping[str, float]
 """The greatest loss that is allowed, for all metrics alike or by metric, each in its unit."""
 
@@ -25,11 +25,13 @@ _SAME = 1e-12
 class Finding(Frozen):
     """What the gate says of a comparison; `loss` is by how much the second's mean is worse, less than 0 if better.
 
-    `low` to `high` is its 95 % interval; more than `at_most` is ruled out, see `find_bound`, and `n_changed` says how
-    many documents changed where these decided it. A `regression` is a loss shown to be more than `max_regression`:
+    `low` to `high` is its 95 % interval, of fractions within -1 and 1. More than `at_most` is ruled out, see
+    `find_bound`, and `n_changed` says how many documents changed where these decided it. A `regression` is a loss shown to be more than `max_regression`:
     `p_holm`, of the test that it is just that, is at most 0.05 after Holm's correction over all that the gate tests.
-    Of five documents or fewer no test could show it: `p_holm` is None, and the loss that was seen decides. `passed`
-    has an `at_most` that is allowed, `unchanged` the same score on every sample; all else is `cannot tell`.
+    Of five documents or fewer no test could show it: `p_holm` is None, and the loss that was seen decides. There is
+    `nothing to lose` where the first's mean is within `max_regression` of the worst score and the second's is not shown
+    to be better. `passed` has an `at_most` that is allowed, `unchanged` the same score on every sample; all else is
+    `cannot tell`.
     """
 
     metric: str
@@ -69,15 +71,20 @@ class Gate(Frozen):
         return tuple(each for each in self.findings if each.outcome == "cannot tell")
 
     @property
+    def nothing_to_lose(self) -> tuple[Finding, ...]:
+        """The comparisons that could not fail, since the first is near the worst score already."""
+        return tuple(each for each in self.findings if each.outcome == "nothing to lose")
+
+    @property
     def not_ruled_out(self) -> tuple[Finding, ...]:
-        """The comparisons that show no regression, and where `strict` asks for more."""
+        """The comparisons that show no regression, and where `strict` asks for more; with `nothing_to_lose`."""
         return tuple(each for each in self.findings if each.outcome != "regression" and not each.is_ruled_out)
 
     @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated property
     @property
     def passed(self) -> bool:
         """Whether all was judged, and passed or is unchanged."""
-        return not self.regressions and not self.undecided and not self.unjudged
+        return not (self.regressions or self.undecided or self.nothing_to_lose or self.unjudged)
 
     @computed_field  # type: ignore[prop-decorator]  # as above
     @property
@@ -88,7 +95,7 @@ class Gate(Frozen):
     @computed_field  # type: ignore[prop-decorator]  # as above
     @property
     def failed_strict(self) -> bool:
-        """Whether a regression was found or is not ruled out somewhere."""
+        """Whether a regression was found or is not ruled out somewhere, or there was nothing to lose."""
         return bool(self.regressions or self.not_ruled_out or self.unjudged)
 
     @computed_field  # type: ignore[prop-decorator]  # as above
@@ -96,7 +103,7 @@ class Gate(Frozen):
     def counts(self) -> dict[str, int]:
         """How many comparisons have which outcome, and how many are not judged."""
         outcomes = [each.outcome for each in self.findings]
-        found = {name: outcomes.count(name) for name in ("regression", "cannot tell", "passed", "unchanged")}
+        found = {name: outcomes.count(name) for name in get_args(Outcome)}
         return {**found, "unjudged": len(self.unjudged)}
 
     def has_failed(self, *, strict: bool = False) -> bool:
@@ -150,7 +157,7 @@ def judge(
             each,
             limits[each.metric],
             next(adjusted) if _is_tested(each) else None,
-            find_bound(pair, each, limits[each.metric], is_fraction=fractions is None or each.metric in fractions),
+            is_fraction=(fractions is None or each.metric in fractions),
         )
         for pair, each in judged
     )
@@ -175,10 +182,14 @@ def _p(pair: Pair, comparison: Comparison, limit: float, flips: int) -> float:
     return p_beyond(*losses_of(pair), limit, flips=flips) if limit else comparison.p
 
 
-def _judge(pair: Pair, each: Comparison, limit: float, p: float | None, bound: Bound | None) -> Finding:
+def _judge(pair: Pair, each: Comparison, limit: float, p: float | None, *, is_fraction: bool) -> Finding:
+    bound = find_bound(pair, each, limit, is_fraction=is_fraction)
+    is_bounded = is_fraction and is_within(pair)
+    can_fail = not is_bounded or left_to_lose(pair, each) > limit + _SAME or each.verdict == "better"
     loss = sign_of(pair) * each.difference + 0.0
+    most = 1.0 if is_bounded else math.inf
     ends = sorted(sign_of(pair) * end + 0.0 for end in (each.low, each.high) if end is not None)
-    low, high = ends or (None, None)
+    low, high = (min(most, max(-most, end)) for end in ends) if ends else (None, None)
     return Finding(
         metric=each.metric,
         first=each.first,
@@ -188,10 +199,10 @@ def _judge(pair: Pair, each: Comparison, limit: float, p: float | None, bound: B
         loss=loss,
         low=low,
         high=high,
-        at_most=bound.loss if bound else None,
+        at_most=min(most, bound.loss) if bound else None,
         n_changed=bound.n_changed if bound else None,
         p_holm=p,
-        outcome=_outcome(each, loss, limit, p, bound),
+        outcome=_outcome(each, loss, limit, p, bound) if can_fail else "nothing to lose",
     )
 
 
