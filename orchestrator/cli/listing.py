@@ -1,16 +1,18 @@
 """The command `list`: what there is to choose from, one a line."""
 
+import json
 from typing import TYPE_CHECKING
 
 import click
 
 from orchestrator import console
 from orchestrator.cli.common import current_workspace
-from orchestrator.config import Workspace, list_models
+from orchestrator.config import Model, Workspace, list_models
 
 if TYPE_CHECKING:
     from orchestrator.metrics import Metric
 
+_NAMES = ("checkpoint", "model")  # parameters in which runners have it
 _KINDS = ("models", "runners", "datasets", "prompts", "metrics", "experiments", "runs")
 
 
@@ -45,7 +47,17 @@ def _models(workspace: Workspace) -> list[tuple[str, str]]:
     for name, table in workspace.own_models.items():
         if name not in models:
             console.status(f"model {name} cannot be used: there is no usable runner '{table['runner']}'")
-    return [(m.name, f"runner {m.runner.name}: {m.runner.manifest.description}") for m in models.values()]
+    return [(model.name, f"runner {model.runner.name}: {_what(model)}") for model in models.values()]
+
+
+def _what(model: Model) -> str:
+    """Return what tells `model` from others of its runner: what it loads or asks, else its own parameters."""
+    from orchestrator.scoring.cell_name import params_text  # noqa: PLC0415 - only for this kind
+
+    defaults = model.runner.manifest.defaults
+    own = {name: value for name, value in model.params.items() if value not in ("", defaults.get(name))}
+    named = next((str(own[name]) for name in _NAMES if own.get(name)), "")
+    return named or params_text(json.dumps(own)) or model.runner.manifest.description
 
 
 def _runners(workspace: Workspace) -> list[tuple[str, str]]:
@@ -120,7 +132,9 @@ def _runs(workspace: Workspace) -> list[tuple[str, str]]:
             rows.append((path.parent.name, f"unusable: {error}"))
             continue
         models = ", ".join(dict.fromkeys(cell.model for cell in plan.cells))
-        rows.append((plan.name, f"{plan.samples} samples of {plan.dataset}; {models}; {plan.updated:%Y-%m-%d %H:%M}"))
+        rows.append(
+            (path.parent.name, f"{plan.samples} samples of {plan.dataset}; {models}; {plan.updated:%Y-%m-%d %H:%M}")
+        )
     return rows
 
 
