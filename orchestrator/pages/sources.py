@@ -41,11 +41,17 @@ class Source:
 
     @property
     def cells(self) -> Iterator[tuple[CellKey, Cell]]:
-        """The cells that were asked, model by model, by what the page calls them."""
+        """The cells that were asked and are shown, model by model, by what the page calls them."""
+        twins = self.twins
         for model in dict.fromkeys(cell.model for cell in self.plan.cells):
             for cell in self.plan.cells:
-                if cell.model == model:
+                if cell.model == model and cell.name not in twins:
                     yield (self.shown(model), *cell.name[1:]), cell
+
+    @property
+    def twins(self) -> frozenset[CellKey]:
+        """The cells for which another stands, by what the run calls them."""
+        return frozenset(twin.key for twin in self.summary.twins)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +72,13 @@ class Content:
         return max((source.plan for source in self.sources), key=lambda plan: plan.updated)
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield the rows of all runs, one run after the other."""
+        """Yield the rows of all cells that are shown, one run after the other."""
         for source in self.sources:
+            twins = source.twins
             for row in iter_rows(source.run, source.plan, self.summary.metrics):
-                row["model"] = source.shown(row["model"])
-                yield row
+                if (row["model"], row["params"], row["prompt"]) not in twins:
+                    row["model"] = source.shown(row["model"])
+                    yield row
 
 
 def open_run(run: Path) -> Content:
@@ -164,11 +172,12 @@ def _merge(several: Several, sources: Sequence[Source], compared: Compared) -> S
         compared=compared,
         stale={source.shown(model): n for source in sources for model, n in source.summary.stale.items()},
         deaf=tuple(dict.fromkeys(source.shown(model) for source in sources for model in source.summary.deaf)),
+        twins=several.twins,
     )
 
 
 def _notes(several: Several, compared: Compared) -> Iterator[str]:
-    if len(several.entries) > 1:
+    if compared.claims:
         yield rank_note(compared.which, compared.claims)
     yield _IN_COMPARISONS
     summaries = list(several.summaries.values())

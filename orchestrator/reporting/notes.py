@@ -5,6 +5,7 @@ from itertools import groupby
 
 from orchestrator.reporting.blind import find_too_few
 from orchestrator.reporting.params import shorten
+from orchestrator.reporting.twins import deaf_sentences
 from orchestrator.scoring import Compared, Figure, Summary
 from orchestrator.scoring.cell_name import params_text
 
@@ -23,7 +24,7 @@ def make_notes(summary: Summary) -> tuple[str, ...]:
         *shorten(figure.params for figure in summary.figures).notes,
         *_tell_missing(summary),
         *_tell_stale(summary.stale),
-        *_tell_deaf(summary.deaf),
+        *deaf_sentences(summary.deaf, summary.twins),
         *_tell_extraction(summary),
         *_tell_detectable(summary),
         *_tell_left_out(summary.compared),
@@ -55,8 +56,9 @@ def _tell_missing(summary: Summary) -> Iterator[str]:
         if len(those) == n_cells and not any(worst for _, worst in those):
             yield f"all {n_cells} cells, each: {what}"
             continue
-        told = [f"{name} ({worst})" if worst else name for name, worst in those]
-        wrong = "; in brackets: where they count as wrong" if any(worst for _, worst in those) else ""
+        is_worse = any(worst for _, worst in those)
+        told = [f"{name} ({worst or 'the same'})" if is_worse else name for name, worst in those]
+        wrong = "; counted as wrong the means are" if is_worse else ""
         yield f"each of {len(those)} cells, {what}{wrong}: {', '.join(told)}"
 
 
@@ -89,12 +91,6 @@ def _worst_case(figures: Sequence[Figure]) -> str:
 def _tell_stale(stale: dict[str, int]) -> Iterator[str]:
     for model, n in stale.items():
         yield f"{model}: {n} older predictions belong to no cell of the run's plan and count nowhere"
-
-
-def _tell_deaf(models: Sequence[str]) -> Iterator[str]:
-    if models:
-        verb = "ignores" if len(models) == 1 else "ignore"
-        yield f"{', '.join(models)} {verb} the prompt: asked once an image, the answer counts for all its questions."
 
 
 def _tell_detectable(summary: Summary) -> Iterator[str]:

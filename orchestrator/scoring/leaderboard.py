@@ -16,7 +16,7 @@ from orchestrator.scoring.comparison import Comparison, Direction
 from orchestrator.scoring.ranking import Aligned, align, compare_all, rank_cells, worst_of
 from orchestrator.scoring.several import Several, open_several
 from orchestrator.scoring.spent import Spent, read_spent
-from orchestrator.scoring.summary import Compared, MetricNote
+from orchestrator.scoring.summary import Compared, MetricNote, Twin
 from orchestrator.statistics import clustered_means
 
 Standing = Literal["best", "best mean", "not told apart", ""]
@@ -62,7 +62,8 @@ class Leaderboard(Frozen):
     """Cells in the order of their ranks by `metric`, over `n_samples` that all of them have of `n_all` that any has.
 
     `claims` is over how many comparisons Holm's correction is, `which` tells what was compared. `needs_run` says that a
-    model's cell is in two runs. `prompts` names prompts of one name and several texts.
+    model's cell is in two runs. `prompts` names prompts of one name and several texts. `twins` have no place, since
+    another cell that shares all their answers stands for them.
     """
 
     metric: str
@@ -76,6 +77,7 @@ class Leaderboard(Frozen):
     claims: int
     needs_run: bool
     prompts: tuple[str, ...]
+    twins: tuple[Twin, ...] = ()
     places: tuple[Place, ...]
 
 
@@ -110,6 +112,7 @@ def board_of(several: Several, aligned: Aligned, compared: Compared, metric: str
         claims=compared.claims,
         needs_run=several.needs_run,
         prompts=prompts_that_differ(several),
+        twins=several.twins,
         places=_places(several, aligned, compared, metric, ranks),
     )
 

@@ -31,7 +31,7 @@ class Unmatched(Frozen):
 
 
 def list_cells(run: Path) -> list[CellName]:
-    """Return the cells that were scored of `run`, in its order."""
+    """Return the cells that have figures of `run`, in its order: of twins the one that stands for the others."""
     summary = read_summary(run)
     names = dict.fromkeys((each.model, each.params, each.prompt) for each in summary.figures)
     return [CellName(run=summary.run, model=model, params=params, prompt=prompt) for model, params, prompt in names]
@@ -43,7 +43,7 @@ def find_cell(run: Path, name: str) -> CellName:
     Parameters may be left out where no other cell has that model and prompt.
     """
     cells = list_cells(run)
-    found = cells_called(name, cells)
+    found = cells_called(name, cells) or [twin for twin in _stand_ins(run) if twin.text == name]
     if len(found) == 1:
         return found[0]
     shown = short_names(cells)
@@ -66,7 +66,8 @@ def match_cells(
     """Return pairs of cells, those named or else those that go together, and the cells without a counterpart.
 
     Those go together that have one name; where none has and each run is of one model, those of one prompt and
-    parameters; or the only cells of their runs. Of one and the same run all pairs. Raises UsageError where no two do.
+    parameters; or the only cells of their runs. Of one and the same run all pairs. Of twins one is paired, where it can
+    be the one that stands for the others. Raises UsageError where no two cells go together.
     """
     if names:
         named = [(find_cell(first, one), find_cell(second, other)) for one, other in _listed(names)]
@@ -76,16 +77,19 @@ def match_cells(
         if len(ours) == 1:
             raise UsageError(f"{first.name}: has one cell, and nothing to compare it with")
         return list(itertools.combinations(ours, 2)), ()
-    pairs = _alike(ours, theirs)
-    if not pairs:
+    kept = _stand_ins(first), _stand_ins(second)
+    found: dict[tuple[CellName, CellName], tuple[CellName, CellName]] = {}
+    for one, other in _alike([*ours, *kept[0]], [*theirs, *kept[1]]) or _alike(ours, theirs):
+        found.setdefault((kept[0].get(one, one), kept[1].get(other, other)), (one, other))
+    if not found:
         raise UsageError(
             f"no cell of {first.name} has the name of one of {second.name}; name two with --cells "
             f"A B, of {', '.join(cell.text for cell in ours)} and of {', '.join(cell.text for cell in theirs)}"
         )
-    matched = {cell for pair in pairs for cell in pair}
+    matched = {cell for pair in found for cell in pair}
     sides: tuple[tuple[Side, list[CellName]], ...] = (("first", ours), ("second", theirs))
     reason = "the other run has no cell of that name"
-    return pairs, tuple(
+    return list(found.values()), tuple(
         Unmatched(of=side, cell=cell, reason=reason) for side, cells in sides for cell in cells if cell not in matched
     )
 
@@ -117,6 +121,13 @@ def _listed(names: Cells) -> list[tuple[str, str]]:
         if isinstance(names[0], str)
         else list(cast("Sequence[tuple[str, str]]", names))
     )
+
+
+def _stand_ins(run: Path) -> dict[CellName, CellName]:
+    """Return by twin the cell that stands for it."""
+    summary = read_summary(run)
+    named = {"run": summary.run}
+    return {twin.cell.model_copy(update=named): twin.kept.model_copy(update=named) for twin in summary.twins}
 
 
 def _alike(ours: Sequence[CellName], theirs: Sequence[CellName]) -> list[tuple[CellName, CellName]]:

@@ -58,16 +58,22 @@ def align(several: Several, *, shared: bool = False) -> Aligned:
 
 
 def compare_all(several: Several, aligned: Aligned, missing: Missing) -> Compared:
-    """Compare all pairs of at most ten cells, of more each with the best, the better first.
+    """Compare all pairs of at most ten cells that have a score, of more each with the best, the better first.
 
     Holm's correction is over all pairs and metrics in both cases.
     """
-    pairs = [pair for metric in several.metrics for pair in _pairs(several, aligned, metric, missing)]
-    claims = len(several.metrics) * math.comb(len(several.entries), 2)
+    orders = {metric: order_cells(several, aligned, metric) for metric in several.metrics}
+    is_all = max(map(len, orders.values())) <= CELLS_MAX
+    pairs = [
+        pair
+        for metric, order in orders.items()
+        for pair in _pairs(several, aligned, metric, missing, _names(order, is_all=is_all))
+    ]
+    claims = sum(math.comb(len(order), 2) for order in orders.values())
     comparisons = compare(pairs, claims)
     return Compared(
         metrics=several.metrics,
-        which="all pairs" if len(several.entries) <= CELLS_MAX else "each with the best",
+        which="all pairs" if is_all else "each with the best",
         claims=claims,
         detectable={metric: _detectable(metric, comparisons) for metric in several.metrics},
         comparisons=comparisons,
@@ -115,17 +121,18 @@ def worst_of(note: MetricNote) -> float | None:
     return 1.0 if note.direction == "lower" else 0.0
 
 
-def _pairs(several: Several, aligned: Aligned, metric: str, missing: Missing) -> list[Pair]:
+def _names(order: Sequence[CellName], *, is_all: bool) -> list[tuple[CellName, CellName]]:
+    return list(itertools.combinations(order, 2)) if is_all else [(order[0], other) for other in order[1:]]
+
+
+def _pairs(
+    several: Several, aligned: Aligned, metric: str, missing: Missing, names: Sequence[tuple[CellName, CellName]]
+) -> list[Pair]:
     note = several.notes[metric]
     worst = worst_of(note) if missing == "worst" else None
-    order = order_cells(several, aligned, metric)
-    leaders = order if len(several.entries) <= CELLS_MAX else order[:1]
-    means: dict[CellName, Floats] = {name: aligned.scores[name][metric].means(worst) for name in order}
-    return [
-        Pair(metric, note.direction, (one, other), means[one], means[other], aligned.documents)
-        for place, one in enumerate(leaders)
-        for other in order[place + 1 :]
-    ]
+    cells = dict.fromkeys(itertools.chain.from_iterable(names))
+    means: dict[CellName, Floats] = {name: aligned.scores[name][metric].means(worst) for name in cells}
+    return [Pair(metric, note.direction, each, means[each[0]], means[each[1]], aligned.documents) for each in names]
 
 
 def _detectable(metric: str, comparisons: Sequence[Comparison]) -> float | None:

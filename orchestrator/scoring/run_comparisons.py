@@ -18,6 +18,8 @@ from orchestrator.statistics import Floats, Ints, detectable
 
 CELLS_MAX = 10  # of which all pairs are compared
 
+_Scored = tuple[CellName, Floats]
+
 
 @dataclass(slots=True)
 class RunComparisons:
@@ -45,29 +47,33 @@ class RunComparisons:
         self._cells.append((CellName(run=self.run, model=model, params=params, prompt=prompt), scores))
 
     def make(self, figures: Sequence[Figure]) -> Compared:
-        """Compare all pairs of at most ten cells, of more each with the best by the metric.
+        """Compare all pairs of at most ten cells that have a score, of more each with the best by the metric.
 
         Holm's correction is over all pairs in both cases: the best was chosen by looking at them.
         """
         chosen = main_metrics(self.metrics)
-        pairs = [pair for metric in chosen for pair in self._pairs(metric)]
-        claims = len(chosen) * math.comb(len(self._cells), 2)
+        ranked = {metric.name: self._rank(metric) for metric in chosen}
+        is_all = max(map(len, ranked.values()), default=0) <= CELLS_MAX
+        pairs = [pair for m in chosen for pair in self._pairs(m, ranked[m.name], is_all=is_all)]
+        claims = sum(math.comb(len(cells), 2) for cells in ranked.values())
         comparisons = compare(pairs, claims)
         return Compared(
             metrics=tuple(metric.name for metric in chosen),
-            which="all pairs" if len(self._cells) <= CELLS_MAX else "each with the best",
+            which="all pairs" if is_all else "each with the best",
             claims=claims,
             detectable={metric.name: _smallest(metric.name, comparisons, figures) for metric in chosen},
             comparisons=comparisons,
         )
 
-    def _pairs(self, metric: Metric) -> Iterator[Pair]:
-        """Yield pairs of cells, the better first; what a cell has no score for counts as wrong there."""
+    def _rank(self, metric: Metric) -> list[_Scored]:
+        """Return the cells that have a score, the better first; what a cell has none for counts as wrong there."""
         scored = [(name, scores[metric.name]) for name, scores in self._cells]
         known = [(name, scores) for name, scores in scored if not np.isnan(scores).all()]
-        ranked = sorted(known, key=lambda cell: _rank(metric, cell[1], len(self._documents)))
-        better = ranked if len(self._cells) <= CELLS_MAX else ranked[:1]
-        for place, (name, scores) in enumerate(better):
+        return sorted(known, key=lambda cell: _rank(metric, cell[1], len(self._documents)))
+
+    def _pairs(self, metric: Metric, ranked: Sequence[_Scored], *, is_all: bool) -> Iterator[Pair]:
+        """Yield pairs of cells, the better first."""
+        for place, (name, scores) in enumerate(ranked if is_all else ranked[:1]):
             for other, others in ranked[place + 1 :]:
                 n = min(len(scores), len(others))
                 rest = np.concatenate([scores[n:], others[n:]])

@@ -22,15 +22,17 @@ from orchestrator.scoring.inputs import Extractor, Inputs, is_extracted
 from orchestrator.scoring.run_comparisons import RunComparisons
 from orchestrator.scoring.summary import Figure, MetricNote, Summary, write_summary
 from orchestrator.scoring.tally import Measured, Tally, document_of
+from orchestrator.scoring.twins import find_twins
 
 
 @dataclass(frozen=True, slots=True)
 class _Pass:
-    """What is scored, by what, and who hears of it."""
+    """What is scored, by what, and who hears of it; `twins` have scores, but no figures."""
 
     run: Path
     metrics: tuple[Metric, ...]
     extractor: Extractor | None
+    twins: frozenset[tuple[str, str, str]]
     notify: Callable[[str], None]
 
 
@@ -44,15 +46,17 @@ def score_run(
 ) -> Summary:
     """Score every answer that the plan of `run` expects by `metrics` (default: the default ones) and summarise.
 
-    Metrics that read the answer's text get what `extractor` takes out of it; where it finds nothing there is no
-    score, for the reason `parse_fail`. `own` are metrics of the workspace by name.
+    Of cells that share all answers one alone has figures; scores have all. Metrics that read the answer's text get
+    what `extractor` takes out of it; where it finds nothing there is no score, for the reason `parse_fail`. `own` are
+    metrics of the workspace by name.
     Replaces `scores/<model>.parquet` of every model, then the summary; what other metrics left there is gone.
     Raises UsageError for an unknown metric, BakeoffError where `run` is none. `notify` gets a line per cell.
     """
     began = now()  # what comes from here on may not be in the figures
     chosen = select_metrics(metrics, own or {})
     plan = read_plan(run)
-    this = _Pass(run, chosen, extractor, notify)
+    twins = find_twins(plan)
+    this = _Pass(run, chosen, extractor, frozenset(twin.key for twin in twins), notify)
     figures: list[Figure] = []
     comparisons = RunComparisons(plan.name, chosen)
     stale: dict[str, int] = {}
@@ -70,6 +74,7 @@ def score_run(
         compared=comparisons.make(figures),
         stale={model: n for model, n in stale.items() if n},
         deaf=tuple(dict.fromkeys(cell.model for cell in plan.cells if cell.ignores_prompt)),
+        twins=twins,
     )
     write_summary(run, summary)
     return summary
@@ -97,8 +102,9 @@ def _score_model(this: _Pass, cells: Sequence[Cell], comparisons: RunComparisons
             this.notify(f"scoring {model}, {f'{params}, ' if params else ''}prompt {cell.prompt}")
             tally = Tally(cell, this.metrics)
             yield from _score_cell(this, answers, tally)
-            figures.extend(make_figures(tally))
-            comparisons.keep(tally)
+            if cell.name not in this.twins:
+                figures.extend(make_figures(tally))
+                comparisons.keep(tally)
 
     columns = {"status", *(metric.reads for metric in this.metrics)}
     columns |= {"info"} if any("info" in metric.about for metric in this.metrics) else set()

@@ -9,7 +9,7 @@ from orchestrator.errors import BakeoffError, UsageError, nearest
 from orchestrator.scoring.cell_name import CellName
 from orchestrator.scoring.matching import score_by
 from orchestrator.scoring.same_samples import check_same_samples
-from orchestrator.scoring.summary import MetricNote, Summary, read_summary
+from orchestrator.scoring.summary import MetricNote, Summary, Twin, read_summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,17 @@ class Several:
     def needs_run(self) -> bool:
         """Whether cells have to be shown with their runs to be told apart."""
         return any(entry.name.model != entry.cell.model for entry in self.entries)
+
+    @property
+    def twins(self) -> tuple[Twin, ...]:
+        """The cells for which an entry stands, both under the names of entries."""
+        names = {(entry.run, entry.cell.model): entry.name.model for entry in self.entries}
+        return tuple(
+            Twin(cell=_renamed(twin.cell, model, label), kept=_renamed(twin.kept, model, label))
+            for run, label in self.labels.items()
+            for twin in self.summaries[run].twins
+            if (model := names.get((run, twin.cell.model)))
+        )
 
 
 def open_several(runs: Sequence[Path], metrics: Sequence[str] | None = None) -> Several:
@@ -115,6 +126,10 @@ def _check_alike(name: str, labels: Mapping[Path, str], summaries: Mapping[Path,
                     f"{name} was not measured alike: its {field} is {one or 'none'} in {first} and {other or 'none'} "
                     f"in {label}; score both again in the same way"
                 )
+
+
+def _renamed(cell: CellName, model: str, run: str) -> CellName:
+    return cell.model_copy(update={"model": model, "run": run})
 
 
 def _enter(labels: Mapping[Path, str], summaries: Mapping[Path, Summary]) -> tuple[Entry, ...]:

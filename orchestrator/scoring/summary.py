@@ -18,6 +18,7 @@ from orchestrator.identity import canonical
 from orchestrator.metrics import select_metrics
 from orchestrator.parsing import Frozen, read_json
 from orchestrator.results.plan import read_plan
+from orchestrator.scoring.cell_name import CellName
 from orchestrator.scoring.comparison import Comparison
 
 SUMMARY_NAME = "summary.json"
@@ -85,6 +86,18 @@ class Compared(Frozen):
     comparisons: tuple[Comparison, ...] = ()
 
 
+class Twin(Frozen):
+    """A `cell` that has no figures of its own: it shares all answers with another of its model, `kept`."""
+
+    cell: CellName
+    kept: CellName
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """The cell's model, params and prompt."""
+        return self.cell.model, self.cell.params, self.cell.prompt
+
+
 class OlderSummaryError(BakeoffError):
     """A summary that an older bakeoff wrote and that scoring replaces."""
 
@@ -98,8 +111,9 @@ class _Version(BaseModel):
 class Summary(Frozen):
     """What a run's scores come to; `stale` counts by model the predictions that no cell asks for.
 
-    `deaf` are the models that ignore the prompt and were asked once about an image. `is_outdated` tells whether the
-    run went on since; it is found when a summary is read, and never written.
+    `deaf` are the models that ignore the prompt and were asked once about an image, `twins` those of their cells for
+    which another stands in all figures and comparisons. `is_outdated` tells whether the run went on since; it is found
+    when a summary is read, and never written.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -112,6 +126,7 @@ class Summary(Frozen):
     compared: Compared = Compared()
     stale: dict[str, int]
     deaf: tuple[str, ...] = ()
+    twins: tuple[Twin, ...] = ()
     is_outdated: bool = Field(default=False, exclude=True)
 
 
