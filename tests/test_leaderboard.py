@@ -234,6 +234,25 @@ def test_equal_cells_share_the_first_rank_as_often_as_the_test_promises(tmp_path
     assert told <= 4  # 20 times 5 %: more than 4 has a chance of 0.3 %
 
 
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@x", "\t=1", " =1"])
+def test_a_name_that_is_a_formula_is_a_text_in_the_csv(tmp_path, name):
+    run = run_of(tmp_path, "a", right(3), samples=4, prompts=(name,))
+    (row,) = csv.DictReader(leaderboard_csv(make_leaderboard([run])).splitlines())
+    assert (row["prompt"], row["model"], row["params"]) == (f"'{name}", "echo", "{}")
+
+
+def test_the_note_says_by_which_means_rows_go(tmp_path):
+    answers = {"shy": lambda n: n < 8 or "<error>", "brave": lambda n: n < 20}
+    run = run_of(
+        tmp_path, "a", lambda n, model: answers[model](n), models=tuple(answers), metrics=("exact", "generation_time")
+    )
+    board = make_leaderboard([run], "exact")
+    assert [place.mean for place in board.places] == [pytest.approx(20 / 24), 1]
+    assert leaderboard_table(board).notes[0].startswith("Rows go by means in which missing answers count as wrong.")
+    seconds = leaderboard_table(make_leaderboard([run], "generation_time"))
+    assert seconds.notes[0].startswith("Rows go by means. Cells")
+
+
 @pytest.fixture
 def call(tmp_path, monkeypatch):
     """Stand in a workspace with two runs and return what calls the command."""

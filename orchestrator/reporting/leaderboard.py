@@ -5,10 +5,12 @@ import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from orchestrator.formulas import guarded
 from orchestrator.reporting.amounts import money_text, time_text
 from orchestrator.reporting.numbers import NOTHING, interval_text, number_text, signed_text
 from orchestrator.reporting.params import Params, shorten
 from orchestrator.reporting.tabular import Table
+from orchestrator.reporting.twins import deaf_sentences
 from orchestrator.scoring.leaderboard import Leaderboard, Place
 
 _LABELS = ("rank", "run", "model", "params", "prompt")
@@ -51,7 +53,10 @@ def leaderboard_table(board: Leaderboard) -> Table:
 
 
 def leaderboard_csv(board: Leaderboard) -> str:
-    """Return every field of every place, a line each; the comparison with the first place is in columns of its own."""
+    """Return every field of every place, a line each; the comparison with the first place is in columns of its own.
+
+    A name that a spreadsheet would take for a formula begins with an apostrophe.
+    """
     fields = [name for name in Place.model_fields if name != "against_best"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -59,7 +64,8 @@ def leaderboard_csv(board: Leaderboard) -> str:
     for place in board.places:
         values = [getattr(place, name) for name in fields]
         against: list[Any] = [getattr(place.against_best, name, None) for name in _AGAINST]
-        writer.writerow([values[0], board.metric, *values[1:], *against])
+        row = [values[0], board.metric, *values[1:], *against]
+        writer.writerow([guarded(value) if isinstance(value, str) else value for value in row])
     return text.getvalue()
 
 
@@ -77,6 +83,7 @@ def _notes(board: Leaderboard, params: Params) -> Iterator[str]:
             f"{board.n_all - board.n_samples:,} that some were asked about are left out."
         )
     yield from rank_notes(board)
+    yield from deaf_sentences(tuple(dict.fromkeys(twin.cell.model for twin in board.twins)), board.twins)
     for prompt in board.prompts:
         yield f"The runs have different texts under the name of the prompt '{prompt}'."
 
@@ -85,7 +92,7 @@ def rank_notes(board: Leaderboard) -> Iterator[str]:
     """Yield what a rank means on this board."""
     ranked = sum(place.rank is not None for place in board.places)
     if ranked > 1:
-        yield rank_note(board.which, board.claims)
+        yield rank_note(board.which, board.claims, board.unit)
     if _lacks(board) and board.unit == "fraction":
         counted = "counts as wrong in ranks and differences"
         left = "is left out of differences, and counts as wrong in the order alone"
@@ -96,13 +103,14 @@ def rank_notes(board: Leaderboard) -> Iterator[str]:
         yield f"{len(board.places) - ranked} without a rank: no answer of theirs has a score."
 
 
-def rank_note(which: str, claims: int) -> str:
-    """Return what it takes for two cells to have different ranks."""
+def rank_note(which: str, claims: int, unit: str = "fraction") -> str:
+    """Return by what rows are ordered, and what it takes for two cells to have different ranks."""
+    counted = " in which missing answers count as wrong" if unit == "fraction" else ""
     rest = "" if which == "all pairs" else " Below the first rank, ranks go by the means alone."
     return (
-        "Rows go by means. Cells share a rank from the first of them down to the last that the test did not tell apart "
-        f"from it.{rest} The test is paired on samples, flips signs by document, and is corrected by Holm over "
-        f"{claims} {'comparison' if claims == 1 else 'comparisons'}. Sharing a rank is not being equal."
+        f"Rows go by means{counted}. Cells share a rank from the first of them down to the last that the test did not "
+        f"tell apart from it.{rest} The test is paired on samples, flips signs by document, and is corrected by Holm "
+        f"over {claims} {'comparison' if claims == 1 else 'comparisons'}. Sharing a rank is not being equal."
     )
 
 
