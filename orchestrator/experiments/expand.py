@@ -10,6 +10,7 @@ from typing import Any
 from orchestrator.errors import BakeoffError, UsageError, nearest
 from orchestrator.experiments.merging import CELLS_MAX, is_range, merge_deep, merge_shallow, nest, read_range
 from orchestrator.experiments.schema import Fragment, SetFile, check_fragment, read_fragment
+from orchestrator.identity import canonical
 from orchestrator.parsing import parse
 from orchestrator.prompt import Prompt
 
@@ -83,8 +84,9 @@ def expand(file: SetFile, path: Path) -> Expanded:
     refuse_many(len(found), path)
     listed = enumerate(file.experiments)
     refuse_twins([(f"experiments[{n}]", given["name"]) for n, given in listed if given.get("name")], path)
+    short = [sentence for key, values in file.grid.items() if (sentence := _tell_end(key, values))]
     idle = [f"exclude[{n}] leaves nothing out: no cell of the grid is like it" for n in range(len(excluded))]
-    return Expanded(tuple(found), tuple(sentence for n, sentence in enumerate(idle) if n not in used))
+    return Expanded(tuple(found), (*short, *(sentence for n, sentence in enumerate(idle) if n not in used)))
 
 
 def _grid_cells(file: SetFile, path: Path, merge: Any) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -114,6 +116,14 @@ def refuse_twins(named: Iterable[tuple[str, str]], path: Path) -> None:
     for where, name in named:
         if first.setdefault(name, where) != where:
             raise UsageError(f"{path}: {where}: the name '{name}' is that of {first[name]} already; give it another")
+
+
+def _tell_end(key: str, values: Any) -> str | None:
+    """Return a sentence on a range whose steps do not meet its end."""
+    last = read_range(values)[-1] if is_range(values) else None
+    if last is None or last == values["to"]:
+        return None
+    return f"grid.{key}: the range ends at {last}, its next value is beyond {values['to']}"
 
 
 def _read_axis(key: str, values: Any, path: Path) -> list[Any]:
@@ -165,27 +175,36 @@ def _read_cell(cell: Mapping[str, Any], file: SetFile, path: Path, where: str, s
     ]
 
 
-def _read_exclusion(rule: Mapping[str, Any], where: str) -> dict[str, list[Any]]:
-    """Return by dotted key the values that a rule is about; raise BakeoffError for a key that no cell has."""
+def _read_exclusion(rule: Mapping[str, Any], where: str) -> dict[str, set[str]]:
+    """Return by dotted key what a rule is about, of a list each value or the whole; raise BakeoffError for a defect."""
     if not rule:
         raise BakeoffError(f"{where}: is empty, and would leave everything out")
     flat = _flatten(rule)
+    if {} in (flat.get("params"), flat.get("model")):
+        raise BakeoffError(f"{where}: has an empty table, which is about nothing; say a parameter or take it out")
     for key in flat:
         if key not in _EXCLUDED_BY and not key.startswith("params."):
             known = nearest(key, (*_EXCLUDED_BY, "params"))
             raise BakeoffError(f"{where}: unknown key '{key}'{known}")
-    return {key: value if isinstance(value, list) else [value] for key, value in flat.items()}
+    listed = {key: [*value, value] if isinstance(value, list) else [value] for key, value in flat.items()}
+    return {key: {_sameness(value) for value in values} for key, values in listed.items()}
+
+
+def _sameness(value: Any) -> str:
+    """Return a text that is the same for the same value: 1 and 1.0 are, and neither is `true`."""
+    is_whole = isinstance(value, float) and value.is_integer()
+    return canonical(int(value) if is_whole else value)
 
 
 def _flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in table.items():
         path = f"{prefix}{key}".removeprefix("model.") if f"{prefix}{key}" != "model.name" else "model"
-        flat |= _flatten(value, f"{path}.") if isinstance(value, Mapping) else {path: value}
+        flat |= _flatten(value, f"{path}.") if isinstance(value, Mapping) and value else {path: value}
     return flat
 
 
-def _matches(one: Experiment, rule: Mapping[str, list[Any]]) -> bool:
+def _matches(one: Experiment, rule: Mapping[str, set[str]]) -> bool:
     facts = {key: getattr(one, key) for key in _EXCLUDED_BY}
     facts |= _flatten({"params": {**one.params, **one.own_params}})
-    return all(key in facts and facts[key] in values for key, values in rule.items())
+    return all(key in facts and _sameness(facts[key]) in values for key, values in rule.items())

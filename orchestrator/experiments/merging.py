@@ -59,10 +59,10 @@ def is_range(given: Any) -> bool:
 
 
 def read_range(given: Mapping[str, Any]) -> list[int | float]:
-    """Return the numbers from `from` up to and with `to`, each `step` more or so many `times` the one before.
+    """Return the numbers from `from` to `to`, each `step` more or so many `times` the one before.
 
-    With `count` they are so many at equal distances. Decimal, so that 0.1 steps end where they should. Raises
-    ValueError.
+    `to` is the last of them where they meet it. With `count` they are so many at equal distances. Decimal, so that 0.1
+    steps end where they should. Raises ValueError.
     """
     how = [key for key in ("step", "times", "count") if key in given]
     if "to" not in given or len(how) > 1:
@@ -79,7 +79,9 @@ def read_range(given: Mapping[str, Any]) -> list[int | float]:
         raise ValueError(f"a range from {first} never comes to {last}")
     values: list[Decimal] = []
     value = first
-    while (value <= last if last >= first else value >= last) and len(values) <= LONGEST:
+    while min(first, last) <= value <= max(first, last):
+        if len(values) == LONGEST:
+            raise ValueError(f"a range makes at most {LONGEST:,} values, and this one goes on; take larger steps")
         values.append(value)
         value = value * by if how == ["times"] else value + by
     return [_plain(value) for value in values]
@@ -87,7 +89,7 @@ def read_range(given: Mapping[str, Any]) -> list[int | float]:
 
 def _spread(first: Decimal, last: Decimal, count: Decimal) -> list[int | float]:
     if count != int(count) or not 2 <= count <= LONGEST:  # noqa: PLR2004 - both ends
-        raise ValueError("the count of a range is a whole number, 2 or more")
+        raise ValueError(f"the count of a range is a whole number from 2 to {LONGEST:,}")
     return [_plain(first + (last - first) * n / (count - 1)) for n in range(int(count))]
 
 

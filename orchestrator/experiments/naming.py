@@ -1,10 +1,13 @@
 """Name cells by what they differ in."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.errors import UsageError
 from orchestrator.identity import canonical
 
 if TYPE_CHECKING:
@@ -26,6 +29,17 @@ def name_cells(cells: "Sequence[SetCell]") -> "tuple[SetCell, ...]":
         replace(cell, name=own_name if own_name and given.count(own_name) == 1 else name)
         for cell, own_name, name in zip(cells, given, names, strict=True)
     )
+
+
+def refuse_taken_names(cells: "Sequence[SetCell]", path: Path) -> None:
+    """Raise UsageError where the file gives a cell the name that another has, which it was not given."""
+    names = Counter(cell.name for cell in cells)
+    for cell in cells:
+        if cell.name in cell.aliases and names[cell.name] > 1:
+            raise UsageError(
+                f"{path}: the name '{cell.name}', given to a cell of model '{cell.model.name}', is what another cell "
+                "is called by what it asks; give one of them another"
+            )
 
 
 def name_facts(facts: Sequence[dict[str, Any]]) -> list[str]:

@@ -20,7 +20,7 @@ from orchestrator.experiments.endpoints import (
 from orchestrator.experiments.evalap import endpoint_params, is_payload
 from orchestrator.experiments.evalap import expand as expand_payload
 from orchestrator.experiments.expand import Expanded, Experiment, expand
-from orchestrator.experiments.naming import name_cells
+from orchestrator.experiments.naming import name_cells, refuse_taken_names
 from orchestrator.experiments.reading import read_data
 from orchestrator.experiments.schema import EvalapFile, SetFile
 from orchestrator.experiments.source import find_set
@@ -131,7 +131,9 @@ class _Finder:
         self._check_metrics(ones)
         cells = [cell for one, model in zip(ones, models, strict=True) for cell in self._cells(one, model)]
         self._check_runs(cells)
-        return name_cells(_join(cells, is_summed=is_summed)), (*expanded.notes, *dict.fromkeys(self.notes))
+        named = name_cells(_join(cells, is_summed=is_summed))
+        refuse_taken_names(named, self.path)
+        return named, (*expanded.notes, *dict.fromkeys(self.notes))
 
     def _at(self, one: Experiment, key: str, value: str, call: Callable[[], Any]) -> Any:
         return _located(f"{self.path}: {one.place(key)}: {key} '{value}'", call)
