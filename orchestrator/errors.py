@@ -47,6 +47,7 @@ class TryLaterError(BakeoffError):
 
 
 _LONGER_MAX = 6
+_LIKENESS = 0.65  # from here on a name may be another one mistyped
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -58,7 +59,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     longer = [f"'{n}'" for n in names if name and n.lower().startswith(name.lower())]
     if 1 < len(longer) <= _LONGER_MAX:
         return f"; did you mean {', '.join(longer[:-1])} or {longer[-1]}?"
-    close = difflib.get_close_matches(name.lower(), [n.lower() for n in names], n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name.lower(), [n.lower() for n in names], n=1, cutoff=_LIKENESS)
     if close:
         match = next(n for n in names if n.lower() == close[0])
         return f"; did you mean '{match}'?"

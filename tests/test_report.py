@@ -8,7 +8,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from orchestrator import console
+from orchestrator import api, console
 from orchestrator.cli import main
 from orchestrator.errors import BakeoffError, UsageError
 from orchestrator.reporting import summary_tables, worst, worst_table
@@ -19,6 +19,7 @@ from orchestrator.reporting.tabular import Table
 from orchestrator.results.plan import merge_cells, now, read_plan, write_plan
 from orchestrator.results.view import read_predictions
 from orchestrator.scoring import read_summary, score_run
+from tests.compared_runs import add_model
 from tests.scored_run import Asked, make_run, write_predictions
 
 RECEIPTS = [
@@ -260,6 +261,25 @@ def test_notes_stand_below_the_last_table(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert "echo / read: 2 of 4 not scored: 1 bad_input, 1 error; counted as wrong: exact 0.250, cer 0.750" in lines
     assert lines[0] == "Run run, dataset toy"
+
+
+def test_who_is_best_and_what_failed_stand_before_the_groups(tmp_path):
+    run = make_run(tmp_path, RECEIPTS)
+    add_model(run, "other", ["12.50", "12.50", "ACME", "<error>"])
+    score_run(run, ["exact"])
+    assert [table.title.partition(",")[0] for table in api.report(run)][:4] == [
+        "Run run",
+        "Against the best of each metric",
+        "What was not answered",
+        "By doc_class",
+    ]
+
+
+def test_where_no_answer_has_a_score_the_worst_are_said_to_be_none(tmp_path):
+    run = make_run(tmp_path, [Asked(["a"], ["<error>"])])
+    score_run(run)
+    table = worst_table("echo", "cer", worst(run, "echo"))
+    assert (table.title, table.rows) == ("Worst answers of echo by cer (fraction)", (("none has a score",),))
 
 
 @pytest.mark.parametrize("width", [80, 100, 140])

@@ -110,9 +110,9 @@ def report(
     check_scores(folder, notify or ignore)
     summary = read_summary(folder)
     models = tuple(dict.fromkeys(figure.model for figure in summary.figures))
-    tables = summary_tables(summary, width)
-    further = (spent_table(folder, models), failure_table(folder, models))
-    tables += [table for table in further if table is not None]
+    tables = summary_tables(summary, width, failure_table(folder, models))
+    if (spent := spent_table(folder, models)) is not None:
+        tables.append(spent)
     if worst:
         for model in models:
             answers = worst_answers(folder, model, metric, worst)

@@ -35,13 +35,15 @@ class _Column:
         return _GAP + max(map(len, (self.header, *self.cells)))
 
 
-def summary_tables(summary: Summary, width: int = WIDTH) -> list[Table]:
-    """Return every cell's figures, then those by doc_class and question_type where these divide the samples.
+def summary_tables(summary: Summary, width: int = WIDTH, failures: Table | None = None) -> list[Table]:
+    """Return every cell's figures, who differs from the best, and `failures`; then the figures of groups.
 
-    What is too wide for `width` characters goes on in another table. The last one carries the notes.
+    These are by doc_class and question_type, where they divide the samples. What is too wide for `width` characters
+    goes on in another table. The last one carries the notes.
     """
     title = f"Run {summary.run}, dataset {summary.dataset}"
     tables = _lay_out(summary, title, _group_rows(summary, "all"), summary.metrics, width)
+    tables += [table for table in (comparison_table(summary), failures) if table is not None]
     is_choice = len(summary.metrics) <= len(MAIN_METRICS)
     main = [name for name in summary.metrics if is_choice or name in MAIN_METRICS] or summary.compared.metrics
     divisions: tuple[tuple[_Division, Sequence[str]], ...] = (
@@ -56,9 +58,7 @@ def summary_tables(summary: Summary, width: int = WIDTH) -> list[Table]:
             left_out = f"; {len(rows) - len(shown)} more rows are in summary.csv"
             title = f"By {division}{left_out if len(shown) < len(rows) else ''}"
             tables += _lay_out(summary, title, shown, metrics, width, division)
-    if (compared := comparison_table(summary)) is not None:
-        tables.append(compared)
-    return [*tables[:-1], replace(tables[-1], notes=make_notes(summary))]
+    return [*tables[:-1], replace(tables[-1], notes=(*tables[-1].notes, *make_notes(summary)))]
 
 
 def _group_rows(summary: Summary, group: str) -> list[_Row]:

@@ -69,6 +69,9 @@ def worst_table(
 
     `unit` is the metric's, as the run's summary has it.
     """
+    title = f"Worst answers of {model} by {metric} ({unit})"
+    if not answers:
+        return Table(title, ("score",), (("none has a score",),), labels=1)
     rows = tuple(
         (
             f"{answer.score:.3f}",
@@ -83,7 +86,7 @@ def worst_table(
     header = ("score", "sample", "prompt", "image", "reference", "answer")
     are_shared = any(answer.alike for answer in answers)
     notes = (_ALIKE,) if are_shared else ()
-    return Table(f"Worst answers of {model} by {metric} ({unit})", header, rows, labels=len(header), notes=notes)
+    return Table(title, header, rows, labels=len(header), notes=notes)
 
 
 def _note(run: Path, metric: str) -> MetricNote:
