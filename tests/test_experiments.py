@@ -761,3 +761,36 @@ def test_an_interrupted_set_says_what_is_left(counting, capsys, runs, told):
     assert _call(["--workspace", str(counting.root), "run", "set"]) == 130
     thread.join()
     assert f"interrupted; {told}\n" in capsys.readouterr().err
+
+
+def test_a_plan_knows_that_all_is_asked_afresh_and_the_limits_of_the_options(counting, capsys):
+    counting.write("common: {dataset: words, params: {cost: 1.0}}\ngrid: {model: [counts]}\nmax_cost: 9\n")
+    counting.run()
+    assert [(cell.there, cell.to_ask, cell.spent) for cell in counting.plan(fresh=True).cells] == [(0, 3, 0.0)]
+    words = ["--fresh", "--dry-run", "--max-cost", "7", "--max-time", "1h"]
+    assert _call(["--workspace", str(counting.root), "run", "set", *words]) == 0
+    shown = capsys.readouterr().out
+    assert "to ask: 3 requests" in shown
+    assert "max_cost: $7.00" in shown
+    assert "max_time: 1 h 00 min" in shown
+    assert _call(["--workspace", str(counting.root), "run", "--model", "counts", "--dataset", "words", *words]) == 0
+    assert "max_cost: $7.00" in capsys.readouterr().out
+    assert counting.asked().total() == 3
+
+
+@pytest.mark.parametrize("is_set", [True, False])
+def test_what_fresh_sets_aside_does_not_count_and_what_it_asked_does(counting, is_set):
+    counting.write("common: {dataset: words, params: {cost: 1.0}}\ngrid: {model: [counts]}\n")
+    asked = {"models": "counts", "dataset": "words", "params": {"cost": 1.0}, "workspace": counting.root}
+
+    def run(**options):
+        return counting.run(**options) if is_set else api.run(**asked, **options)
+
+    run()
+    for _ in range(2):
+        outcome = run(fresh=True, max_cost=2)
+        assert outcome.stopped.startswith("max_cost is reached: $2 of $2 are spent")
+        assert counting.asked().total() == 3 + 2
+    plan = counting.plan(fresh=True) if is_set else api.plan_run(**asked, fresh=True)
+    assert [(cell.there, cell.to_ask, cell.spent) for cell in plan.cells] == [(2, 1, 2.0)]
+    assert run(fresh=True, max_cost=3).is_complete

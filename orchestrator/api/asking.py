@@ -10,7 +10,7 @@ from orchestrator.api.places import Place, ignore, listed, open_place
 from orchestrator.config import Workspace, get_model
 from orchestrator.datasets import open_dataset
 from orchestrator.experiments import ExperimentSet, SetOutcome, SetPlan
-from orchestrator.experiments.carrying import make_ceiling, make_stops
+from orchestrator.experiments.carrying import limited, make_ceiling, make_stops
 from orchestrator.experiments.resolve import set_of_order
 from orchestrator.prompt_files import load_prompt, load_prompts
 from orchestrator.running.events import Notify
@@ -50,7 +50,7 @@ def run(
     opened, tell = open_place(workspace), notify or ignore
     stops = make_stops(max_cost, max_time, max_failures)
     order = _order(opened, models, dataset, prompts, repeat, params, limit, name)
-    ceiling = make_ceiling(opened, set_of_order(order, run_folder(opened, order).name), stops, tell)
+    ceiling = make_ceiling(opened, set_of_order(order, run_folder(opened, order).name), stops, tell, fresh=fresh)
     changes: dict[str, Any] = {
         "retry_failed": retry_failed,
         "fresh": fresh,
@@ -72,13 +72,16 @@ def plan_run(
     limit: int | None = None,
     name: str | None = None,
     retry_failed: bool = False,
+    fresh: bool = False,
+    max_cost: float | None = None,
+    max_time: float | str | None = None,
     workspace: Place = None,
 ) -> SetPlan:
     """Return what `run` would ask with the same arguments, what is there, and what the rest may take; ask nothing."""
-    opened = open_place(workspace)
+    opened, stops = open_place(workspace), make_stops(max_cost, max_time, None)
     order = _order(opened, models, dataset, prompts, repeat, params, limit, name)
-    wanted = set_of_order(order, run_folder(opened, order).name)
-    return experiments.plan_set(opened, wanted, retry_failed=retry_failed)
+    wanted = limited(set_of_order(order, run_folder(opened, order).name), stops)
+    return experiments.plan_set(opened, wanted, retry_failed=retry_failed, fresh=fresh)
 
 
 def _order(
@@ -118,12 +121,15 @@ def plan_set(
     limit: int | None = None,
     name: str | None = None,
     retry_failed: bool = False,
+    fresh: bool = False,
+    max_cost: float | None = None,
+    max_time: float | str | None = None,
     workspace: Place = None,
 ) -> SetPlan:
     """Return what `run_set` would ask, what is there already, and what the rest may take; nothing is asked."""
-    opened = open_place(workspace)
-    wanted = experiments.open_set(opened, str(given), limit=limit, run=name)
-    return experiments.plan_set(opened, wanted, retry_failed=retry_failed)
+    opened, stops = open_place(workspace), make_stops(max_cost, max_time, None)
+    wanted = limited(experiments.open_set(opened, str(given), limit=limit, run=name), stops)
+    return experiments.plan_set(opened, wanted, retry_failed=retry_failed, fresh=fresh)
 
 
 def run_set(

@@ -114,6 +114,8 @@ def _sums(plan: "SetPlan") -> list[str]:
         sums.append(f"cost: {shown}; spent before: {_dollars(plan.spent)}")
     if plan.set.max_cost is not None:
         sums.append(f"max_cost: {_dollars(plan.set.max_cost)}, with what was spent before")
+    if plan.set.max_time_s is not None:
+        sums.append(f"max_time: {console.duration(plan.set.max_time_s)}")
     return sums
 
 

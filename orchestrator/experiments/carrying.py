@@ -1,19 +1,18 @@
 """Carry a set out: one call for each of its runs, within what it may cost and how long it may take."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.config import Workspace
 from orchestrator.errors import BakeoffError, DiskError, UsageError
-from orchestrator.experiments.plan import check_runs, plan_set
-from orchestrator.experiments.resolve import ExperimentSet, SetCell
+from orchestrator.experiments.plan import check_runs, items_of, plan_set
+from orchestrator.experiments.resolve import ExperimentSet
 from orchestrator.experiments.schema import read_seconds
-from orchestrator.identity import canonical
 from orchestrator.running.ceiling import Ceiling
 from orchestrator.running.events import Note, Notify
 from orchestrator.running.experiment import RunOutcome, carry_out
-from orchestrator.running.planning import Item, Order, run_folder
+from orchestrator.running.planning import Order, run_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ def run_set(
     if not wanted.cells:
         raise UsageError(f"{wanted.path}: asks nothing; give it a grid, or experiments")
     check_runs(workspace, wanted)
-    ceiling = make_ceiling(workspace, wanted, stops, notify)
+    ceiling = make_ceiling(workspace, wanted, stops, notify, fresh=bool((changes or {}).get("fresh")))
     for text in wanted.notes:
         notify(Note(text))
     outcomes: list[RunOutcome] = []
@@ -89,13 +88,24 @@ def _carry_out(workspace: Workspace, order: Order, notify: Notify) -> RunOutcome
         return RunOutcome(run_folder(workspace, order), (), problem=problem)
 
 
-def make_ceiling(workspace: Workspace, wanted: ExperimentSet, stops: Stops, notify: Notify) -> Ceiling:
-    """Return the limits of a call. What the set's answers cost before counts; its time does not."""
-    cost_max = wanted.max_cost if stops.max_cost is None else stops.max_cost
-    time_max_s = wanted.max_time_s if stops.max_time_s is None else stops.max_time_s
+def limited(wanted: ExperimentSet, stops: Stops) -> ExperimentSet:
+    """Return `wanted` with the limits that `stops` has in place of its own."""
+    return replace(
+        wanted,
+        max_cost=wanted.max_cost if stops.max_cost is None else stops.max_cost,
+        max_time_s=wanted.max_time_s if stops.max_time_s is None else stops.max_time_s,
+    )
+
+
+def make_ceiling(
+    workspace: Workspace, wanted: ExperimentSet, stops: Stops, notify: Notify, *, fresh: bool = False
+) -> Ceiling:
+    """Return the limits of a call. What the set's answers cost before counts, but for what `fresh` sets aside."""
+    wanted = limited(wanted, stops)
+    cost_max, time_max_s = wanted.max_cost, wanted.max_time_s
     if cost_max is None:
         return Ceiling(None, time_max_s)
-    plan = plan_set(workspace, wanted)
+    plan = plan_set(workspace, wanted, fresh=fresh)
     deaf = dict.fromkeys(cell.cell.model.name for cell in plan.cells if cell.is_priced and cell.cost is None)
     if deaf:
         notify(Note(f"max_cost holds for answers that tell what they cost; unknown as yet: {', '.join(deaf)}"))
@@ -112,19 +122,8 @@ def orders(wanted: ExperimentSet, stops: Stops, ceiling: Ceiling) -> list[Order]
             overrides={},
             run=run,
             max_failures=stops.max_failures,
-            items=_items(cells),
+            items=items_of(cells),
             ceiling=ceiling,
         )
         for run, cells in wanted.runs.items()
     ]
-
-
-def _items(cells: Sequence[SetCell]) -> tuple[Item, ...]:
-    """Return the items of one run: what differs in its prompt alone is asked together."""
-    groups: dict[tuple[str, str, int, int | None], list[SetCell]] = {}
-    for cell in cells:
-        groups.setdefault((cell.model.name, canonical(cell.overrides), cell.repeats, cell.limit), []).append(cell)
-    return tuple(
-        Item(one[0].model, one[0].overrides, tuple(cell.prompt for cell in one), one[0].repeats, one[0].limit)
-        for one in groups.values()
-    )

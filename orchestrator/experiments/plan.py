@@ -16,10 +16,13 @@ from orchestrator.images import DigestCache
 from orchestrator.results import keysets
 from orchestrator.results.expected import iter_keys
 from orchestrator.results.layout import PLAN_NAME
+from orchestrator.results.plan import Cell
 from orchestrator.results.schema import FINAL_STATUSES
 from orchestrator.results.view import read_predictions
 from orchestrator.running.fitting import check_sets, refuse_chats
+from orchestrator.running.fresh import goes_on
 from orchestrator.running.planning import Item, make_cells, refuse_other_dataset
+from orchestrator.running.settings import find_settings
 from orchestrator.running.snapshot import write_prompts, write_samples
 from orchestrator.variables import read_variables
 
@@ -93,11 +96,14 @@ class _Told:
     taken: dict[str, keysets.Keys]
 
 
-def plan_set(workspace: Workspace, wanted: ExperimentSet, *, retry_failed: bool = False) -> SetPlan:
+def plan_set(
+    workspace: Workspace, wanted: ExperimentSet, *, retry_failed: bool = False, fresh: bool = False
+) -> SetPlan:
     """Return what carrying out `wanted` would ask, to the request; the results are left as they are.
 
     Every image is digested, as for asking, which is quick where that was done before. Raises BakeoffError as the run
-    would: for a prompt that does not fit, or a run about another dataset.
+    would: for a prompt that does not fit, or a run about another dataset. With `fresh` nothing is there but what was
+    asked afresh already.
     """
     past = Past(workspace)
     notes = [*wanted.notes, *_unset_variables(workspace, wanted.cells)]
@@ -113,9 +119,10 @@ def plan_set(workspace: Workspace, wanted: ExperimentSet, *, retry_failed: bool 
             write_prompts(snapshot, list({cell.prompt.sha256: cell.prompt for cell in cells}.values()))
             told: dict[str, _Told] = {}
             for cell in cells:
-                if cell.model.name not in told:
-                    told[cell.model.name] = _read(workspace.results / run, cell.model.name, retry_failed=retry_failed)
-                found[cell.identity] = _plan(cell, snapshot, told[cell.model.name], past)
+                if (model := cell.model.name) not in told:
+                    is_aside = fresh and not goes_on(workspace.results / run, model, _cells_of(model, cells))
+                    told[model] = _read(workspace.results / run, model, retry_failed=retry_failed, is_aside=is_aside)
+                found[cell.identity] = _plan(cell, snapshot, told[model], past)
     return SetPlan(wanted, tuple(found[cell.identity] for cell in wanted.cells), tuple(dict.fromkeys(notes)))
 
 
@@ -146,10 +153,28 @@ def _check(workspace: Workspace, run: str, cells: Sequence[SetCell], note: Calla
         check_sets([cell.prompt], cell.dataset, cell.limit, note)
 
 
-def _read(run: Path, model: str, *, retry_failed: bool) -> _Told:
+def items_of(cells: Sequence[SetCell]) -> tuple[Item, ...]:
+    """Return the items of one run: what differs in its prompt alone is asked together."""
+    groups: dict[tuple[str, str, int, int | None], list[SetCell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.model.name, canonical(cell.overrides), cell.repeats, cell.limit), []).append(cell)
+    return tuple(
+        Item(one[0].model, one[0].overrides, tuple(cell.prompt for cell in one), one[0].repeats, one[0].limit)
+        for one in groups.values()
+    )
+
+
+def _cells_of(model: str, cells: Sequence[SetCell]) -> tuple[Cell, ...]:
+    """Return what `model` is asked in one run, in the order in which it is."""
+    asked = (cell for item in items_of(cells) if item.model.name == model for cell in make_cells(item))
+    return tuple(cell for setting in find_settings(asked) for cell in setting.cells)
+
+
+def _read(run: Path, model: str, *, retry_failed: bool, is_aside: bool) -> _Told:
+    """Return what is final of a model's predictions, nothing where they are to be set aside."""
     keys, costs = [], [np.zeros(0)]
     final = {"ok", "refused"} if retry_failed else set(FINAL_STATUSES)
-    if (run / PLAN_NAME).is_file():
+    if (run / PLAN_NAME).is_file() and not is_aside:
         for batch in read_predictions(run, model, ("key", "status", "cost")):
             is_final = np.isin(batch["status"].to_numpy(zero_copy_only=False), sorted(final))
             keys.append(keysets.from_arrow(batch["key"])[is_final])

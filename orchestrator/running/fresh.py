@@ -39,6 +39,12 @@ def begin(run: Path, model: str, cells: Sequence[Cell]) -> int | None:
     return rows
 
 
+def goes_on(run: Path, model: str, cells: Sequence[Cell]) -> bool:
+    """Tell whether `begin` would set nothing aside, having done so before."""
+    mark = _read(run, model)
+    return mark is not None and mark.cells == _digest(cells)
+
+
 def is_under_way(run: Path, model: str) -> bool:
     """Tell whether `model` is being asked afresh."""
     return fresh_path(run, model).is_file()
