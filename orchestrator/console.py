@@ -159,6 +159,7 @@ class RunDisplay:
         self._tasks: dict[str, TaskID] = {}
         self._began = time.monotonic()
         self._told: dict[str, float] = {}
+        self._known: set[str] = set()
 
     def __enter__(self) -> Self:
         """Begin to show bars where stderr is a terminal."""
@@ -180,6 +181,11 @@ class RunDisplay:
         """Take the bars away."""
         if self._progress:
             self._progress.stop()
+
+    def is_new(self, text: str) -> bool:
+        """Tell whether this is the first time that `text` is asked about."""
+        before, self._known = self._known, self._known | {text}
+        return text not in before
 
     def note(self, text: str) -> None:
         """Show a sentence."""

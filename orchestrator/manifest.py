@@ -65,7 +65,8 @@ class Manifest(Hints):
 
     A runner that `ignores_prompt`, such as an OCR engine, is asked once about an image. Parameters named in
     `not_in_key` change how it is asked and not what: another value of them asks nothing again. Those in
-    `required` have to be told before anything is built. `metric` is for folders below a workspace's `metrics` alone.
+    `required` have to be told before anything is built. Those in `required_env` name a variable that has to be set
+    before, unless they are empty. `metric` is for folders below a workspace's `metrics` alone.
     """
 
     description: str = ""
@@ -80,6 +81,7 @@ class Manifest(Hints):
     ignores_prompt: bool = False
     not_in_key: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
+    required_env: tuple[str, ...] = ()
     needs: tuple[Need, ...] = ()
     item_timeout_s: float | None = Field(default=None, gt=0)
     load_timeout_s: float | None = Field(default=None, gt=0)

@@ -198,7 +198,8 @@ def _show(display: console.RunDisplay, event: object) -> None:
             else:
                 display.advance(event.label, event.total, done, _pace(event))
         case ModelOutcome():
-            display.finish(event.label, _describe(event), is_bad=event.error is not None)
+            is_new = event.error is not None and display.is_new(f"{event.model}: {event.error}")
+            display.finish(event.label, _describe(event, is_new=is_new), is_bad=event.error is not None)
 
 
 def _pace(event: "Advance") -> str:
@@ -214,8 +215,8 @@ def _next_step(outcomes: "Sequence[RunOutcome]", after: str, left: Sequence[str]
     return f"nothing is missing; next: {after}{outcomes[-1].folder.name}"
 
 
-def _describe(outcome: "ModelOutcome") -> str:
-    """Say in one line how a model's part of a run ended."""
+def _describe(outcome: "ModelOutcome", *, is_new: bool = True) -> str:
+    """Say in one line how a model's part of a run ended; why it failed where that `is_new`."""
     shared = f" (for {outcome.answers} questions)" if outcome.answers > outcome.total else ""
     parts = [f"{outcome.answered} of {outcome.total} answered{shared}"]
     if outcome.before.get("ok") and outcome.statuses:
@@ -226,7 +227,8 @@ def _describe(outcome: "ModelOutcome") -> str:
         parts += [f"{outcome.elapsed_s:.1f} s", *describe_spent(outcome.spent)]
     if given_up := sum(outcome.before.get(status, 0) for status in ("bad_input", "quarantined")):
         parts[-1] += f"; {given_up} given up before (--retry-failed asks them again)"
-    ended = f"; FAILED: {outcome.error}" if outcome.error else "; stopped" if outcome.stopped else ""
+    failed = f"; FAILED: {outcome.error if is_new else 'for the same reason'}"
+    ended = failed if outcome.error else "; stopped" if outcome.stopped else ""
     lines = [", ".join(parts) + ended]
     lines += [f"  {status}: {why}" for status, why in outcome.reasons.items() if why not in (outcome.error or "")]
     return "\n".join(lines)

@@ -14,7 +14,7 @@ from orchestrator.prompt import Asked, Image, Prompt, ask, images_of
 from orchestrator.protocol import Failure, ProtocolError, Response
 from orchestrator.running.fitting import refuse_chats
 from orchestrator.running.loading import Loading
-from orchestrator.running.parameters import refuse_misfits_over
+from orchestrator.running.parameters import find_unset, refuse_misfits_over
 from orchestrator.running.rows import take_columns
 from orchestrator.running.spent import Spent
 from orchestrator.running.worker_spec import make_spec
@@ -51,6 +51,8 @@ def ask_once(
     refuse_misfits_over(workspace, model)
     refuse_gaps(model, model.params)
     request = _fill_in(model, prompt, question, [_look_at(path) for path in images])
+    if unset := find_unset(workspace, model, model.params):
+        raise ModelFailedError(f"model '{model.name}' failed: {unset}")
     env = ensure_env(workspace, model.runner, notify)
     with (
         use_env(env),

@@ -20,6 +20,7 @@ from orchestrator.running.events import ModelOutcome, Note
 from orchestrator.running.kitchen import Kitchen
 from orchestrator.running.machine import need_of
 from orchestrator.running.missing import Missing, find_missing
+from orchestrator.running.parameters import find_unset
 from orchestrator.running.planning import record_answers, record_env
 from orchestrator.running.pool import Grant
 from orchestrator.running.progress import Progress
@@ -141,6 +142,8 @@ def _ask(
     if all(task.expected.defect is not None for task in missing.tasks()):
         _write_defects(kitchen, missing, outcome)
         return None, 0.0
+    if unset := find_unset(kitchen.workspace, model, missing.cells[0].params):
+        raise BakeoffError(unset)
     need = need_of(model, kitchen.pool.machine)
     with _prepare(kitchen, model, missing.cells[0]) as start:
         team = Team(kitchen, missing, outcome, start, need, kitchen.order.replicas, rank)

@@ -1,4 +1,4 @@
-"""Whether parameters fit the models that they are for, as far as a runner's manifest tells."""
+"""Whether parameters fit the models that they are for, and what they name is there, as far as a manifest tells."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,6 +7,7 @@ from typing import Any
 from orchestrator.config import Model, Workspace, list_models
 from orchestrator.errors import UsageError, nearest
 from orchestrator.manifest import MANIFEST_NAME
+from orchestrator.variables import read_variables
 
 _TELLS_NOTHING = ("", "auto")  # as a value it stands for another, of whatever kind
 _MAX_SHOWN = 60
@@ -90,3 +91,17 @@ def _kind(value: Any) -> str | None:
     if isinstance(value, int | float):
         return "a number"
     return "a table" if isinstance(value, Mapping) else "a list" if isinstance(value, list | tuple) else None
+
+
+def find_unset(workspace: Workspace, model: Model, params: Mapping[str, Any]) -> str | None:
+    """Return a sentence where a parameter of `params` names a variable that its runner needs and nobody has set."""
+    wanted = {name: params.get(name) for name in model.runner.manifest.required_env}
+    named = {name: variable for name, variable in wanted.items() if isinstance(variable, str) and variable}
+    are_set = read_variables(workspace.root, named.values())
+    for name, variable in named.items():
+        if not are_set.get(variable):
+            return (
+                f"the variable {variable} is not set: set it in the environment or in the workspace's .env file, or "
+                f'say {name} = "" where none is needed'
+            )
+    return None
