@@ -5,6 +5,8 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import textwrap
 import threading
 import time
@@ -794,3 +796,24 @@ def test_what_fresh_sets_aside_does_not_count_and_what_it_asked_does(counting, i
     plan = counting.plan(fresh=True) if is_set else api.plan_run(**asked, fresh=True)
     assert [(cell.there, cell.to_ask, cell.spent) for cell in plan.cells] == [(2, 1, 2.0)]
     assert run(fresh=True, max_cost=3).is_complete
+
+
+def test_a_plan_that_is_ended_says_so_and_leaves_nothing_behind(counting, tmp_path):
+    write_words(counting.root, [f"w{n}" for n in range(200_000)])
+    counting.write("common: {dataset: words, model: counts}\n")
+    (scratch := tmp_path / "scratch").mkdir()
+    script = "from orchestrator.cli import main; main()"
+    planning = subprocess.Popen(
+        [sys.executable, "-c", script, "--workspace", str(counting.root), "run", "set", "--dry-run"],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(scratch)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not list(scratch.glob("bakeoff-plan-*")):
+        assert planning.poll() is None
+        time.sleep(0.01)
+    planning.send_signal(signal.SIGTERM)
+    assert "interrupted" in planning.communicate()[1]
+    assert planning.returncode == 130
+    assert not list(scratch.iterdir())

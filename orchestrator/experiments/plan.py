@@ -21,6 +21,7 @@ from orchestrator.results.schema import FINAL_STATUSES
 from orchestrator.results.view import read_predictions
 from orchestrator.running.fitting import check_sets, refuse_chats
 from orchestrator.running.fresh import goes_on
+from orchestrator.running.interrupt import catching_interrupts
 from orchestrator.running.planning import Item, make_cells, refuse_other_dataset
 from orchestrator.running.settings import find_settings
 from orchestrator.running.snapshot import write_prompts, write_samples
@@ -103,8 +104,17 @@ def plan_set(
 
     Every image is digested, as for asking, which is quick where that was done before. Raises BakeoffError as the run
     would: for a prompt that does not fit, or a run about another dataset. With `fresh` nothing is there but what was
-    asked afresh already.
+    asked afresh already. Leaves nothing behind on SIGTERM either, which raises KeyboardInterrupt.
     """
+    plan = None
+    with catching_interrupts(lambda _event: None):
+        plan = _plan_set(workspace, wanted, retry_failed=retry_failed, fresh=fresh)
+    if plan is None:
+        raise KeyboardInterrupt
+    return plan
+
+
+def _plan_set(workspace: Workspace, wanted: ExperimentSet, *, retry_failed: bool, fresh: bool) -> SetPlan:
     past = Past(workspace)
     notes = [*wanted.notes, *_unset_variables(workspace, wanted.cells)]
     found: dict[tuple[str, str, str, str], PlannedCell] = {}
