@@ -83,6 +83,9 @@ def run(
         "limit": limit,
         "name": name,
         "retry_failed": retry_failed,
+        "fresh": fresh,
+        "max_cost": max_cost,
+        "max_time": max_time,
         "workspace": current_workspace(),
     }
     if experiments is None:
@@ -90,10 +93,9 @@ def run(
     if dry_run:
         show_plan(api.plan_set(experiments, **shared) if experiments else api.plan_run(**shared))
         return 0
-    stops = {"fresh": fresh, "max_failures": max_failures, "max_cost": max_cost, "max_time": max_time}
-    shared |= {"max_parallel": max_parallel, "replicas": replicas}
+    shared |= {"max_failures": max_failures, "max_parallel": max_parallel, "replicas": replicas}
     with console.RunDisplay() as display:
-        shared |= stops | {"notify": lambda event: _show(display, event)}
+        shared |= {"notify": lambda event: _show(display, event)}
         if experiments is None:
             ran = api.run(**shared)
             outcomes, stopped, after, left = [ran], ran.stopped, "bakeoff score ", []
