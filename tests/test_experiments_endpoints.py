@@ -154,6 +154,8 @@ def test_a_set_that_moves_a_model_says_which_key_is_sent_there(root, model, para
     assert told in str(raised.value)
     with pytest.raises(UsageError, match="say api_key_env too"):
         api.run(models=[model], dataset="words", params=params, workspace=root)
+    with pytest.raises(UsageError, match="say api_key_env too"):
+        api.try_model(model, [root / "none.png"], "what?", params=params, workspace=root)
     assert not (root / "results").exists()
     for key in ("", "OTHER_KEY"):
         moved = {**params, "api_key_env": key}

@@ -11,6 +11,7 @@ from orchestrator.config import Workspace, get_model
 from orchestrator.datasets import open_dataset
 from orchestrator.experiments import ExperimentSet, SetOutcome, SetPlan
 from orchestrator.experiments.carrying import limited, make_ceiling, make_stops
+from orchestrator.experiments.endpoints import refuse_stray_key
 from orchestrator.experiments.resolve import set_of_order
 from orchestrator.prompt_files import load_prompt, load_prompts
 from orchestrator.running.events import Notify
@@ -168,9 +169,13 @@ def try_model(
     workspace: Place = None,
     notify: Callable[[str], None] | None = None,
 ) -> Answer:
-    """Ask one model one question about `images`, put into `prompt` if one is given, and keep nothing."""
+    """Ask one model one question about `images`, put into `prompt` if one is given, and keep nothing.
+
+    Raises UsageError where `params` take a model to another host with the key that is for its own.
+    """
     opened = open_place(workspace)
     found = get_model(opened, model)
+    refuse_stray_key(found, params or {})
     chosen = replace(found, params={**found.params, **(params or {})})
     filled = load_prompt(opened, prompt) if prompt else None
     return ask_once(opened, chosen, [Path(image) for image in listed(images)], question, notify or ignore, filled)
