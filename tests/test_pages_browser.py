@@ -349,6 +349,60 @@ def test_heads_are_words_on_a_phone(browser, tmp_path):
         assert 0.5 < min(lines) <= max(lines) < 5
 
 
+NUMBERS_APART = """all => all.flatMap((head) => {
+  const range = document.createRange(), nodes = document.createTreeWalker(head, NodeFilter.SHOW_TEXT), apart = [];
+  for (let node = nodes.nextNode(); node; node = nodes.nextNode())
+    for (const number of node.data.matchAll(/[0-9]+/g)) {
+      range.setStart(node, number.index);
+      range.setEnd(node, number.index + number[0].length);
+      if (new Set([...range.getClientRects()].map((box) => box.top)).size > 1) apart.push(head.textContent);
+    }
+  return apart;
+})"""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_name_goes_on_in_another_line_where_its_parts_end(browser, tmp_path, width):
+    samples = [sample(n, doc_class="ab"[n % 2]) for n in range(4)]
+    names = [f"reader_with_limit_side_len=100{n}736" for n in range(3)]
+    run = make_pages_run(tmp_path, samples, lambda *_: "x", models=names)
+    score_run(run, ["exact", "cer"])
+    with opened(browser, write_report(run).path) as page:
+        page.set_viewport_size({"width": width, "height": 844})
+        assert page.locator("#groups .wide thead th").count() == 8
+        assert page.locator("#groups .wide thead th").evaluate_all(NUMBERS_APART) == []
+
+
+def test_a_phone_shows_all_parts_and_a_score_before_anything_scrolls(browser, report):
+    with opened(browser, report) as page:
+        page.set_viewport_size({"width": 390, "height": 844})
+        right = page.locator("nav a").evaluate_all("all => all.map((a) => a.getBoundingClientRect().right)")
+        assert len(right) == 6
+        assert max(right) <= 390
+        score = page.locator("#summary .wide td").first.bounding_box()
+        assert score["x"] + score["width"] <= 390
+        shades = page.locator("#summary .wide").evaluate("e => getComputedStyle(e).backgroundAttachment")
+        assert shades == "local, local, scroll, scroll"
+
+
+def test_a_long_name_leaves_the_matrix_its_room(browser, tmp_path):
+    name = "a-model-of-a-long-name-" * 8
+    run = make_pages_run(tmp_path, [sample(0)], lambda *_: "x", models=(name, "short"))
+    score_run(run, ["exact"])
+    with opened(browser, write_report(run).path) as page:
+        assert page.locator("#head th").nth(1).bounding_box()["height"] < 130
+        assert name in page.locator("#head button").first.get_attribute("title")
+
+
+def test_a_price_has_the_digits_that_matter_in_an_opened_cell(browser, tmp_path):
+    run = make_pages_run(tmp_path, [sample(0)], lambda *_: {"text": "x", "cost": 0.0007493235855794324})
+    score_run(run, ["exact"])
+    with opened(browser, write_report(run).path) as page:
+        answer(page, 0, 0).click()
+        assert "cost ($)\t0.000749" in page.inner_text("#detail .values").replace("\n", "\t")
+        assert "0.0007493" not in page.inner_text("#detail")
+
+
 def test_why_an_image_is_not_shown_can_be_read(browser, tmp_path):
     image = make_image(tmp_path / "images" / "a.png")
     run = make_pages_run(tmp_path, [sample(0, images=[image])], lambda *_: "x")
@@ -397,7 +451,7 @@ def test_no_text_leaves_its_plot(browser, tmp_path):
         "漢字" * 20,
         "small",
     )
-    answer = lambda s, model, *_: {"text": "x" * (len(model) % 7), "cost": 0.001 * len(model)}  # noqa: E731
+    answer = lambda s, model, *_: {"text": "y" * (1 + len(model) % 7), "cost": 0.001 * len(model)}  # noqa: E731
     samples = [sample(n, references=["y" * 4 ** (n % 4)]) for n in range(8)]
     run = make_pages_run(tmp_path, samples, answer, models=names, prompts=("read what is written", "other"))
     score_run(run, ["exact", "cer"])
@@ -555,6 +609,7 @@ OURS = {
         "H3",
         "I",
         "IMG",
+        "WBR",
         "ARTICLE",
         "INS",
         "DEL",

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from orchestrator.pages.amounts import dollars_text, spent_texts
+from orchestrator.pages.overview import main_grid
 from orchestrator.pages.report import _gather
 from orchestrator.pages.short_names import short_parts
 from orchestrator.pages.sources import open_run
+from orchestrator.pages.telling import card_metrics, column_metrics
 from orchestrator.pages.totals import Totals
 from orchestrator.pages.verdicts import make_verdicts
 from orchestrator.reporting.comparisons import comparison_table
@@ -69,8 +71,8 @@ def test_cells_that_miss_answers_for_the_same_reasons_share_a_note(tmp_path):
     answer = lambda s, model, *_: "<refused>" if s == "s0" else "zzz" if model == "poor" else f"answer {s[1:]}"  # noqa: E731
     run = make_pages_run(tmp_path, [sample(n) for n in range(4)], answer, models=("good", "poor"))
     assert make_notes(score_run(run, ["exact"]))[0] == (
-        "each of 2 cells, 1 of 4 not scored: 1 refused; in brackets: where they count as wrong: "
-        "good / read (exact 0.750), poor / read"
+        "each of 2 cells, 1 of 4 not scored: 1 refused; counted as wrong the means are: "
+        "good / read (exact 0.750), poor / read (the same)"
     )
 
 
@@ -99,12 +101,95 @@ def test_the_lead_is_positive_where_lower_is_better(tmp_path):
 
 
 def test_who_is_not_told_apart_and_much_cheaper_is_named(tmp_path):
-    def answer(_sample, model, *_):
-        return {"text": "zzz", "cost": 0.002 if model == "dear" else 0.0001}
+    def answer(s, model, *_):
+        text = "zzz" if (s, model) == ("s0", "cheap") else f"answer {s[1:]}"
+        return {"text": text, "cost": 2.0 if model == "dear" else 0.0001}
 
     facts = dict(verdicts_of(tmp_path, answer, models=("dear", "cheap"))["exact"].facts)
-    assert facts["takes"].startswith("$2.00 per 1,000 answers, 0.50 s an answer")
-    assert facts["cheaper, not told apart"].startswith("cheap: 20 times less, $0.10 per 1,000 answers")
+    assert facts["takes"].startswith("$2,000 per 1,000 answers, 0.50 s an answer")
+    assert facts["cheaper, not told apart"].startswith("cheap: 20,000 times less, $0.10 per 1,000 answers")
+
+
+def test_what_takes_next_to_no_time_is_not_so_many_times_faster(tmp_path):
+    def answer(s, model, *_):
+        text = "zzz" if (s, model) == ("s0", "quick") else f"answer {s[1:]}"
+        return {"text": text, "latency_s": 2.0 if model == "slow" else 2e-6}
+
+    facts = dict(verdicts_of(tmp_path, answer, models=("slow", "quick"))["exact"].facts)
+    assert facts["faster, not told apart"] == "quick: under 0.01 s an answer"
+
+
+def test_nobody_is_named_where_all_have_the_same_mean(tmp_path):
+    def answer(s, model, *_):
+        return {"text": f"answer {s[1:]}" if s != "s0" else "zzz", "latency_s": 12.0 if model == "slow" else 1.8}
+
+    best = verdicts_of(tmp_path, answer, models=("slow", "quick", "slow again"))["exact"]
+    assert (best.name, best.score, best.is_sure) == ("all 3 have the same mean", "0.967", False)
+    assert (best.standing, best.warning) == ("nobody is best", "")
+    assert best.counted == "each from 30 of 30 answers, 30 documents"
+    assert dict(best.facts) == {"fastest of them": "quick: 1.80 s an answer; others up to 12 s an answer"}
+
+
+def test_cells_that_share_the_best_mean_are_listed_and_compared_with_the_next(tmp_path):
+    answer = lambda s, model, *_: "zzz" if model == "poor" else f"answer {s[1:]}"  # noqa: E731
+    best = verdicts_of(tmp_path, answer, models=("good", "as good", "poor"))["exact"]
+    assert (best.name, best.standing) == ("2 of 3 share the best mean", "nobody is best; all others are worse")
+    facts = dict(best.facts)
+    assert facts["they are"] == "good, as good"
+    assert facts["ahead of the next"] == "poor, by 1.000: certain, p < 0.001"
+
+
+def test_a_missing_answer_parts_cells_of_the_same_mean(tmp_path):
+    answer = lambda s, model, *_: "<refused>" if (s, model) == ("s0", "poor") else f"answer {s[1:]}"  # noqa: E731
+    best = verdicts_of(tmp_path, answer)["exact"]
+    assert (best.name, dict(best.facts)["beside it"]) == ("good", "poor does as well where both have a score")
+
+
+def long_answers(s, model, *_):
+    return {"text": f"{'page after page ' * 9} answer {s[1:]} {'z' * 9}", "latency_s": 0.1 if model == "good" else 9.0}
+
+
+def test_answers_far_too_long_are_named_with_the_metric_that_finds_what_is_in_them(tmp_path):
+    found = verdicts_of(tmp_path, long_answers, metrics=("exact", "cer", "cer_span", "wer"))
+    for metric, score in (("exact", "0.000"), ("cer", "1.000")):
+        best = found[metric]
+        assert (best.name, best.score) == ("both have the same mean", score)
+        assert best.warning.startswith("The worst score there is: answers are far longer than the references (up to ")
+        assert best.warning.endswith(
+            f"so {metric} tells little here. Look at cer_span (the reference within the answer): best mean 0.000, good."
+        )
+        assert not any("times less" in text for _, text in best.facts)
+
+
+def test_where_nothing_else_was_scored_the_metric_that_would_tell_is_named(tmp_path):
+    best = verdicts_of(tmp_path, long_answers)["cer"]
+    assert best.warning.endswith("The metric cer_span finds the reference within longer answers.")
+    wrong = verdicts_of(tmp_path / "short", lambda *_: "zzz")["exact"]
+    assert wrong.warning == "The worst score there is."
+
+
+def test_metrics_that_were_chosen_have_a_card_and_a_column(tmp_path):
+    answer = lambda s, model, *_: f"answer {s[1:]}" if model == "good" else "zzz"  # noqa: E731
+    names = ("exact", "cer", "cer_span", "output_length", "generation_time")
+    run = make_pages_run(tmp_path, [sample(n) for n in range(30)], answer, models=("good", "poor"))
+    summary = score_run(run, names)
+    totals, _ = _gather(open_run(run))
+    cards = make_verdicts(summary, totals)
+    assert [(card.metric, card.name) for card in cards] == [("exact", "good"), ("cer", "good"), ("cer_span", "good")]
+    assert (cards[2].standing, cards[2].is_sure) == ("best mean; no test is made by this metric", False)
+    assert column_metrics(summary) == ["exact", "cer", "cer_span", "output_length"]
+    header = main_grid(summary, totals, column_metrics(summary)).header
+    assert header[:7] == ("model", "prompt", "exact ↑", "cer ↓", "cer_span ↓", "output_length ↓", "scored")
+    default = score_run(run)
+    assert (card_metrics(default), column_metrics(default)) == (["exact", "cer"], ["exact", "cer"])
+
+
+def test_a_metric_that_tells_more_has_a_column_where_the_main_ones_tell_nothing(tmp_path):
+    run = make_pages_run(tmp_path, [sample(n) for n in range(9)], long_answers, models=("good", "poor"))
+    summary = score_run(run)
+    assert column_metrics(summary) == ["exact", "cer", "cer_span"]
+    grid = main_grid(summary, _gather(open_run(run))[0], column_metrics(summary))
+    assert {item.mark for row in grid.rows for item in row} == {""}
 
 
 def test_cells_that_have_no_score_at_all_are_named(tmp_path):

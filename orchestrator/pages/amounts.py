@@ -7,6 +7,8 @@ from orchestrator.pages.totals import Totals
 from orchestrator.reporting.numbers import NOTHING
 from orchestrator.scoring.spent import Amount
 
+SHORTEST_S = 0.01  # what takes less takes nothing that anybody would choose by
+
 
 def spent_texts(totals: Totals) -> Iterator[tuple[str, str]]:
     """Yield for dollars per 1,000 answers, time, and tokens in and out: the mean, and what has to be said below it.
@@ -26,7 +28,7 @@ def _texts(
 ) -> tuple[str, str]:
     if amount.mean is None:
         return NOTHING, ""
-    partly = f"\nknown of {amount.known}/{asked}" if amount.known < asked and amount.known != usual else ""
+    partly = f"\nknown of {amount.known:,}/{asked:,}" if amount.known < asked and amount.known != usual else ""
     return each(amount.mean), f"{total(amount.total)} in all{partly}"
 
 
@@ -44,7 +46,9 @@ def _dollars_in_all(dollars: float) -> str:
 
 def seconds_text(seconds: float) -> str:
     """Return the time of one answer with the digits that matter."""
-    return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004 - as above
+    if 0 < seconds < SHORTEST_S:
+        return f"under {SHORTEST_S} s"
+    return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:,.0f} s"  # noqa: PLR2004 - as above
 
 
 def _long_time(seconds: float) -> str:

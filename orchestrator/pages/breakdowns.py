@@ -102,11 +102,13 @@ def _heat(summary: Summary, metric: str, figure: Figure | None) -> Item:
         return Item(NOTHING)
     bad = badness(summary, metric, figure.mean)
     heat = None if bad is None else round(bad * _HEATS)
-    return Item(number_text(figure.mean, unit_of(summary, metric)), f"{figure.n_scored}/{figure.n_total}", heat=heat)
+    return Item(
+        number_text(figure.mean, unit_of(summary, metric)), f"{figure.n_scored:,}/{figure.n_total:,}", heat=heat
+    )
 
 
 def _alike(totals: Totals) -> Item:
-    return Item(f"{100 * totals.alike / totals.several:.0f} %", f"{totals.alike}/{totals.several} samples")
+    return Item(f"{100 * totals.alike / totals.several:.0f} %", f"{totals.alike:,}/{totals.several:,} samples")
 
 
 def _spread(summary: Summary, totals: Totals, metric: str) -> Item:
@@ -120,7 +122,7 @@ def _spread(summary: Summary, totals: Totals, metric: str) -> Item:
 
 
 def _count(count: int | None) -> Item:
-    return Item(str(count)) if count else Item(NOTHING)
+    return Item(f"{count:,}") if count else Item(NOTHING)
 
 
 def _commonest(counts: Iterable[Mapping[str, int]]) -> list[str]:

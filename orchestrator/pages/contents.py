@@ -2,9 +2,10 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.pages.block import to_block
 from orchestrator.pages.matrix import Matrix
@@ -12,6 +13,10 @@ from orchestrator.pages.short_names import short_parts
 from orchestrator.scoring import Summary
 from orchestrator.scoring.cell_name import params_text
 
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+_BREAKS = re.compile("[_=/]")
 SCRIPTS = ("parts.js", "diff.js", "data.js", "cells.js", "matrix.js", "address.js", "detail.js", "page.js")
 
 
@@ -48,6 +53,13 @@ def listed(values: Sequence[Any]) -> Iterator[str]:
     for number, value in enumerate(values):
         yield f"{',' if number else ''}{to_block(value)}"
     yield "]"
+
+
+def breakable(text: str) -> "Markup":
+    """Return `text` for HTML that may go on in another line after `_`, `=` and `/`, rather than within a number."""
+    from markupsafe import Markup, escape  # noqa: PLC0415 - only for pages
+
+    return Markup(_BREAKS.sub(r"\g<0><wbr>", str(escape(text))))  # noqa: S704 - all that is not ours is escaped
 
 
 def policy_of(style: str, script: str) -> str:

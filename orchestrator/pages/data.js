@@ -45,6 +45,12 @@ function shownColumns() {
   return [...COLUMNS.keys()].filter((column) => !state.hidden.has(column));
 }
 
+/** Return a price with the digits that matter, which a cheap answer has far behind the point. */
+function dollarsText(cost) {
+  if (cost == null) return "–";
+  return cost.toFixed(cost > 0 ? Math.min(12, Math.max(2, 2 - Math.floor(Math.log10(cost)))) : 2);
+}
+
 /** Return a score as the tables have it: see number_text in reporting/numbers.py. */
 function scoreText(score, metric) {
   if (score == null || Number.isNaN(score)) return "–";

@@ -119,7 +119,7 @@ function answerParts(sample, answer, repeat) {
 function scoreTable(answers) {
   const table = make("table", "values"), head = make("tr"), rows = METRICS.map((metric, n) => [`${metric.name}${metric.isFraction ? (metric.direction === "lower" ? " ↓" : " ↑") : ""}`, (answer) => scoreText(answer.m?.[n], n)]);
   const more = [["latency_s", "l"], ["input_tokens", "i"], ["output_tokens", "o"], ["cost ($)", "c"], ["stop_reason", "r"]];
-  for (const [name, key] of more) if (answers.some((answer) => answer[key] != null)) rows.push([name, (answer) => String(answer[key] ?? "–")]);
+  for (const [name, key] of more) if (answers.some((answer) => answer[key] != null)) rows.push([name, (answer) => key === "c" ? dollarsText(answer.c) : String(answer[key] ?? "–")]);
   const corner = make("th", "", "score");
   corner.scope = "col";
   head.append(corner, ...answers.map((_, n) => { const th = make("th", "", answers.length > 1 ? `answer ${n + 1}` : "value"); th.scope = "col"; return th; }));

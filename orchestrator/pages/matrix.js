@@ -10,8 +10,9 @@ function headRow() {
   for (const column of shownColumns()) {
     const head = make("th");
     head.scope = "col";
-    const button = make("button", "", COLUMNS[column].model);
+    const button = make("button");
     button.type = "button";
+    button.append(make("span", "name", COLUMNS[column].model));
     button.title = `${COLUMNS[column].name}\nsort by this column, the worst first`;
     if (COLUMNS[column].short) button.append(make("small", "", COLUMNS[column].short));
     button.addEventListener("click", () => sortByColumn(state.column === column ? null : column));

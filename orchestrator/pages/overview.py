@@ -1,7 +1,7 @@
 """The page's tables: what the template writes down, as plain texts with the little that their looks need."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.pages.amounts import spent_texts
@@ -54,10 +54,13 @@ def params_notes(summary: Summary) -> tuple[str, ...]:
     return shorten(each.params for each in summary.figures).notes
 
 
-def main_grid(summary: Summary, totals: Mapping[CellKey, Totals]) -> Grid:
-    """Return each cell with its main metrics, how many answers were scored, and what they took; the best first."""
-    metrics = summary.compared.metrics
-    standings = {metric: find_standing(summary, metric) for metric in metrics}
+def main_grid(summary: Summary, totals: Mapping[CellKey, Totals], metrics: Sequence[str] | None = None) -> Grid:
+    """Return each cell by `metrics` (default: the main ones), with how many answers were scored, and what they took.
+
+    The best come first.
+    """
+    metrics = summary.compared.metrics if metrics is None else metrics
+    standings = {metric: _marks(summary, metric) for metric in metrics}
     figures = figures_of(summary, "all")
     widest = {metric: _widest(summary, metric) for metric in metrics}
     rows = []
@@ -72,22 +75,29 @@ def main_grid(summary: Summary, totals: Mapping[CellKey, Totals]) -> Grid:
         rows.append(
             (
                 *name_items(cell),
-                scored_item(summary, [figures.get((cell, m)) for m in metrics]),
                 *scores,
+                scored_item(summary, [figures.get((cell, m)) for m in summary.compared.metrics or metrics]),
                 *(Item(*each) for each in spent_texts(totals[cell])),
             )
         )
     header = (
         "model",
         "prompt",
-        "scored",
         *(titled(summary, m) for m in metrics),
+        "scored",
         "$ per 1,000",
         "time each",
         "tokens in",
         "tokens out",
     )
     return Grid("Models and prompts", header, tuple(rows), labels=2)
+
+
+def _marks(summary: Summary, metric: str) -> Mapping[CellKey, str]:
+    """Return the standing of cells by `metric`; none where all have the same mean, which says nothing of any."""
+    standing = find_standing(summary, metric)
+    scored = [f for (_, name), f in figures_of(summary, "all").items() if name == metric and f.mean is not None]
+    return {} if len(standing) == len(scored) and {*standing.values()} == {"best mean"} else standing
 
 
 def best_first(summary: Summary) -> list[CellKey]:
@@ -162,7 +172,7 @@ def scored_item(summary: Summary, figures: Iterable[Figure | None]) -> Item:
         if each.n_scored < each.n_total and each.worst_case not in (None, each.mean)
     ]
     return Item(
-        f"{least if least == most else f'{least} to {most}'} / {known[0].n_total}",
+        f"{f'{least:,}' if least == most else f'{least:,} to {most:,}'} / {known[0].n_total:,}",
         "\n".join(["counted as wrong", *worst]) if worst else "",
     )
 

@@ -112,9 +112,9 @@ def dash_of(number: int) -> tuple[float, ...]:
     return _DASHES[number // 2 % len(_DASHES)]
 
 
-def quality_scale(summary: Summary, metric: str, figures: Sequence[Figure]) -> Scale:
-    """Return the scale of a metric's means with their intervals, upright; of fractions within 0 and 1."""
-    ends = [v for f in figures for v in (f.mean, f.low, f.high) if v is not None]
+def quality_scale(summary: Summary, metric: str, figures: Sequence[Figure], *, has_ends: bool = True) -> Scale:
+    """Return the scale of a metric's means, with their intervals where these are drawn; of fractions within 0 and 1."""
+    ends = [v for f in figures for v in ((f.mean, f.low, f.high) if has_ends else (f.mean,)) if v is not None]
     scale = scale_for(ends, TOP + PLOT, TOP)
     if unit_of(summary, metric) != "fraction":
         return scale

@@ -26,6 +26,7 @@ from orchestrator.pages.parts import (
     titled,
 )
 from orchestrator.pages.shapes import HUES, Bar, Dot, Drawing, Line, Shape, Words, fitted
+from orchestrator.pages.telling import is_one_end
 from orchestrator.pages.totals import CellKey, Totals
 from orchestrator.reporting.blind import told_verdict
 from orchestrator.reporting.numbers import number_text, signed_text, unit_of
@@ -43,11 +44,21 @@ def make_plots(summary: Summary, totals: Mapping[CellKey, Totals]) -> list[Drawi
     metrics = summary.compared.metrics
     drawings: list[Drawing | None] = [_scores(summary, metric) for metric in metrics]
     drawings += [_differences(summary, metric) for metric in metrics]
-    for metric in metrics:
+    divided = [metric for metric in metrics if not is_one_end(summary, metric)]
+    for metric in divided:
         for name in ("cost", "latency_s"):
             drawings.append(against(summary, totals, metric, name))
-    drawings += [_distribution(summary, totals), *(_by_length(summary, metric) for metric in metrics)]
+    drawings += [_distribution(summary, totals), *(_by_length(summary, metric) for metric in divided)]
     return [drawing for drawing in drawings if drawing is not None]
+
+
+def unplotted_notes(summary: Summary) -> list[str]:
+    """Return why a metric has fewer plots than the others."""
+    flat = [metric for metric in summary.compared.metrics if is_one_end(summary, metric)]
+    return [
+        f"{metric} has the same value for all answers, so it has no plots against cost, time and length."
+        for metric in flat
+    ]
 
 
 def _scores(summary: Summary, metric: str) -> Drawing | None:
@@ -143,10 +154,11 @@ def _by_length(summary: Summary, metric: str) -> Drawing | None:
     names = cell_names(summary)
     numbers = {cell: number for number, cell in enumerate(names)}
     shown = sorted(lines, key=lambda cell: numbers[cell])[:LINES_MAX]
-    y = quality_scale(summary, metric, [each for cell in shown for each in lines[cell].values()])
+    has_ends = len(shown) <= _INTERVALS_MAX
+    drawn = [each for cell in shown for each in lines[cell].values()]
+    y = quality_scale(summary, metric, drawn, has_ends=has_ends)
     step = (WIDTH - RIGHT - LEFT) / len(lengths)
     bottom = TOP + PLOT
-    has_ends = len(shown) <= _INTERVALS_MAX
     title = f"{metric_title(summary, metric)} by length of the right answer"
     subtitle = f"Dot: mean. {'Upright: 95 % interval.' if has_ends else 'Intervals are in summary.csv.'}"
     shapes: list[Shape] = [*titled(title, subtitle), *ticks_beside(y, LEFT, WIDTH - RIGHT)]

@@ -11,7 +11,8 @@ from orchestrator.pages.block import to_block
 from orchestrator.pages.boards import to_table, with_ranks
 from orchestrator.pages.breakdowns import heat_grids, repeats_grid, status_grid
 from orchestrator.pages.chosen import choose
-from orchestrator.pages.contents import SCRIPTS, asset, listed, page_data, policy_of
+from orchestrator.pages.contents import SCRIPTS, asset, breakable, listed, page_data, policy_of
+from orchestrator.pages.facts import LEAD
 from orchestrator.pages.markdown import to_markdown
 from orchestrator.pages.matrix import LONGEST, Matrix, read_samples, take_pictures
 from orchestrator.pages.overview import (
@@ -23,11 +24,12 @@ from orchestrator.pages.overview import (
     params_notes,
 )
 from orchestrator.pages.pictures import Pictures
-from orchestrator.pages.plots import make_plots
+from orchestrator.pages.plots import make_plots, unplotted_notes
 from orchestrator.pages.png import write_png
 from orchestrator.pages.shapes import Drawing, to_svg
 from orchestrator.pages.side_by_side import Tabs, put_together
 from orchestrator.pages.sources import Content, failures_of, open_contents, prompts_of, spent_of
+from orchestrator.pages.telling import column_metrics
 from orchestrator.pages.totals import CellKey, Totals
 from orchestrator.pages.verdicts import make_verdicts
 from orchestrator.reporting.comparisons import comparison_table
@@ -139,9 +141,12 @@ def _make_page(content: Content, pictures: Pictures, tabs: Tabs, here: int) -> _
     images, left_out = take_pictures(samples, pictures, pages)
     style, script = asset("page.css"), '"use strict";\n{\n' + "".join(map(asset, SCRIPTS)) + "}\n"
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["breakable"] = breakable
     template = environment.from_string(asset("page.html"))
     parts = template.generate(
         summary=summary,
+        title=", ".join(tabs.labels) if tabs.apart else _name_of(content),
+        heading=_name_of(content),
         plan=content.plan,
         tabs=tabs,
         here=here,
@@ -153,10 +158,16 @@ def _make_page(content: Content, pictures: Pictures, tabs: Tabs, here: int) -> _
         plots=[Markup(to_svg(drawing)) for drawing in drawings],  # noqa: S704
         choice=matrix.choice,
         left_out=left_out,
+        not_plotted=unplotted_notes(summary),
         longest=LONGEST,
         **tables,
     )
     return _Page(content, tables["main"], matrix, drawings, left_out, parts)
+
+
+def _name_of(content: Content) -> str:
+    """Return what a page is called: a run as its folder, which may have another name than when it was asked."""
+    return content.sources[0].label if len(content.sources) == 1 else content.summary.run
 
 
 def _write(path: Path, parts: Iterable[str]) -> None:
@@ -170,9 +181,11 @@ def _write(path: Path, parts: Iterable[str]) -> None:
 
 def _tables_of_page(content: Content, totals: Mapping[CellKey, Totals]) -> dict[str, Any]:
     summary = content.summary
+    verdicts = make_verdicts(summary, totals)
     return {
-        "verdicts": make_verdicts(summary, totals),
-        "main": with_ranks(content, main_grid(summary, totals)),
+        "verdicts": verdicts,
+        "has_lead": any(label == LEAD for verdict in verdicts for label, _ in verdict.facts),
+        "main": with_ranks(content, main_grid(summary, totals, column_metrics(summary))),
         "every": every_metric_grid(summary),
         "heats": heat_grids(summary),
         "repeats": repeats_grid(summary, totals),
@@ -196,8 +209,9 @@ def _compared(summary: Summary) -> Table | None:
 
 def _tables(page: _Page) -> list[Table]:
     failures = failures_of(page.content)
+    summary = page.content.summary.model_copy(update={"run": _name_of(page.content)})
     board = [to_table(page.main)] if page.content.ranks else []
-    return [*board, *summary_tables(page.content.summary, _MARKDOWN_WIDTH), *([failures] if failures else [])]
+    return [*board, *summary_tables(summary, _MARKDOWN_WIDTH), *([failures] if failures else [])]
 
 
 def _write_all_plots(pages: Sequence[_Page], folder: Path) -> Iterator[Path]:

@@ -1,26 +1,27 @@
 """What a reader wants first: by each main metric who is best, by how much, how sure that is, and what it takes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.pages.amounts import dollars_text, seconds_text
+from orchestrator.pages.facts import Field, find_facts, listed
 from orchestrator.pages.overview import cell_names, figures_of
 from orchestrator.pages.standing import find_standing
+from orchestrator.pages.telling import card_metrics, warning_of
 from orchestrator.pages.totals import CellKey, Totals
-from orchestrator.reporting.blind import TooFew, find_too_few
+from orchestrator.reporting.blind import find_too_few
 from orchestrator.reporting.numbers import number_text, unit_of
-from orchestrator.scoring import CellName, Comparison, Figure, Summary
-from orchestrator.scoring.comparison import NONE_SEEN
+from orchestrator.scoring import Figure, Summary
 
-_TIMES_MIN = 1.5  # what takes less than so much less is not worth a sentence
-_NAMES_MAX = 3
+_SAME = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """One metric's answer: the cell of the best mean, how it stands, its score, and facts as labels and texts.
 
-    `counted` says what the score is from: answers and documents.
+    `counted` says what the score is from: answers and documents. Where several cells have the best mean, `name` says so
+    and names none. `warning` is what has to be known where all cells are at the worst end of the metric.
     """
 
     metric: str
@@ -31,12 +32,13 @@ class Verdict:
     score: str
     interval: str
     counted: str
+    warning: str
     facts: tuple[tuple[str, str], ...]
 
 
 def make_verdicts(summary: Summary, totals: Mapping[CellKey, Totals]) -> list[Verdict]:
-    """Return a verdict for each main metric that a cell has a score for."""
-    made = (_verdict(summary, totals, metric) for metric in summary.compared.metrics)
+    """Return a verdict for each main metric, and for those chosen besides, that a cell has a score for."""
+    made = (_verdict(summary, totals, metric) for metric in card_metrics(summary))
     return [verdict for verdict in made if verdict is not None]
 
 
@@ -49,135 +51,82 @@ def _verdict(summary: Summary, totals: Mapping[CellKey, Totals], metric: str) ->
         return None
     standing = find_standing(summary, metric)
     best = next(iter(standing), None) or (min if is_lower else max)(means, key=lambda cell: means[cell])
-    rivals = [cell for cell in cell_names(summary) if cell in standing and cell != best]
+    equals = [cell for cell in cell_names(summary) if cell in means and _is_equal(figures[cell], figures[best])]
+    rivals = [cell for cell in cell_names(summary) if cell in standing and cell not in {best, *equals}]
+    field = Field(summary, totals, metric, best, list(means), equals, rivals)
     without = [name for cell, name in cell_names(summary).items() if cell not in means]
-    unit, figure = unit_of(summary, metric), figures[best]
-    few = find_too_few(summary, metric)
+    unit, warning = unit_of(summary, metric), warning_of(summary, metric)
     return Verdict(
         metric=metric,
         direction="lower is better" if is_lower else "higher is better",
-        name=cell_names(summary)[best],
-        is_sure=standing.get(best) == "best",
-        standing=_standing(len(rivals), len(means), few),
-        score=number_text(figure.mean, unit),
-        interval=_interval(figure, unit),
-        counted=_counted(figure),
-        facts=(
-            *_facts(summary, totals, metric, figure, rivals, has_list=few is None),
-            *([("without any score", _listed(without))] if without else []),
-        ),
+        name=_name(field),
+        is_sure=standing.get(best) == "best" and not warning,
+        standing=_standing(field, is_tested=bool(standing)),
+        score=number_text(figures[best].mean, unit),
+        interval=_interval([figures[cell] for cell in equals], unit),
+        counted=_counted([figures[cell] for cell in equals]),
+        warning=warning,
+        facts=(*find_facts(field, figures[best]), *([("without any score", listed(without))] if without else [])),
     )
 
 
-def _standing(rivals: int, cells: int, few: TooFew | None) -> str:
+def _is_equal(one: Figure, best: Figure) -> bool:
+    """Tell whether two cells have the same mean, also where answers without a score count as wrong."""
+    pairs = ((one.mean, best.mean), (one.worst_case, best.worst_case))
+    return all(a == b or (a is not None and b is not None and math.isclose(a, b, abs_tol=_SAME)) for a, b in pairs)
+
+
+def _name(field: Field) -> str:
+    """Return the cell of the best mean; where several have it, that they do: none of them is the one."""
+    tied, cells = len(field.equals), len(field.scored)
+    if tied == 1:
+        return field.named(field.best)
+    return f"{tied} of {cells} share the best mean" if tied < cells else f"{_all(tied)} have the same mean"
+
+
+def _all(cells: int) -> str:
+    return "both" if cells == 2 else f"all {cells:,}"  # noqa: PLR2004 - two are both
+
+
+def _standing(field: Field, *, is_tested: bool) -> str:
+    cells = len(field.scored)
     if cells == 1:
         return "nothing to compare with"
+    few, rivals = find_too_few(field.summary, field.metric), len(field.rivals)
+    best = "best mean" if len(field.equals) == 1 else "nobody is best"
+    if len(field.equals) == cells and not few:
+        return best
+    if not is_tested:
+        return f"{best}; no test is made by this metric"
     if few:
-        return f"best mean; {few.short}"
+        return f"{best}; {few.short}"
     if not rivals:
-        return "best: all others are worse"
-    return f"best mean, but {'one other is' if rivals == 1 else f'{rivals} others are'} not told apart from it"
+        return "best: all others are worse" if len(field.equals) == 1 else f"{best}; all others are worse"
+    joint = "it" if len(field.equals) == 1 else "them"
+    return f"{best}, but {'one other is' if rivals == 1 else f'{rivals} others are'} not told apart from {joint}"
 
 
-def _interval(figure: Figure, unit: str) -> str:
+def _interval(figures: Sequence[Figure], unit: str) -> str:
+    """Return the interval of the best mean; of several that are equal only where it is the same."""
+    texts = {_interval_of(figure, unit) for figure in figures}
+    return texts.pop() if len(texts) == 1 else ""
+
+
+def _interval_of(figure: Figure, unit: str) -> str:
     if figure.low is None or figure.high is None:
         return "no interval: one document" if figure.n_documents == 1 else ""
     return f"95 % interval {number_text(figure.low, unit)} to {number_text(figure.high, unit)}"
 
 
-def _counted(figure: Figure) -> str:
+def _counted(figures: Sequence[Figure]) -> str:
+    texts = list(dict.fromkeys(map(_counted_of, figures)))
+    if len(texts) == 1:
+        return f"{'each ' if len(figures) > 1 else ''}{texts[0]}"
+    counts = [figure.n_scored for figure in figures]
+    return f"each from {min(counts):,} to {max(counts):,} answers"
+
+
+def _counted_of(figure: Figure) -> str:
     answers = f"{figure.n_total:,} {'answer' if figure.n_total == 1 else 'answers'}"
     documents = f"{figure.n_documents:,} {'document' if figure.n_documents == 1 else 'documents'}"
     return f"from {figure.n_scored:,} of {answers}, {documents}"
-
-
-def _facts(
-    summary: Summary,
-    totals: Mapping[CellKey, Totals],
-    metric: str,
-    figure: Figure,
-    rivals: list[CellKey],
-    *,
-    has_list: bool,
-) -> Iterator[tuple[str, str]]:
-    best = (figure.model, figure.params, figure.prompt)
-    if (second := _second(summary, metric, best)) is not None:
-        yield ("ahead of the next" if second.difference else "beside it"), _lead(summary, second)
-    if has_list and len(rivals) > 1:
-        yield "not told apart", _listed([cell_names(summary)[cell] for cell in rivals])
-    if (spent := _spent(totals[best])) != "":
-        yield "takes", spent
-    # Where nothing can be told apart, that a much worse one is quicker is no advice.
-    if has_list and (cheaper := _cheaper(summary, totals, best, rivals)) is not None:
-        yield cheaper
-    if figure.n_scored < figure.n_total:
-        yield "no score", _unscored(figure, unit_of(summary, metric))
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMES_MAX} more" if len(names) > _NAMES_MAX else ""
-    return ", ".join(names[:_NAMES_MAX]) + more
-
-
-def _second(summary: Summary, metric: str, best: CellKey) -> Comparison | None:
-    """Return the comparison of the best mean with the next."""
-    of_metric = (each for each in summary.compared.comparisons if each.metric == metric)
-    return next((each for each in of_metric if _key(each.first) == best), None)
-
-
-def _lead(summary: Summary, each: Comparison) -> str:
-    unit = unit_of(summary, each.metric)
-    name = cell_names(summary).get(_key(each.second), each.second.text)
-    if not each.difference:
-        return f"{name} has the same mean"
-    ends = _ends(each)
-    interval = f" [{', '.join(number_text(end, unit) for end in ends)}]" if ends else ""
-    p = "p < 0.001" if each.p_holm < 0.001 else f"p = {each.p_holm:.3f}"  # noqa: PLR2004 - three digits are shown
-    sure = "not certain" if each.verdict == NONE_SEEN else "certain"
-    return f"{name}, by {number_text(abs(each.difference), unit)}{interval}: {sure}, {p}"
-
-
-def _ends(each: Comparison) -> list[float]:
-    """Return the interval of the lead: of the difference, turned so that ahead is positive."""
-    if each.low is None or each.high is None:
-        return []
-    return [each.low, each.high] if each.difference >= 0 else [-each.high, -each.low]
-
-
-def _spent(totals: Totals) -> str:
-    cost, time = totals.spent("cost").mean, totals.spent("latency_s").mean
-    parts = [
-        f"{dollars_text(1000 * cost)} per 1,000 answers" if cost else "",
-        f"{seconds_text(time)} an answer" if time else "",
-    ]
-    return ", ".join(part for part in parts if part)
-
-
-def _cheaper(
-    summary: Summary, totals: Mapping[CellKey, Totals], best: CellKey, rivals: list[CellKey]
-) -> tuple[str, str] | None:
-    """Return which of those not told apart takes much less money, or else time."""
-    for what, label in (("cost", "cheaper"), ("latency_s", "faster")):
-        own = totals[best].spent(what).mean
-        known = {cell: spent for cell in rivals if (spent := totals[cell].spent(what).mean)}
-        if not own or not known:
-            continue
-        least = min(known, key=lambda cell: known[cell])
-        if own / known[least] >= _TIMES_MIN:
-            times = own / known[least]
-            text = f"{times:.0f}" if times >= 10 else f"{times:.1f}"  # noqa: PLR2004 - as many digits as matter
-            return (
-                f"{label}, not told apart",
-                f"{cell_names(summary)[least]}: {text} times less, {_spent(totals[least])}",
-            )
-    return None
-
-
-def _unscored(figure: Figure, unit: str) -> str:
-    reasons = ", ".join(f"{count} {reason}" for reason, count in figure.reasons.items())
-    worst = "" if figure.worst_case is None else f"; counted as wrong: {number_text(figure.worst_case, unit)}"
-    return f"{figure.n_total - figure.n_scored} of {figure.n_total} answers ({reasons}){worst}"
-
-
-def _key(name: CellName) -> CellKey:
-    return name.model, name.params, name.prompt
