@@ -15,7 +15,7 @@ from PIL import Image
 
 from orchestrator.cli import cli
 from orchestrator.errors import BakeoffError, UsageError
-from orchestrator.pages import against, boards, breakdowns, chosen, matrix, overview, pictures, write_report
+from orchestrator.pages import against, boards, breakdowns, chosen, matrix, overview, pictures, plots, write_report
 from orchestrator.pages import report as report_module
 from orchestrator.pages.axes import scale_for
 from orchestrator.pages.block import to_block
@@ -244,6 +244,63 @@ def test_the_summary_is_markdown_in_which_nothing_else_is(tmp_path):
     assert (run / "summary.md").read_text().startswith("## Run run, dataset toy\n")
 
 
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("see www.evil.example", "see www&#8203;.evil.example"),
+        ("https://evil.example", "https:&#8203;//evil.example"),
+        ("me@evil.example, @me", "me@&#8203;evil.example, @&#8203;me"),
+        ("a\u202eb\u200b", "a⟨U+202E⟩b⟨U+200B⟩"),
+        ("1:2, e.g. Ж, cer@ci, same @ a", "1:2, e.g. Ж, cer@ci, same @ a"),
+    ],
+)
+def test_markdown_makes_no_links_by_itself_and_names_what_nobody_sees(text, plain):
+    assert to_markdown([Table(text, ("model",), (), 1)]).splitlines()[0] == f"## {plain}"
+
+
+def test_a_run_is_called_as_its_folder(tmp_path):
+    run, _ = two_models(tmp_path, right=3)
+    report = write_report(run.rename(tmp_path / "renamed"))
+    page = report.path.read_text()
+    assert "<title>renamed: report</title>" in page
+    assert "<h1><bdi>renamed</bdi></h1>" in page
+    assert (tmp_path / "renamed" / "summary.md").read_text().startswith("## Run renamed, dataset toy\n")
+
+
+def test_what_all_cells_got_wrong_is_not_drawn_against_anything(tmp_path):
+    samples = [sample(n, references=["y" * 9**n]) for n in range(3)]
+    run = make_pages_run(tmp_path, samples, lambda s, *_: "yy" if s == "s0" else "zzz", models=("one", "two"))
+    summary = score_run(run, ["exact", "ned"])
+    names = {drawing.name for drawing in make_plots(summary, report_module._gather(open_run(run))[0])}
+    assert {"scores-exact", "ned-time", "ned-length"} <= names
+    assert not {"exact-time", "exact-length"} & names
+    note = "exact has the same value for all answers, so it has no plots against cost, time and length."
+    assert plots.unplotted_notes(summary) == [note]
+    assert note in write_report(run).path.read_text()
+
+
+def test_a_plot_by_length_has_no_room_for_intervals_that_it_does_not_draw(tmp_path):
+    def tops(count):
+        answer = lambda s, *_: "y" if int(s[1:]) < 25 else "z"  # noqa: E731
+        samples = [sample(n, references=["y" * (1 + 9 * (n % 2))]) for n in range(30)]
+        folder = tmp_path / f"{count}"
+        run = make_pages_run(folder, samples, answer, models=[f"m{n}" for n in range(count)])
+        summary = score_run(run, ["cer"])
+        drawings = {each.name: each for each in make_plots(summary, report_module._gather(open_run(run))[0])}
+        dots = [shape.y for shape in drawings["cer-length"].shapes if isinstance(shape, Dot)]
+        return max(dots) - min(dots)
+
+    assert tops(5) > tops(4)
+
+
+def test_ahead_of_the_next_is_explained_where_it_stands(tmp_path):
+    run, _ = two_models(tmp_path, right=3)
+    assert "Beside <i>ahead of the next</i>" in write_report(run).path.read_text()
+    run = make_pages_run(tmp_path, [sample(n) for n in range(3)], lambda *_: "x", models=("one", "two"), name="tied")
+    score_run(run, ["exact"])
+    assert "ahead of the next" not in write_report(run).path.read_text()
+
+
 def test_a_run_that_was_not_scored_has_no_page(tmp_path):
     run = make_pages_run(tmp_path, [sample(0)], lambda *_: "x")
     with pytest.raises(BakeoffError, match="bakeoff score run"):
@@ -309,7 +366,7 @@ def test_what_missing_answers_cost_stands_beside_their_number(tmp_path):
     answer = lambda s, model, *_: "<refused>" if (s, model) == ("s0", "poor") else f"answer {s[1:]}"  # noqa: E731
     run = make_pages_run(tmp_path, [sample(n) for n in range(4)], answer, models=("good", "poor"))
     main = overview.main_grid(score_run(run, ["exact", "cer"]), report_module._gather(open_run(run))[0])
-    scored = {row[0].text: (row[2].text, row[2].small) for row in main.rows}
+    scored = {row[0].text: (row[4].text, row[4].small) for row in main.rows}
     assert scored == {"good": ("4 / 4", ""), "poor": ("3 / 4", "counted as wrong\nexact 0.750\ncer 0.250")}
 
 
@@ -338,7 +395,7 @@ def test_the_tables_of_the_page(tmp_path):
     report = write_report(run)
     totals, _ = report_module._gather(open_run(run))
     main = overview.main_grid(summary, totals)
-    assert [item.text for item in main.rows[0]][:4] == ["good", "read", "10 / 12", "1.000"]
+    assert [item.text for item in main.rows[0]][:5] == ["good", "read", "1.000", "0.000", "10 / 12"]
     (repeats,) = [grid for grid in [breakdowns.repeats_grid(summary, totals)] if grid]
     assert [rows[2].text for rows in repeats.rows] == ["100 %", "17 %"]
     statuses = breakdowns.status_grid(summary, totals)
@@ -417,7 +474,7 @@ def test_runs_of_the_same_samples_share_a_page_with_a_leaderboard(tmp_path):
     assert "Cells share a rank" in page
     tables = (tmp_path / "report-summary.md").read_text()
     assert tables.startswith("## Leaderboard\n")
-    assert "| 1; 1 by cer | same @ a | read | 30 / 30 | 1.000; \\[0.886, 1.000\\]; best |" in tables
+    assert "| 1; 1 by cer | same @ a | read | 1.000; \\[0.886, 1.000\\]; best |" in tables
     assert "| 2; 2 by cer | same @ b |" in tables
     assert not (runs[0] / "report.html").exists()
 
@@ -446,6 +503,7 @@ def test_runs_of_other_samples_stand_apart_on_one_page_which_says_why(tmp_path):
     assert (report.samples, report.shown) == (39, 39)
     page = report.path.read_text()
     assert page.count("each by itself and without a leaderboard") == 2
+    assert "<title>a, b: report</title>" in page
     assert (page.count("<template"), page.count("</template>"), page.count(end)) == (1, 1, 0)
     assert page.index('<template id="part-2">') < page.index("</template>") < page.index("<script>")
     first, second = (

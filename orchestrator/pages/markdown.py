@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from orchestrator.reporting.tabular import Table
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&])")
+# Where GitHub makes links without being asked: of addresses of pages, of letters, and of names of its people. It looks
+# for most of them after escapes were read, so that only a letter between tells it otherwise.
+_LINKS = re.compile(r"www(?=\.)|:(?=//)|@(?=[\w-]+\.\w)|(?<!\w)@(?=\w)", re.IGNORECASE)
+_NO_SPACE = "&#8203;"
 
 
 def to_markdown(tables: Sequence[Table]) -> str:
@@ -30,4 +34,5 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _plain(text: str) -> str:
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    shown = "".join(letter if letter.isprintable() else f"⟨U+{ord(letter):04X}⟩" for letter in " ".join(text.split()))
+    return _LINKS.sub(rf"\g<0>{_NO_SPACE}", _SPECIAL.sub(r"\\\1", shown))
