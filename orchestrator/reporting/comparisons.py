@@ -23,6 +23,14 @@ def comparison_table(summary: Summary) -> Table | None:
     return Table("Against the best of each metric", header, tuple(cells), _LABELS - len(_HEADER) + len(shown))
 
 
+def difference_text(each: Comparison, unit: str) -> str:
+    """Return a difference with its interval, which of fractions ends where these cannot differ by more."""
+    low, high = each.low, each.high
+    if unit == "fraction" and low is not None and high is not None and abs(each.difference) <= 1:
+        low, high = max(-1.0, low), min(1.0, high)
+    return signed_text(each.difference, low, high, unit)
+
+
 def _rows(summary: Summary, metric: str) -> Iterator[tuple[str, ...]]:
     of_metric = [each for each in summary.compared.comparisons if each.metric == metric]
     if not of_metric:
@@ -36,7 +44,7 @@ def _rows(summary: Summary, metric: str) -> Iterator[tuple[str, ...]]:
         yield (
             metric,
             *_labels(each.second, params),
-            signed_text(each.difference, each.low, each.high, unit),
+            difference_text(each, unit),
             *_found(summary, each),
         )
     if len(others) > ROWS_MAX:

@@ -26,12 +26,12 @@ class Finding(Frozen):
     """What the gate says of a comparison; `loss` is by how much the second's mean is worse, less than 0 if better.
 
     `low` to `high` is its 95 % interval, of fractions within -1 and 1. More than `at_most` is ruled out, see
-    `find_bound`, and `n_changed` says how many documents changed where these decided it. A `regression` is a loss shown to be more than `max_regression`:
-    `p_holm`, of the test that it is just that, is at most 0.05 after Holm's correction over all that the gate tests.
-    Of five documents or fewer no test could show it: `p_holm` is None, and the loss that was seen decides. There is
-    `nothing to lose` where the first's mean is within `max_regression` of the worst score and the second's is not shown
-    to be better. `passed` has an `at_most` that is allowed, `unchanged` the same score on every sample; all else is
-    `cannot tell`.
+    `find_bound`, and `n_changed` says how many documents changed where these decided it. A `regression` is a loss shown
+    to be more than `max_regression`: `p_holm`, of the test that it is just that, is at most 0.05 after Holm's
+    correction over all that the gate tests. Of five documents or fewer no test could show it: `p_holm` is None, and the
+    loss that was seen decides. There is `nothing to lose` where the first's mean is within `max_regression` of the
+    worst score and the second's is not shown to be better. `passed` has an `at_most` that is allowed, `unchanged` the
+    same score on every sample; all else is `cannot tell`.
     """
 
     metric: str
