@@ -34,8 +34,10 @@ def test_the_gate_ends_with_exit_code_4_for_a_regression_and_0_for_none(bakeoff,
     assert code == 4
     assert "Gate: failed. More than allowed (0.100 in exact, 0.100 in cer) was lost in 2 of 2 comparisons" in out
     assert err.startswith("error: after: lost more than allowed in 2 of 2 comparisons: exact of echo / read lost 0.750")
+    assert "; cer lost 0.375" in err
     code, out, err = bakeoff("compare", *reversed(runs), "--max-regression", "0", "--strict")
     assert (code, err) == (0, "")
+    assert "at most" not in out
     assert "Gate: passed. A loss of more than 0.000 in exact, 0.000 in cer is ruled out in 2 comparisons." in out
 
 
@@ -46,6 +48,8 @@ def test_what_cannot_be_told_passes_with_a_sentence_and_fails_when_strict(bakeof
     told = "exact of echo / read lost 0.050 (0.249 at most: 1 of 20 documents changed much)."
     assert f"Gate: not failed; undecided in 1 of 1 comparison: {told}" in " ".join(out.split())
     assert "it takes 183 of them without a loss" in " ".join(out.split())
+    why = "fewer than 10 documents changed much, no interval tells what a rarer change is worth. So the loss at most"
+    assert why in out
     assert "passed" not in out
     assert "cer" not in out.replace("certain", "")
     code, out, err = bakeoff("compare", before, after, "--max-regression", "exact=0.02", "--strict")
@@ -204,6 +208,37 @@ def test_runs_of_two_models_are_compared_prompt_by_prompt_and_named_cells_as_nam
     cells = [("echo", "other"), ("third", "other / read")]
     verdicts = [each.verdict for each in api.compare(before, after, cells=cells, metrics=["exact"]).comparisons]
     assert verdicts == ["worse", "no difference seen"]
+
+
+LONG = "a-model-of-a-very-long-name"
+
+
+def test_a_long_name_of_the_only_two_cells_is_said_once_in_the_title(tmp_path):
+    before, after = run_of(tmp_path, "before", GOOD, model=LONG), run_of(tmp_path, "after", BAD, model=f"{LONG}-2")
+    first, *others = compared_tables(api.compare(before, after, max_regression=0.1))
+    assert first.title == f"A: before, B: after; {LONG} / read -> {LONG}-2 / read"
+    assert (first.header[:2], first.rows[0][:2], first.labels) == (("metric", "A"), ("exact ↑", "1.000"), 1)
+    assert all("cell" not in each.header and LONG not in str(each.rows) for each in others)
+    assert str(first.notes).count(LONG) == 1
+
+
+def test_long_names_of_several_cells_are_numbered_and_explained(tmp_path):
+    before, after = run_of(tmp_path, "before", GOOD, model=LONG), run_of(tmp_path, "after", BAD, model=f"{LONG}-2")
+    add_model(after, "third", BAD)
+    score_run(after)
+    found = api.compare(before, after, cells=[(LONG, f"{LONG}-2"), (LONG, "third")])
+    tables = compared_tables(found)
+    assert [row[1] for row in tables[0].rows] == ["c1", "c1", "c2", "c2"]
+    assert tables[0].notes[:2] == (f"c1: {LONG} / read -> {LONG}-2 / read", f"c2: {LONG} / read -> third / read")
+    assert {row[1] for each in tables[1:] for row in each.rows} == {"c1", "c2"}
+
+
+def test_no_interval_of_a_fraction_reaches_beyond_what_these_can_differ_by(tmp_path):
+    before = run_of(tmp_path, "before", ["abcd"] * 7, metrics=["exact"])
+    after = run_of(tmp_path, "after", ["abxy"] * 6 + ["abcd"], metrics=["exact"])
+    found = api.compare(before, after)
+    assert found.comparisons[0].low < -1
+    assert compared_tables(found)[0].rows[0][4].startswith("-0.857 [-1.000, ")
 
 
 def test_a_group_that_alone_changed_is_told_and_few_documents_are_not_compared(tmp_path):

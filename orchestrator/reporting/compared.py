@@ -1,9 +1,11 @@
 """A comparison of runs as tables of plain strings; whoever shows them decides how."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from orchestrator.reporting.compared_gate import gate_notes
 from orchestrator.reporting.compared_notes import make_notes
+from orchestrator.reporting.comparisons import difference_text
 from orchestrator.reporting.numbers import NOTHING, number_text, p_text, signed_text
 from orchestrator.reporting.tabular import Table
 from orchestrator.scoring.changes import Change
@@ -11,6 +13,7 @@ from orchestrator.scoring.compare import RunComparison
 from orchestrator.scoring.comparison import Comparison
 
 SAMPLES_MAX = 24
+NAME_MAX = 40  # characters of a cell's name that each row may repeat
 _ARROWS = {"lower": "↓", "higher": "↑"}
 _LABELS = 2
 _Column = tuple[str, Callable[[Comparison, Change], str], bool]  # header, text, is shown where it says nothing
@@ -27,7 +30,31 @@ def compared_tables(found: RunComparison, *, strict: bool = False) -> list[Table
         _groups_table(found),
         _most_changed_table(found),
     ]
-    return [table for table in tables if table is not None]
+    made = [table for table in tables if table is not None]
+    names = list(dict.fromkeys(map(cell_text, found.comparisons)))
+    return made if max(map(len, names)) <= NAME_MAX else _named_once(made, names)
+
+
+def _named_once(tables: Sequence[Table], names: Sequence[str]) -> list[Table]:
+    """Return `tables` with the long names of cells said once: the only one in the title, of several each as a note."""
+    first, *others = tables
+    if len(names) == 1:
+        return [_without_cells(replace(first, title=f"{first.title}; {names[0]}")), *map(_without_cells, others)]
+    short = {name: f"c{number}" for number, name in enumerate(names, start=1)}
+    told = tuple(f"{number}: {name}" for name, number in short.items())
+    first, *others = (_with_cells(each, short) for each in tables)
+    return [replace(first, notes=(*told, *first.notes)), *others]
+
+
+def _without_cells(table: Table) -> Table:
+    place = table.header.index("cell")
+    header, *rows = ((*row[:place], *row[place + 1 :]) for row in (table.header, *table.rows))
+    return replace(table, header=header, rows=tuple(rows), labels=table.labels - 1)
+
+
+def _with_cells(table: Table, short: Mapping[str, str]) -> Table:
+    place = table.header.index("cell")
+    return replace(table, rows=tuple((*row[:place], short[row[place]], *row[place + 1 :]) for row in table.rows))
 
 
 def cell_text(each: Comparison) -> str:
@@ -59,7 +86,7 @@ def _figures(found: RunComparison, each: Comparison) -> Iterator[str]:
     unit = found.metric_notes[each.metric].unit
     yield number_text(each.first_mean, unit)
     yield number_text(each.second_mean, unit)
-    yield signed_text(each.difference, each.low, each.high, unit)
+    yield difference_text(each, unit)
     yield f"{each.n_samples:,}"
     yield p_text(each.p_holm)
     yield each.verdict

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from orchestrator.reporting.numbers import number_text, p_text
+from orchestrator.scoring.bounds import FEW
 from orchestrator.scoring.compare import RunComparison
 from orchestrator.scoring.gate import Finding, Gate
 from orchestrator.scoring.matching import Unmatched
@@ -50,6 +51,11 @@ def gate_notes(found: RunComparison, *, strict: bool = False) -> Iterator[str]:
         yield f"Gate: {said}{_asked_in_part(gate)}; {told}."
         if open_ones:
             yield f"Gate: more than allowed ({_limits(found, gate)}) may be lost there, or not. {_remedy(open_ones)}"
+    if any(each.n_changed is not None and each.at_most is not None for each in open_ones):
+        yield (
+            f"Gate: where fewer than {FEW} documents changed much, no interval tells what a rarer change is worth. So "
+            "the loss at most counts documents, as if each might lose all; it may be far more than the interval there."
+        )
     if gate.nothing_to_lose:
         yield (
             f"Gate: nothing to lose in {_listed(found, gate.nothing_to_lose)}. Whatever B does there, no loss is more "
@@ -120,7 +126,11 @@ def _remedy(findings: Sequence[Finding]) -> str:
 def _listed(found: RunComparison, findings: Sequence[Finding]) -> str:
     total = comparisons(len(found.gate.findings if found.gate else ()))
     more = f" and {len(findings) - _SHOWN} more" if len(findings) > _SHOWN else ""
-    texts = "; ".join(f"{each.metric} of {each.second.text} {_told(found, each)}" for each in findings[:_SHOWN])
+    before = [None, *((each.first, each.second) for each in findings)]
+    texts = "; ".join(
+        f"{each.metric}{f' of {each.second.text}' * (cells != (each.first, each.second))} {_told(found, each)}"
+        for cells, each in zip(before, findings[:_SHOWN], strict=False)
+    )
     return f"{len(findings)} of {total}: {texts}{more}"
 
 
