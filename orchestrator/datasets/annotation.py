@@ -68,7 +68,7 @@ def load(path: Path) -> Iterator[Sample]:
     for number, row in enumerate(table.rows(), start=1):
         try:
             images, stem = _images(row.cells[columns["image_path"]], folder)
-            box = _box(row.cells[columns["answer_bbox"]]) if "answer_bbox" in columns else None
+            box = read_box(row.cells[columns["answer_bbox"]]) if "answer_bbox" in columns else None
             right = references(row, columns)
         except ValueError as error:
             raise BakeoffError(f"{table.path}, line {row.line}: {error}") from error
@@ -140,8 +140,8 @@ def _counted(stem: str | None, counts: Counter[str], number: int) -> str:
     return f"{stem}-{counts[stem]}"
 
 
-def _box(cell: str) -> Box | None:
-    """Read `[x1, y1, x2, y2]` out of whatever quotes it stands in; None for an empty cell."""
+def read_box(cell: str) -> Box | None:
+    """Read `[x1, y1, x2, y2]` out of whatever quotes it stands in; None for an empty cell, ValueError for no box."""
     plain = cell.strip(_AROUND_BOX)
     if plain.lower() in _NO_BOX:
         return None

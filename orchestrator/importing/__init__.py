@@ -101,6 +101,9 @@ def import_dataset(
     if not outcome.rows:
         told = f"; {outcome.problems[0].what}: {outcome.problems[0].reason}" if outcome.problems else ""
         raise BakeoffError(f"{source}: nothing could be imported{told}")
+    if outcome.renamed:
+        told = ", ".join(f"{old} as {new}" for old, new in outcome.renamed.items())
+        notify(f"{name}: kept as further columns, since theirs may not be our meaning: {told}")
     if parts:
         notify(f"{name}: its parts ({', '.join(parts)}) were of the older one and are gone; divide it again")
     return outcome

@@ -6,9 +6,11 @@ Examples:
   bakeoff dataset import folder ids/ ids --truth fields.json --per-field "What is the {field}?"
 \b
 json may be an object as {"a.png": "text"} or {"a.png": {"date": "…"}}, or a list of objects that name the file. An
-image without a row, and a row without an image, are told and left out.
+image without a row, and a row without an image, are told and left out. A csv file with our own columns image_path and
+question (see docs/datasets.md) keeps all of ours, boxes, alternatives and ids too.
 """
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from orchestrator.errors import BakeoffError, UsageError
 from orchestrator.images import SUFFIXES
 from orchestrator.importing.local import Local
 from orchestrator.importing.matching import Matcher
+from orchestrator.importing.own_form import find_own_columns, own_images, read_own
 from orchestrator.importing.record import Notify, Picture, Problem, Record, Source
 from orchestrator.importing.url_rows import SPELLINGS, Line, find_column, find_unfit, parse_json, read_lines, written
 from orchestrator.parsing import Frozen
@@ -47,12 +50,16 @@ def read(source: Source, options: Options, notify: Notify) -> Iterator[Record | 
     local = Local(source, folder)
     truth = _find_truth(folder, options.truth, local)
     names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if _is_image(p))
-    images = Matcher(names, "image", _given(truth, options))
+    ours = find_own_columns(truth) if options == Options(truth=options.truth) else {}
+    if ours:
+        kept = ", ".join(ours.values())
+        notify(f"{truth} is of our own form: its folder can be used as it is; its columns {kept} keep their meaning")
+    images = Matcher(names, "image", _given(truth, options, ours))
     for line in _read_truth(truth):
         if isinstance(line, Problem):
             yield line
         else:
-            yield from _records(line, images, local, options)
+            yield from _records(line, images, local, options, ours)
     unused = images.unused()
     if unused:
         notify(f"{len(unused)} images are named by no row of the truth")
@@ -64,10 +71,13 @@ def _is_image(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.is_dir()
 
 
-def _given(truth: Path, options: Options) -> Iterator[str]:
+def _given(truth: Path, options: Options, ours: Mapping[str, str]) -> Iterator[str]:
     """Yield what the rows call their images."""
     for line in _read_truth(truth):
-        if isinstance(line, Line) and (column := _file_column(line.values, options.file)) is not None:
+        if ours and isinstance(line, Line):
+            with contextlib.suppress(ValueError):  # told when the row is read
+                yield from own_images(line, ours)
+        elif isinstance(line, Line) and (column := _file_column(line.values, options.file)) is not None:
             yield str(line.values[column])
 
 
@@ -103,17 +113,25 @@ def _has_answer(value: Mapping[str, Any]) -> bool:
     return find_column("answer", None, value) is not None and find_column("question", None, value) is not None
 
 
-def _records(line: Line, images: Matcher, local: Local, options: Options) -> Iterator[Record | Problem]:
+def _records(
+    line: Line, images: Matcher, local: Local, options: Options, ours: Mapping[str, str]
+) -> Iterator[Record | Problem]:
+    def find(given: str) -> Picture:
+        name = images.find(given)
+        return Picture(name.removeprefix("images/"), local.picture(name).content)
+
     if unfit := find_unfit(line.values):
         yield Problem(_shown(line.where), unfit)
         return
-    column = _file_column(line.values, options.file)
+    column = ours.get("image_path") or _file_column(line.values, options.file)
     if column is None:
         yield Problem(line.where, f"names no image (columns: {', '.join(line.values)}); say which does with --file")
         return
     try:
-        name = images.find(str(line.values[column]))
-        picture = Picture(name, local.picture(name).content)
+        if ours:
+            yield read_own(line, ours, find)
+            return
+        picture = find(str(line.values[column]))
     except ValueError as error:
         yield Problem(f"{line.where}, {str(line.values[column])[:200]}", str(error))
         return

@@ -32,16 +32,21 @@ _COLUMNS = (
 _SEPARATORS = re.compile(r"[;\t\r\n]+")  # by which the header could be taken for one of another form
 _HALVES = re.compile("[\ud800-\udfff]")
 _ROWS_A_LOOK = 256
+_PREFIX = "source_"
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What an import made: the folder, how many questions and images, and what could not be imported."""
+    """What an import made: the folder, how many questions and images, and what could not be imported.
+
+    `renamed` are columns of the source under another name, since their own would have been read as one of ours.
+    """
 
     folder: Path
     rows: int = 0
     images: int = 0
     problems: list[Problem] = field(default_factory=list)
+    renamed: dict[str, str] = field(default_factory=dict)
 
 
 def write_dataset(folder: Path, records: Iterable[Record | Problem], about: dict[str, Any]) -> Outcome:
@@ -97,6 +102,7 @@ def _write(folder: Path, records: Iterable[Record | Problem], outcome: Outcome) 
             waiting.write(json.dumps(told) + "\n")
             outcome.rows += 1
         columns = [name for name in _COLUMNS if name in used | {"image_path", "question"}]
+        outcome.renamed = _find_renamed([*extra], columns)
         waiting.seek(0)
         with (folder / FILE_NAME).open("w", encoding="utf-8", newline="") as file:
             unanswered, shown = _write_rows(file, columns, [*extra], waiting)
@@ -169,13 +175,21 @@ def _column_names(names: Sequence[str], columns: Sequence[str]) -> Iterator[str]
     for name in names:
         stem = _SEPARATORS.sub(" ", name).strip() or "unnamed"
         if plain_name(stem) in ours or nearly_one_of_ours(stem, columns):
-            stem = f"source_{stem}"
+            stem = f"{_PREFIX}{stem}"
         number, free = 1, stem
         while plain_name(free) in used:
             number += 1
             free = f"{stem}_{number}"
         used.add(plain_name(free))
         yield free
+
+
+def _find_renamed(names: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
+    return {
+        old: new
+        for old, new in zip(names, _column_names(names, columns), strict=True)
+        if new.startswith(_PREFIX) and not old.startswith(_PREFIX)
+    }
 
 
 def _text(value: Any) -> str:
