@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -9,7 +10,9 @@ import pytest
 
 from orchestrator import cli
 from orchestrator.errors import BakeoffError, UsageError
-from tests.compared_runs import BAD, GOOD, run_of
+from orchestrator.scoring import read_summary, score_run
+from orchestrator.scoring.matching import list_cells
+from tests.compared_runs import BAD, GOOD, add_model, run_of
 
 
 @pytest.fixture
@@ -82,6 +85,30 @@ def test_a_page_that_cannot_be_made_shows_no_table(workspace, capsys):
         cli.cli.main(["report", "before", "--worst", "3", "--metric", "nope"], standalone_mode=False)
     assert capsys.readouterr().out == ""
     assert not (workspace / "results" / "before" / "report.html").exists()
+
+
+def test_a_renamed_run_is_called_as_its_folder_everywhere(workspace, bakeoff):
+    shutil.copytree(workspace / "results/before", workspace / "results/copy")
+    out = bakeoff("report", "copy", "--terminal")[1]
+    assert "Run copy, dataset toy" in out
+    assert "before" not in out
+    assert json.loads(bakeoff("runs", "show", "copy", "--json")[1])["plan"]["name"] == "copy"
+    found = read_summary(workspace / "results/copy")
+    assert found.run == "copy"
+    assert bakeoff("score", "copy")[0] == 0
+    assert json.loads((workspace / "results/copy/summary.json").read_text())["run"] == "copy"
+    assert bakeoff("compare", "before", "copy")[1].startswith("A: before, B: copy")
+
+
+def test_the_cells_of_a_renamed_run_are_those_of_its_comparisons(workspace):
+    run = workspace / "results/before"
+    add_model(run, "other", BAD)
+    score_run(run, ["exact"])
+    found = read_summary(run.rename(run.with_name("renamed")))
+    (each,) = found.compared.comparisons
+    assert {each.first.run, each.second.run, *(cell.run for cell in list_cells(run.with_name("renamed")))} == {
+        "renamed"
+    }
 
 
 @pytest.mark.parametrize("lost", ["before", "after"])

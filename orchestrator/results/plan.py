@@ -65,7 +65,10 @@ class _Version(BaseModel):
 
 
 class RunPlan(Frozen):
-    """The content of `run.json`; `failures` says of models why the last call could not finish their part."""
+    """The content of `run.json`; `failures` says of models why the last call could not finish their part.
+
+    `name` is that of the run's folder, whatever the file says: a run may have been copied or renamed.
+    """
 
     schema_version: int = SCHEMA_VERSION
     name: str
@@ -89,7 +92,7 @@ def read_plan(run: Path) -> RunPlan:
     version = read_json(path, _Version).schema_version
     if version > SCHEMA_VERSION:
         raise BakeoffError(f"{path}: was written by a newer bakeoff (schema {version}); upgrade to read it")
-    return read_json(path, RunPlan)
+    return read_json(path, RunPlan).model_copy(update={"name": run.absolute().name})
 
 
 def write_plan(run: Path, plan: RunPlan) -> None:

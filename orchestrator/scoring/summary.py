@@ -131,7 +131,7 @@ class Summary(Frozen):
 
 
 def read_summary(run: Path) -> Summary:
-    """Read the summary of the run directory `run`.
+    """Read the summary of the run directory `run`; its cells are called as that is, whatever it was called before.
 
     Raises BakeoffError where it was never scored or by a newer bakeoff, OlderSummaryError where by an older one.
     """
@@ -144,7 +144,25 @@ def read_summary(run: Path) -> Summary:
     if version > SCHEMA_VERSION:
         raise BakeoffError(f"{path}: was written by a newer bakeoff (schema {version}); upgrade to read it")
     summary = read_json(path, Summary)
-    return summary.model_copy(update={"is_outdated": read_plan(run).updated > summary.created})
+    current = _renamed(summary, run.absolute().name)
+    return current.model_copy(update={"is_outdated": read_plan(run).updated > summary.created})
+
+
+def _renamed(summary: Summary, name: str) -> Summary:
+    """Return the summary of a run that is called `name`, which a copied or renamed one was not when it was scored."""
+    if summary.run == name:
+        return summary
+
+    def own(cell: CellName) -> CellName:
+        return cell.model_copy(update={"run": name})
+
+    comparisons = tuple(
+        each.model_copy(update={"first": own(each.first), "second": own(each.second)})
+        for each in summary.compared.comparisons
+    )
+    twins = tuple(Twin(cell=own(twin.cell), kept=own(twin.kept)) for twin in summary.twins)
+    compared = summary.compared.model_copy(update={"comparisons": comparisons})
+    return summary.model_copy(update={"run": name, "compared": compared, "twins": twins})
 
 
 def score_command(run: Path, summary: Summary) -> str:
