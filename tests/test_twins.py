@@ -5,6 +5,7 @@ import pytest
 from orchestrator.pages.report import write_report
 from orchestrator.pages.sources import open_run, open_runs
 from orchestrator.reporting import summary_tables
+from orchestrator.reporting.compared import compared_tables
 from orchestrator.reporting.leaderboard import leaderboard_table
 from orchestrator.results.expected import iter_expected
 from orchestrator.results.plan import Cell, read_plan, write_plan
@@ -184,3 +185,18 @@ def test_a_twin_is_compared_where_the_other_run_lacks_the_cell_that_stands_for_i
         found = compare_runs(first, second, metrics=["exact"])
         assert [(each.first.text, each.second.text) for each in found.comparisons] == [("ocr / terse", "ocr / terse")]
         assert found.unmatched == ()
+
+
+def test_pairs_without_a_sample_to_compare_are_no_part_of_the_correction(tmp_path):
+    right = {"ocr": 12, "gone": None}
+    run = deaf_run(tmp_path, right, deaf=("ocr",), metrics=["exact"])
+    other = deaf_run(tmp_path, {**right, "ocr": 3}, deaf=("ocr",), name="other", metrics=["exact"])
+    found = compare_runs(run, other)
+    (each,) = found.comparisons
+    assert (each.p, each.p_holm) == (pytest.approx(2**-8), pytest.approx(2**-8))
+    assert {(one.cell.text, one.reason) for one in found.unmatched} == {
+        ("gone / question", "no sample has a score in both runs"),
+        ("gone / terse", "no sample has a score in both runs"),
+    }
+    notes = " ".join(note for table in compared_tables(found) for note in table.notes)
+    assert "how often chance alone does as much (signs flipped by document). No difference" in notes

@@ -18,7 +18,7 @@ def make_notes(found: RunComparison) -> Iterator[str]:
     yield from _tell_groups(found)
     yield from _tell_detectable(found)
     yield from _tell_blind(found)
-    n = _n_claims(found)
+    n = len(found.comparisons)
     holm = f", after Holm's correction over {comparisons(n)}, since of many one stands out by chance" if n > 1 else ""
     yield (
         "difference: B less A on the same samples, with its 95 % interval; samples of one document count together. p: "
@@ -85,16 +85,12 @@ def _tell_detectable(found: RunComparison) -> Iterator[str]:
 
 def _tell_blind(found: RunComparison) -> Iterator[str]:
     """Yield that of too few documents nothing can be shown."""
-    needed = documents_needed(_n_claims(found))
+    n = len(found.comparisons)
+    needed = documents_needed(n)
     few = [each.n_documents for each in found.comparisons if each.n_documents < needed]
     if few:
         counts = f"{min(few)}" if min(few) == max(few) else f"{min(few)} to {max(few)}"
         yield (
-            f"Of {counts} documents no difference can be shown among {comparisons(_n_claims(found))}, however great; "
+            f"Of {counts} documents no difference can be shown among {comparisons(n)}, however great; "
             f"it takes {needed} or more."
         )
-
-
-def _n_claims(found: RunComparison) -> int:
-    """Return over how many comparisons Holm's correction is."""
-    return len(found.comparisons) + sum(each.metric is not None and each.cell is not None for each in found.unmatched)

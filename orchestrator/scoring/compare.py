@@ -51,12 +51,13 @@ def compare_cells(
 ) -> tuple[Comparison, ...]:
     """Compare two cells, each given by its run's directory and its name, by `metrics` (default: the main ones of both).
 
-    Scores are joined on sample ids; Holm's correction is over the metrics. Answers without a score leave their sample
-    out, or count as the `worst` where scores are fractions. Raises what `check_comparable` does.
+    Scores are joined on sample ids; Holm's correction is over the metrics that both have scores by. Answers without a
+    score leave their sample out, or count as the `worst` where scores are fractions. Raises what `check_comparable`
+    does.
     """
     notes = check_comparable(first[0], second[0], metrics)
     joined = list(join_cells(first, second, notes, missing))
-    return compare([each.pair for each in _usable(joined)], len(joined))
+    return compare([each.pair for each in _usable(joined)])
 
 
 def compare_runs(
@@ -72,11 +73,11 @@ def compare_runs(
 ) -> RunComparison:
     """Compare `cells`, pairs of one of each run by name, or every two that go together; see `match_cells`.
 
-    Holm's correction is over all pairs and metrics. With `max_regression` the result has a gate, and by default what is
-    `missing` counts as the worst: who refuses is no better for it; else it is left out. It raises UsageError where the
-    second run was asked a part of the samples, unless what both have is to be judged (`shared`). Of each comparison the
-    `samples` that lost most are named, and as many that gained most. Memory holds some bytes for each sample of two
-    cells and metrics. Raises what `check_comparable` and `check_limits` do.
+    Holm's correction is over all pairs and metrics with a sample to compare. With `max_regression` the result has a
+    gate, and by default what is `missing` counts as the worst: who refuses is no better for it; else it is left out. It
+    raises UsageError where the second run was asked a part of the samples, unless what both have is to be judged
+    (`shared`). Of each comparison the `samples` that lost most are named, and as many that gained most. Memory holds
+    some bytes for each sample of two cells and metrics. Raises what `check_comparable` and `check_limits` do.
     """
     if max_regression is not None and first == second and not cells:
         raise UsageError(f"{first.name}: the cells of one run have no before and after; name two with --cells A B")
@@ -86,7 +87,7 @@ def compare_runs(
     pairs, unmatched = match_cells(first, second, cells)
     joined = [each for one, other in pairs for each in join_cells((first, one), (second, other), notes, counted)]
     usable = _usable(joined)
-    comparisons = compare([each.pair for each in usable], len(joined))
+    comparisons = compare([each.pair for each in usable])
     known = read_samples(first)
     groups, n_groups = find_group_changes(known, usable)
     lone = () if metrics or first == second else find_lone_metrics(first, second)
@@ -107,7 +108,7 @@ def compare_runs(
         n_groups=n_groups,
         unmatched=lost,
         origins=tell_origins(first, second, pairs),
-        gate=None if limits is None else _gate(usable, comparisons, (limits, notes), (joined, judgeable, part)),
+        gate=None if limits is None else _gate(usable, comparisons, (limits, notes), (judgeable, part)),
     )
 
 
@@ -136,10 +137,9 @@ def _gate(
     usable: Sequence[Joined],
     comparisons: Sequence[Comparison],
     rules: tuple[Mapping[str, float], Mapping[str, MetricNote]],
-    tried: tuple[Sequence[Joined], Sequence[Unmatched], Sequence[Unmatched]],
+    tried: tuple[Sequence[Unmatched], Sequence[Unmatched]],
 ) -> Gate:
-    (limits, notes), (joined, unmatched, part) = rules, tried
-    claims = sum(each.pair.metric in limits for each in joined)
+    (limits, notes), (unmatched, part) = rules, tried
     fractions = {name for name, note in notes.items() if note.unit == "fraction"}
     left = [
         each
@@ -147,7 +147,7 @@ def _gate(
         if each.of == "first" and (each.cell is None or each.metric is None or each.metric in limits)
     ]
     return Gate(
-        findings=judge([each.pair for each in usable], comparisons, limits, claims, fractions),
+        findings=judge([each.pair for each in usable], comparisons, limits, fractions=fractions),
         unjudged=(*left, *part),
     )
 
