@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from orchestrator.cli.running import _pace
+from orchestrator.running.events import Advance
 from orchestrator.scaffold import init_workspace
 
 ECHO = """
@@ -382,3 +384,23 @@ def test_params_are_json_where_they_can_be(workspace, bakeoff):
         "c": [1],
         "prefix": "",
     }
+
+
+def test_why_several_requests_have_no_answer_is_said_where_to_read(workspace, bakeoff):
+    folder = make_dataset(
+        workspace, "bad", "image_path,question\n" + "".join(f"{n}.png,q\n" for n in "abc") + "good.png,q\n"
+    )
+    (folder / "a.png").write_text("no image")
+    (folder / "b.png").touch()
+    code, _, err = bakeoff("run", "--model", "echo", "--dataset", "bad")
+    assert code == 0
+    assert "what has no answer, and why: bakeoff runs show bad --all\n" in err
+    out = bakeoff("runs", "show", "bad", "--all")[1]
+    for reason in ("is not an image", "the image is empty (0 bytes)", "c.png: there is no such image"):
+        assert out.count(reason) == 1
+
+
+def test_a_slow_model_has_seconds_an_answer_for_its_pace():
+    for ok, pace in ((0, "0.0/s"), (6, "0.1/s"), (200, "2.0/s")):
+        advance = Advance("slow", total=400, before=0, ok=ok, failed=0, elapsed_s=100.0)
+        assert _pace(advance).startswith("0 failed, 16.7 s each, " if ok == 6 else f"0 failed, {pace}")

@@ -129,6 +129,7 @@ def _end(outcomes: "Sequence[RunOutcome]", stopped: str | None, after: str, left
         console.status(f"interrupted; {_next_step(outcomes, after, left)}")
         return _INTERRUPTED
     failed = _tell_logs(outcomes)
+    _tell_gaps(outcomes)
     if stopped:
         how = " with a higher --max-cost" if stopped.startswith("max_cost") else ""
         console.status(f"{stopped}; what was answered is kept, and the same command{how} goes on from here")
@@ -143,6 +144,14 @@ def _end(outcomes: "Sequence[RunOutcome]", stopped: str | None, after: str, left
     if not failed:
         return 0
     return (TryLaterError if all(model.is_passing for model in failed) else ModelFailedError).exit_code
+
+
+def _tell_gaps(outcomes: "Sequence[RunOutcome]") -> None:
+    """Tell where it stands why several requests have no answer, of which only the first reason was told."""
+    for outcome in outcomes:
+        if any(model.failed > 1 for model in outcome.models):
+            name = shlex.quote(outcome.folder.name)
+            console.status(f"what has no answer, and why: bakeoff runs show {name} --all")
 
 
 def _tell_logs(outcomes: "Sequence[RunOutcome]") -> "list[ModelOutcome]":
@@ -206,7 +215,8 @@ def _show(display: console.RunDisplay, event: object) -> None:
 
 def _pace(event: "Advance") -> str:
     to_go = f", {console.duration(event.eta_s)} to go" if event.eta_s is not None else ""
-    return f"{event.failed} failed, {event.rate:.1f}/s{to_go}"
+    pace = f"{event.rate:.1f}/s" if event.rate >= 1 or not event.rate else f"{1 / event.rate:.1f} s each"
+    return f"{event.failed} failed, {pace}{to_go}"
 
 
 def _next_step(outcomes: "Sequence[RunOutcome]", after: str, left: Sequence[str]) -> str:

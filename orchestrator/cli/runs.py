@@ -42,7 +42,7 @@ def listing(as_json: bool) -> None:
 
 @runs.command()
 @click.argument("run")
-@click.option("--all", "everything", is_flag=True, help="Name every sample without an answer, not three of a kind.")
+@click.option("--all", "everything", is_flag=True, help="Every sample without an answer, and further messages.")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of tables.")
 def show(run: str, everything: bool, as_json: bool) -> None:
     """Show what RUN, a name or a path, was asked, what it has no answer for, and why.

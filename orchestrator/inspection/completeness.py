@@ -19,6 +19,7 @@ from orchestrator.results.view import read_predictions
 NOT_ASKED = "missing"
 MESSAGE_CHARS = 1000
 MESSAGES_MAX = 1000
+_OTHERS_MAX = 20
 _KEPT = ("status", "sample_id", "prompt_id", "params")
 _ENCODED = {"status", "prompt_id", "params"}
 
@@ -31,7 +32,7 @@ class Gap:
     """Requests of a cell that have no answer for one reason: a status, or `missing` where none was ever made.
 
     `message` is the commonest of `messages` different ones, cut at `MESSAGE_CHARS`; all beyond `MESSAGES_MAX` count as
-    one. `sample_ids` are the first samples that make them.
+    one. `others` are the next of them. `sample_ids` are the first samples that make them.
     """
 
     status: str
@@ -39,6 +40,7 @@ class Gap:
     message: str | None
     messages: int
     sample_ids: tuple[str, ...]
+    others: tuple[str, ...] = ()
 
     @property
     def is_final(self) -> bool:
@@ -188,7 +190,8 @@ def _gap(wanted: Wanted, rows: Rows, status: str, mask: NDArray[np.bool_], sampl
     taken = earliest if samples_max is None else earliest[: 64 * samples_max]  # repeats of a sample follow it
     ids = tuple(dict.fromkeys(wanted.sample_ids.take(pa.array(taken)).to_pylist()))[:samples_max]
     told = rows.messages.get((wanted.cell.name, status), Counter())
-    return Gap(status, requests, _commonest(told), len(told), ids)
+    texts = [text[:MESSAGE_CHARS] for text, _ in told.most_common(_OTHERS_MAX + 2) if text is not None]
+    return Gap(status, requests, _commonest(told), len(told), ids, tuple(texts[1:][:_OTHERS_MAX]))
 
 
 def _kept(batch: pa.RecordBatch) -> pa.Table:

@@ -38,7 +38,7 @@ def runs_table(runs: Sequence[RunLine], width: int) -> Table:
 def state_tables(state: RunState, width: int, *, with_samples: bool = False) -> list[Table]:
     """Return what was asked and answered, then what is missing and why, what is stale, and the environments.
 
-    `with_samples` adds a table of all the samples that the state names.
+    `with_samples` adds a table of all the samples that the state names, and messages besides the commonest.
     """
     tables = [_asked_table(state, width), _missing_table(state, width)]
     tables += [_samples_table(state)] if with_samples else []
@@ -201,7 +201,9 @@ def _samples_table(state: RunState) -> Table:
     rows = [
         (*_cell_name(each.cell), _word(gap), ", ".join(gap.sample_ids)) for each in state.cells for gap in each.gaps
     ]
-    return _without_empty(Table("Samples without an answer", header, tuple(rows), len(header)), "params")
+    gaps = [(each.cell, gap) for each in state.cells for gap in each.gaps]
+    told = [f"{_cell_title(state, cell)}{_word(gap)}, also: {text}" for cell, gap in gaps for text in gap.others]
+    return _without_empty(Table("Samples without an answer", header, tuple(rows), len(header), tuple(told)), "params")
 
 
 def _word(gap: Gap) -> str:
