@@ -81,11 +81,11 @@ def compare_all(several: Several, aligned: Aligned, missing: Missing) -> Compare
 
 
 def rank_cells(several: Several, aligned: Aligned, compared: Compared, metric: str) -> dict[CellName, int | None]:
-    """Return the rank of each cell, in the order of means; None for one without a score.
+    """Return the rank of each cell, in the order of `order_cells`; None for one without a score.
 
-    From the best mean down to the last cell that was not found worse than it all share rank 1, so that a lower mean
-    never stands higher. Of the rest the best mean leads again, as far as it was compared: of more than ten cells the
-    rest are ranked by their means alone. A rank counts the cells before it.
+    From the best mean down to the last cell that was not found worse than it all share rank 1, so that a lower mean, as
+    ordered by, never stands higher. Of the rest the best mean leads again, as far as it was compared: of more than ten
+    cells the rest are ranked by their means alone. A rank counts the cells before it.
     """
     left = order_cells(several, aligned, metric)
     of_metric = [each for each in compared.comparisons if each.metric == metric]
