@@ -87,6 +87,30 @@ def test_a_page_that_cannot_be_made_shows_no_table(workspace, capsys):
     assert not (workspace / "results" / "before" / "report.html").exists()
 
 
+def test_a_report_of_several_runs_begins_with_the_ranks_of_its_page(workspace, bakeoff):
+    code, out, err = bakeoff("report", "before", "after", "--images", "none", "--output", "both.html")
+    assert (code, "no leaderboard" in err) == (0, False)
+    titles = [line for line in out.splitlines() if line.startswith(("Leaderboard by", "Run "))]
+    assert [title.partition(":")[0].partition(",")[0] for title in titles] == [
+        "Leaderboard by exact",
+        "Leaderboard by cer",
+        "Run before",
+        "Run after",
+    ]
+    ranks = [row.split(" | ")[:2] for row in (workspace / "both-summary.md").read_text().splitlines()[4:6]]
+    assert [rank.strip("| ") for rank, _ in ranks] == ["1; 1 by cer", "2; 2 by cer"]
+    assert "Leaderboard by exact" in bakeoff("report", "before", "after", "--terminal")[1]
+    assert "Leaderboard" not in bakeoff("report", "before", "--terminal")[1]
+
+
+def test_runs_that_cannot_be_ranked_together_are_told_once(workspace, bakeoff):
+    run_of(workspace, "few", GOOD[:3]).rename(workspace / "results/few.run")
+    (workspace / "results/few.run").rename(workspace / "results/few")
+    for options in (["--terminal"], ["--images", "none"]):
+        code, out, err = bakeoff("report", "before", "few", *options)
+        assert (code, "Leaderboard" in out, err.count("no leaderboard, each run by itself: not all")) == (0, False, 1)
+
+
 def test_a_renamed_run_is_called_as_its_folder_everywhere(workspace, bakeoff):
     shutil.copytree(workspace / "results/before", workspace / "results/copy")
     out = bakeoff("report", "copy", "--terminal")[1]

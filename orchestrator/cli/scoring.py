@@ -8,10 +8,11 @@ import click
 
 from orchestrator import console
 from orchestrator.cli.common import check_folder, check_output, current_workspace, showing, shown_path
-from orchestrator.errors import UsageError
+from orchestrator.errors import BakeoffError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.pages import Report
+    from orchestrator.reporting.tabular import Table
 
 _LONGEST = 200  # characters of a cell on a pipe, where a row is a line
 _PICTURES = ("none", "thumb", "full")
@@ -92,23 +93,31 @@ def report(
     for folder in folders:
         check_scores(folder, console.status)
     longest, width = None if sys.stdout.isatty() else _LONGEST, console.table_width()
-    tables = [
-        table
-        for folder in folders
-        for table in api.report(folder, worst=worst, metric=metric, width=width, longest=longest)
-    ]
+    boards, apart = _boards(folders)
+    of_runs = (api.report(folder, worst=worst, metric=metric, width=width, longest=longest) for folder in folders)
+    tables = [*boards, *(table for tables in of_runs for table in tables)]
     # Files first: whatever becomes of stdout, they are there.
     done = None if terminal else api.report_page(folders, output, pictures=images, plots=plots)  # type: ignore[arg-type]
     with showing():
         for table in tables:
             console.print_table(table)
+    if apart:
+        console.status(f"no leaderboard, each run by itself: {apart}")
     if done:
         _tell(done)
 
 
+def _boards(runs: list[Path]) -> tuple[list["Table"], str]:
+    """Return the leaderboards of several runs, or why there are none."""
+    from orchestrator.reporting.boards import board_tables  # noqa: PLC0415 - see score
+
+    try:
+        return board_tables(runs), ""
+    except BakeoffError as error:
+        return [], str(error)
+
+
 def _tell(done: "Report") -> None:
-    if done.apart:
-        console.status(f"no leaderboard, each run by itself: {done.apart}")
     closely = "" if done.shown == done.samples else f", {done.shown:,} of {done.samples:,} samples closely"
     console.status(f"{shown_path(done.path.absolute())}: the page, {done.size_bytes / 1e6:.1f} MB{closely}")
     if done.left_out:
