@@ -161,6 +161,12 @@ def test_answers_far_too_long_are_named_with_the_metric_that_finds_what_is_in_th
         assert not any("times less" in text for _, text in best.facts)
 
 
+def test_one_cell_that_says_too_much_does_not_speak_for_all(tmp_path):
+    answer = lambda s, model, *_: long_answers(s, model) if model == "long" else f"answer {s[1:]}x"  # noqa: E731
+    best = verdicts_of(tmp_path, answer, models=("one", "two", "long"))["exact"]
+    assert best.warning == "The worst score there is."
+
+
 def test_where_nothing_else_was_scored_the_metric_that_would_tell_is_named(tmp_path):
     best = verdicts_of(tmp_path, long_answers)["cer"]
     assert best.warning.endswith("The metric cer_span finds the reference within longer answers.")

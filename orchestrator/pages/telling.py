@@ -70,19 +70,14 @@ def warning_of(summary: Summary, metric: str) -> str:
     means = {each.mean for each in _scored(summary, metric)}
     bads = {badness(summary, metric, mean) for mean in means}
     short = f"{'The' if bads == {1.0} else 'Nearly the'} worst score there is"
-    most = max((each.corpus or 0.0 for each in summary.figures if _is_ratio(summary, each)), default=0.0)
-    is_long = most >= _MUCH_LONGER
+    corpora = sorted(each.corpus for each in _scored(summary, "cer") if each.corpus is not None)
+    is_long = bool(corpora) and corpora[(len(corpora) - 1) // 2] >= _MUCH_LONGER  # else it is one cell among many
     if is_long:
         short += (
-            f": answers are far longer than the references (up to {most:,.0f} wrong characters for each that was "
-            f"asked for), so {metric} tells little here"
+            f": answers are far longer than the references (up to {corpora[-1]:,.0f} wrong characters for each that "
+            f"was asked for), so {metric} tells little here"
         )
     return f"{short}. {_where_to_look(summary, is_long=is_long)}".strip()
-
-
-def _is_ratio(summary: Summary, figure: Figure) -> bool:
-    note = summary.metric_notes.get(figure.metric)
-    return figure.group == "all" and note is not None and note.aggregate == "ratio" and figure.metric.startswith("cer")
 
 
 def _where_to_look(summary: Summary, *, is_long: bool) -> str:
