@@ -232,6 +232,22 @@ def test_prompts_are_compared_as_models_are(tmp_path):
         find_cell(run, "echo")
 
 
+def test_a_cell_for_which_another_stands_is_named_as_any(tmp_path):
+    run = run_of(tmp_path, "a", GOOD)
+    prompts = pq.read_table(run / PROMPTS_NAME).to_pylist()
+    second = {**prompts[0], "id": "shout", "sha256": "1" * 64, "text": "{question}!"}
+    pq.write_table(pa.Table.from_pylist([*prompts, second], PROMPTS), run / PROMPTS_NAME)
+    change_cell(run, ignores_prompt=True, overrides={"size": 480})
+    plan = read_plan(run)
+    cell = plan.cells[0].model_copy(update={"prompt": "shout", "prompt_sha256": "1" * 64})
+    write_plan(run, plan.model_copy(update={"cells": (*plan.cells, cell)}))
+    assert [twin.cell.prompt for twin in score_run(run, ["exact"]).twins] == ["shout"]
+    assert find_cell(run, "echo").prompt == "read"
+    assert find_cell(run, "echo / shout").text == "echo / size=480 / shout"
+    with pytest.raises(UsageError, match="has no cell 'x'; known: echo / read, echo / shout"):
+        find_cell(run, "x")
+
+
 def test_the_report_shows_who_differs_from_the_best_and_what_can_be_seen_at_all(tmp_path):
     run = run_of(tmp_path, "a", BAD)
     add_model(run, "other", GOOD)

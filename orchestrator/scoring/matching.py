@@ -42,13 +42,14 @@ def find_cell(run: Path, name: str) -> CellName:
 
     Parameters may be left out where no other cell has that model and prompt.
     """
-    cells = list_cells(run)
-    found = cells_called(name, cells) or [twin for twin in _stand_ins(run) if twin.text == name]
+    cells, twins = list_cells(run), list(_stand_ins(run))
+    known = [*cells, *twins]
+    found = cells_called(name, cells) or cells_called(name, known)
     if len(found) == 1:
         return found[0]
-    shown = short_names(cells)
+    shown = short_names(known)
     if found:
-        told = ", ".join(short for cell, short in zip(cells, shown, strict=True) if cell in found)
+        told = ", ".join(short for cell, short in zip(known, shown, strict=True) if cell in found)
         raise UsageError(f"{run.name}: '{name}' has several cells; name one of them: {told}")
     raise UsageError(no_such_cell(run, name, shown, shown))
 
