@@ -753,6 +753,7 @@ def test_only_a_lock_that_is_held_has_a_holder(run, monkeypatch, number, holder)
 
 
 def test_tables_fit_a_narrow_terminal(root, bakeoff):
+    (root / "runners/moody/runner.toml").write_text(MANIFEST + 'a_long_parameter = ""\n')
     bakeoff(*ASK, "--param", 'a_long_parameter="a long value"')
     state, lines = show_run(root / "results/toy"), list_runs(open_workspace(root))
     wide, narrow = state_tables(state, 200)[0], state_tables(state, 90)[0]
