@@ -1,6 +1,7 @@
 """Show things to a person: results on stdout, all else on stderr; the only module that imports rich."""
 
 import io
+import os
 import re
 import sys
 import time
@@ -42,7 +43,22 @@ def error(message: str) -> None:
 
 def say(line: str) -> None:
     """Write `line` to stdout, for a person or a pipe."""
-    _write_plainly(printable(line) + "\n")
+    write(printable(line) + "\n")
+
+
+def write(text: str) -> None:
+    """Write `text` to stdout as it is; what its encoding lacks becomes an escape.
+
+    Where nobody reads stdout any more, as after `| head`, the command goes on to its end and its exit code.
+    """
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def printable(text: str) -> str:
@@ -92,7 +108,7 @@ def print_table(table: TableLike) -> None:
     )
     with plain.capture() as captured:
         _print_parts(plain, table)
-    _write_plainly("".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
+    write("".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
 
 
 def _print_parts(out: Console, table: TableLike) -> None:
@@ -142,12 +158,6 @@ def _one_line(text: str) -> Text:
     if len(text) > LONGEST_CELL:
         text = f"{text[:LONGEST_CELL]}… (and {len(text) - LONGEST_CELL} characters more)"
     return Text(printable(re.sub("\r?\n|[\u2028\u2029]", " ⏎ ", text).replace("\t", " ")))
-
-
-def _write_plainly(text: str) -> None:
-    """Write to stdout; what its encoding lacks becomes an escape."""
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 class RunDisplay:
@@ -205,6 +215,7 @@ class RunDisplay:
         """Show how `model` ended."""
         if self._progress and model in self._tasks:
             self._progress.remove_task(self._tasks.pop(model))
+            self._progress.refresh()  # else its last bar is drawn once more, below what is printed
         style = "bold red" if is_bad and _err.is_terminal else None
         _err.print(printable(f"{model}: {text}"), style=style, soft_wrap=True)
 
