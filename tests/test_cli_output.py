@@ -28,6 +28,16 @@ def workspace(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.parametrize("is_buffered", [True, False])
+@pytest.mark.parametrize(
+    "words", [("list", "models"), ("runs", "list"), ("runs", "list", "--json"), ("runs", "verify")]
+)
+def test_a_command_ends_as_ever_where_nobody_reads(workspace, words, is_buffered, monkeypatch, bakeoff):
+    code, _, err = bakeoff(*words)
+    monkeypatch.setenv("PYTHONUNBUFFERED", "" if is_buffered else "1")
+    assert with_stdout_closed(*words) == (code, err)
+
+
 def with_stdout_closed(*words):
     """Call the command with a stdout that nobody reads; return its exit code and what it said on stderr."""
     reader, writer = os.pipe()
@@ -45,7 +55,7 @@ def with_stdout_closed(*words):
     return done.returncode, done.stderr
 
 
-def test_a_closed_stdout_loses_no_file_and_no_exit_code(workspace):
+def test_a_closed_stdout_loses_no_file_and_no_exit_code(workspace, monkeypatch):
     code, err = with_stdout_closed("report", "before", "--images", "none")
     assert (code, "Broken" in err, err.count("\n")) == (0, False, 1)
     assert (workspace / "results" / "before" / "report.html").is_file()
@@ -53,6 +63,7 @@ def test_a_closed_stdout_loses_no_file_and_no_exit_code(workspace):
     assert (workspace / "board.md").is_file()
     gate = ("compare", "before", "after", "--max-regression", "0.1", "--output", "found.JSON")
     for form in ((), ("--json",)):
+        monkeypatch.setenv("PYTHONUNBUFFERED", "1" if form else "")
         code, err = with_stdout_closed(*gate, *form)
         assert code == 4
         assert err.splitlines()[-1].startswith("error: after: lost more than allowed")

@@ -1,10 +1,7 @@
 """What several commands share: the workspace, parameters, and where results are shown and written."""
 
-import contextlib
 import json
-import os
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,20 +45,6 @@ def check_folder(path: Path | None, option: str) -> None:
     there = next(each for each in (path, *path.absolute().parents) if each.exists())
     if not there.is_dir():
         raise UsageError(f"{option} {path}: {there} is a file; give a folder's name")
-
-
-@contextlib.contextmanager
-def showing() -> Iterator[None]:
-    """Let what is within write to stdout; where nobody reads that any more, the command goes on to its end."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        with contextlib.suppress(BrokenPipeError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, sys.stdout.fileno())
-            os.close(nowhere)
-            sys.stdout.flush()
 
 
 def parse_params(pairs: tuple[str, ...]) -> dict[str, Any]:

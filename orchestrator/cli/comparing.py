@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator import console
-from orchestrator.cli.common import check_output, current_workspace, showing, shown_path
+from orchestrator.cli.common import check_output, current_workspace, shown_path
 from orchestrator.errors import RegressionError, UsageError
 
 if TYPE_CHECKING:
@@ -112,11 +112,10 @@ def _show(found: "RunComparison", tables: list["Table"], output: Path | None, *,
     as_text = found.model_dump_json(indent=1) + "\n"
     if output:
         _write(output, as_text, tables)
-    with showing():
-        if as_json:
-            click.echo(as_text, nl=False)
-        for table in () if as_json else tables:
-            console.print_table(table)
+    if as_json:
+        console.write(as_text)
+    for table in () if as_json else tables:
+        console.print_table(table)
     if output:
         console.status(f"{shown_path(output.absolute())}: the comparison")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from orchestrator import console
-from orchestrator.cli.common import check_output, current_workspace, showing, shown_path
+from orchestrator.cli.common import check_output, current_workspace, shown_path
 from orchestrator.files import write_atomically
 
 _FORMS = (".csv", ".json", ".md")
@@ -51,7 +51,6 @@ def leaderboard(runs: tuple[str, ...], metric: str | None, shared: bool, missing
             ".md": lambda: to_markdown([table]),
         }
         write_atomically(output, texts[output.suffix.lower()]().encode(errors="replace"))
-    with showing():
-        console.print_table(table)
+    console.print_table(table)
     if output:
         console.status(f"the leaderboard is in {shown_path(output.absolute())}")

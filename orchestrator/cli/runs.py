@@ -33,7 +33,7 @@ def listing(as_json: bool) -> None:
 
     found = list_runs(current_workspace())
     if as_json:
-        click.echo(to_json(found))
+        console.write(to_json(found) + "\n")
     elif found:
         console.print_table(runs_table(found, console.table_width()))
     else:
@@ -59,7 +59,7 @@ def show(run: str, everything: bool, as_json: bool) -> None:
 
     state = show_run(find_run(run, current_workspace().results), None if everything else SAMPLES_SHOWN)
     if as_json:
-        click.echo(to_json(state))
+        console.write(to_json(state) + "\n")
         return
     for table in state_tables(state, console.table_width(), with_samples=everything):
         console.print_table(table)

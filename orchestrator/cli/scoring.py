@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator import console
-from orchestrator.cli.common import check_folder, check_output, current_workspace, showing, shown_path
+from orchestrator.cli.common import check_folder, check_output, current_workspace, shown_path
 from orchestrator.errors import BakeoffError, UsageError
 
 if TYPE_CHECKING:
@@ -98,9 +98,8 @@ def report(
     tables = [*boards, *(table for tables in of_runs for table in tables)]
     # Files first: whatever becomes of stdout, they are there.
     done = None if terminal else api.report_page(folders, output, pictures=images, plots=plots)  # type: ignore[arg-type]
-    with showing():
-        for table in tables:
-            console.print_table(table)
+    for table in tables:
+        console.print_table(table)
     if apart:
         console.status(f"no leaderboard, each run by itself: {apart}")
     if done:
