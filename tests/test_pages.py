@@ -86,6 +86,16 @@ def test_cells_of_the_same_mean_have_the_same_mark(tmp_path):
     assert set(find_standing(score_run(run, ["exact"]), "exact").values()) == {"best mean"}
 
 
+def test_means_that_differ_as_floats_add_up_are_the_same(tmp_path):
+    run = make_pages_run(tmp_path, [sample(n) for n in range(3)], lambda *_: "x", models=("one", "two"))
+    summary = score_run(run, ["cer"])
+    first, second = (each for each in summary.figures if each.group == "all")
+    figures = (first, second.model_copy(update={"mean": second.mean - 1e-16}))
+    assert figures[0].mean != figures[1].mean
+    found = find_standing(summary.model_copy(update={"figures": figures}), "cer")
+    assert set(found.values()) == {"best mean"}
+
+
 def test_a_cell_alone_has_no_standing(tmp_path):
     run = make_pages_run(tmp_path, [sample(0)], lambda *_: "answer 0")
     assert find_standing(score_run(run, ["exact"]), "exact") == {}

@@ -1,9 +1,12 @@
 """Which cells may be called best: the paired tests say so, not the means."""
 
+import math
 from typing import Literal
 
 from orchestrator.pages.totals import CellKey
 from orchestrator.scoring import CellName, Summary
+
+_SAME = 1e-12
 
 Standing = Literal["best", "best mean", "not told apart"]
 
@@ -30,8 +33,13 @@ def find_standing(summary: Summary, metric: str) -> dict[CellKey, Standing]:
         return {_key(best): "best"}
     found: dict[CellKey, Standing] = {_key(best): "best mean"}
     for cell in rivals:
-        found[cell] = "best mean" if means[cell] == means.get(_key(best)) else "not told apart"
+        found[cell] = "best mean" if is_same(means[cell], means.get(_key(best))) else "not told apart"
     return found
+
+
+def is_same(one: float | None, other: float | None) -> bool:
+    """Tell whether two means are the same but for how floats add up, as those of three repeats do."""
+    return one == other or (one is not None and other is not None and math.isclose(one, other, abs_tol=_SAME))
 
 
 def _key(name: CellName) -> CellKey:

@@ -1,19 +1,16 @@
 """What a reader wants first: by each main metric who is best, by how much, how sure that is, and what it takes."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.pages.facts import Field, find_facts, listed
 from orchestrator.pages.overview import cell_names, figures_of
-from orchestrator.pages.standing import find_standing
+from orchestrator.pages.standing import find_standing, is_same
 from orchestrator.pages.telling import card_metrics, warning_of
 from orchestrator.pages.totals import CellKey, Totals
 from orchestrator.reporting.blind import find_too_few
 from orchestrator.reporting.numbers import number_text, unit_of
 from orchestrator.scoring import Figure, Summary
-
-_SAME = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +69,7 @@ def _verdict(summary: Summary, totals: Mapping[CellKey, Totals], metric: str) ->
 
 def _is_equal(one: Figure, best: Figure) -> bool:
     """Tell whether two cells have the same mean, also where answers without a score count as wrong."""
-    pairs = ((one.mean, best.mean), (one.worst_case, best.worst_case))
-    return all(a == b or (a is not None and b is not None and math.isclose(a, b, abs_tol=_SAME)) for a, b in pairs)
+    return is_same(one.mean, best.mean) and is_same(one.worst_case, best.worst_case)
 
 
 def _name(field: Field) -> str:
