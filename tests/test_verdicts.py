@@ -154,11 +154,19 @@ def test_answers_far_too_long_are_named_with_the_metric_that_finds_what_is_in_th
     for metric, score in (("exact", "0.000"), ("cer", "1.000")):
         best = found[metric]
         assert (best.name, best.score) == ("both have the same mean", score)
-        assert best.warning.startswith("The worst score there is: answers are far longer than the references (up to ")
+        assert best.warning.startswith("The worst score there is: answers are far longer than the references (about ")
         assert best.warning.endswith(
             f"so {metric} tells little here. Look at cer_span (the reference within the answer): best mean 0.000, good."
         )
         assert not any("times less" in text for _, text in best.facts)
+
+
+def test_a_right_word_here_and_there_does_not_hide_that_answers_are_too_long(tmp_path):
+    answer = lambda s, model, *_: f"answer {s[1:]}" if s in {"s0", "s1", "s2"} else long_answers(s, model)  # noqa: E731
+    best = verdicts_of(tmp_path, answer, metrics=("exact", "cer", "cer_span", "wer"))["cer"]
+    assert best.warning.startswith("Near the worst score there is: answers are far longer than the references")
+    wrong = lambda s, *_: f"answer {s[1:]}" if s in {"s0", "s1", "s2"} else "zzz"  # noqa: E731
+    assert verdicts_of(tmp_path / "short", wrong)["exact"].warning == ""
 
 
 def test_one_cell_that_says_too_much_does_not_speak_for_all(tmp_path):

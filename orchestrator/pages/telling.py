@@ -9,6 +9,7 @@ from orchestrator.scoring import Figure, Summary
 COLUMNS_MAX = 6
 CARDS_MAX = 4
 _NEARLY_WORST = 0.95
+_NEARLY_WORST_OF_LONG = 0.8  # a right word here and there does not make an answer that is a page a good one
 _MUCH_LONGER = 1.5  # errors, in lengths of the references: only answers that are longer can have so many
 _ALSO_SHOWN = "generation_time"  # what a column of its own says already
 _FORGIVING = ("cer_span", "cer_span_ci", "token_f1", "bow_f1", "anls", "ned")  # of answers that say more than asked
@@ -45,9 +46,10 @@ def _is_quality(summary: Summary, name: str) -> bool:
 
 
 def is_nearly_worst(summary: Summary, metric: str) -> bool:
-    """Tell whether all means are at the worst end of a metric or near it."""
+    """Tell whether all means are at the worst end of a metric or near it, less near where answers are far too long."""
+    least = _NEARLY_WORST_OF_LONG if _excess(summary) >= _MUCH_LONGER else _NEARLY_WORST
     bad = [badness(summary, metric, each.mean) for each in _scored(summary, metric)]
-    return bool(bad) and all(each is not None and each >= _NEARLY_WORST for each in bad)
+    return bool(bad) and all(each is not None and each >= least for each in bad)
 
 
 def is_one_end(summary: Summary, metric: str) -> bool:
@@ -69,15 +71,20 @@ def warning_of(summary: Summary, metric: str) -> str:
         return ""
     means = {each.mean for each in _scored(summary, metric)}
     bads = {badness(summary, metric, mean) for mean in means}
-    short = f"{'The' if bads == {1.0} else 'Nearly the'} worst score there is"
-    corpora = sorted(each.corpus for each in _scored(summary, "cer") if each.corpus is not None)
-    is_long = bool(corpora) and corpora[(len(corpora) - 1) // 2] >= _MUCH_LONGER  # else it is one cell among many
+    short = f"{'The' if bads == {1.0} else 'Near the'} worst score there is"
+    is_long = (excess := _excess(summary)) >= _MUCH_LONGER
     if is_long:
         short += (
-            f": answers are far longer than the references (up to {corpora[-1]:,.0f} wrong characters for each that "
-            f"was asked for), so {metric} tells little here"
+            f": answers are far longer than the references (about {excess:,.1f} wrong characters for each that was "
+            f"asked for), so {metric} tells little here"
         )
     return f"{short}. {_where_to_look(summary, is_long=is_long)}".strip()
+
+
+def _excess(summary: Summary) -> float:
+    """Return how many wrong characters there are for each of the references: of the cell in the middle."""
+    corpora = sorted(each.corpus for each in _scored(summary, "cer") if each.corpus is not None)
+    return corpora[(len(corpora) - 1) // 2] if corpora else 0.0
 
 
 def _where_to_look(summary: Summary, *, is_long: bool) -> str:
