@@ -3,6 +3,7 @@
 import re
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from orchestrator.session import GRACE_S, Session
 from orchestrator.worker_life import Gone
 
 REQUESTS = 3
+RUNNER_NAME = "runner.py"
 LINE_CHARS = 200
 
 
@@ -34,13 +36,14 @@ def check_runner(workspace: Workspace, model: Model, notify: Callable[[str], Non
         spec = make_spec(workspace, model, env, Path(folder))
         image = _draw_page(Path(folder) / "page.png")
         with Session(spec) as session:
-            yield from _examine(session, image, Loading(session, lambda text: notify(f"{model.name}: {text}")))
+            loading = Loading(session, lambda text: notify(f"{model.name}: {text}"))
+            yield from _examine(session, image, loading, model.runner.folder)
 
 
-def _examine(session: Session, image: Path, watched: Loading) -> Iterator[Finding]:
+def _examine(session: Session, image: Path, watched: Loading, code: Path) -> Iterator[Finding]:
     loading = _wait_for(session, 1, watched)[-1]
     if isinstance(loading, Gone):
-        yield Finding("load", "failed", _tell_end(session, loading))
+        yield Finding("load", "failed", _tell_end(session, loading, code))
         return
     yield Finding("load", f"{loading.load_s:.1f} s, up to {loading.batch_max * loading.concurrency} at a time")
     for number in range(REQUESTS):
@@ -53,30 +56,36 @@ def _examine(session: Session, image: Path, watched: Loading) -> Iterator[Findin
             }
         )
     events = _wait_for(session, REQUESTS, watched)
+    told: Counter[str] = Counter()
     for event in events:
         match event:
             case Response():
                 yield Finding("answer", f"{event.text[:60]!r} in {event.latency_s:.2f} s")
             case Failure():
-                yield Finding("answer", "failed", f"{event.kind}: {event.message}{_place(event)}")
+                told[f"{event.kind}: {event.message}{_place(event, code)}"] += 1
             case Gone():
-                yield Finding("answer", "lost", _tell_end(session, event))
+                yield Finding("answer", "lost", _tell_end(session, event, code))
+    for problem, count in told.items():
+        yield Finding("answer", f"{count} of {REQUESTS} failed", problem)
     if not isinstance(events[-1], Gone):
         yield _find_end(session)
 
 
-def _tell_end(session: Session, gone: Gone) -> str:
+def _tell_end(session: Session, gone: Gone, code: Path) -> str:
     """Return why the worker ended; where it did not say so itself, with the last lines of its log."""
     if gone.error:
-        return f"{gone.reason}{_place(gone.error)}"
+        return f"{gone.reason}{_place(gone.error, code)}"
     return "\n".join([gone.reason, *(f"| {line[:LINE_CHARS]}" for line in session.last_words)])
 
 
-def _place(failure: Failure | None) -> str:
-    """Return where in the runner's own code an exception came from, innermost last."""
-    frames = re.findall(r'File ".*?([^/"]+)", line (\d+), in (\S+)', (failure and failure.traceback) or "")
-    own = [frame for frame in frames if frame[0] == "runner.py"]
-    return " ({}, line {}, in {})".format(*own[-1]) if own else ""
+def _place(failure: Failure, code: Path) -> str:
+    """Return where in the runner's own code an exception came from, innermost; else which code it is."""
+    if not failure.traceback:
+        return ""
+    frames = re.findall(r'File ".*?([^/"]+)", line (\d+), in (\S+)', failure.traceback)
+    own = [frame for frame in frames if frame[0] == RUNNER_NAME]
+    where = "line {}, in {}".format(*own[-1][1:]) if own else "none of its own lines raised it"
+    return f" ({code / RUNNER_NAME}, {where})" if own or (code / RUNNER_NAME).is_file() else ""
 
 
 def _wait_for(session: Session, count: int, watched: Loading) -> list[Any]:
