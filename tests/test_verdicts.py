@@ -139,6 +139,12 @@ def test_cells_that_share_the_best_mean_are_listed_and_compared_with_the_next(tm
     assert facts["ahead of the next"] == "poor, by 1.000: certain, p < 0.001"
 
 
+def test_cells_that_share_the_best_mean_are_not_told_apart_from_others(tmp_path):
+    answer = lambda s, model, *_: "zzz" if (s, model) == ("s0", "poor") else f"answer {s[1:]}"  # noqa: E731
+    best = verdicts_of(tmp_path, answer, models=("good", "as good", "poor"))["exact"]
+    assert best.standing == "nobody is best; one other is not told apart from them"
+
+
 def test_a_missing_answer_parts_cells_of_the_same_mean(tmp_path):
     answer = lambda s, model, *_: "<refused>" if (s, model) == ("s0", "poor") else f"answer {s[1:]}"  # noqa: E731
     best = verdicts_of(tmp_path, answer)["exact"]

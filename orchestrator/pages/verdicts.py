@@ -98,8 +98,8 @@ def _standing(field: Field, *, is_tested: bool) -> str:
         return f"{best}; {few.short}"
     if not rivals:
         return "best: all others are worse" if len(field.equals) == 1 else f"{best}; all others are worse"
-    joint = "it" if len(field.equals) == 1 else "them"
-    return f"{best}, but {'one other is' if rivals == 1 else f'{rivals} others are'} not told apart from {joint}"
+    others = f"{'one other is' if rivals == 1 else f'{rivals:,} others are'} not told apart from"
+    return f"{best}, but {others} it" if len(field.equals) == 1 else f"{best}; {others} them"
 
 
 def _interval(figures: Sequence[Figure], unit: str) -> str:
