@@ -75,3 +75,19 @@ def test_an_empty_name_or_a_set_variable_will_do(root, monkeypatch):
     assert api.run(**options).is_complete
     (root / ".env").unlink()
     assert api.run(**options).is_complete, "all is answered, which takes no key"
+
+
+def test_a_dry_run_tells_below_its_table_what_will_fail_and_what_is_shared(root, bakeoff):
+    (root / "prompts" / "terse.txt").write_text("Read it.")
+    manifest = root / "runners" / "open" / "runner.toml"
+    manifest.write_text("ignores_prompt = true\n" + manifest.read_text())
+    options = ("--dataset", "tiny-docs", "--prompt", "question", "--prompt", "terse", "--dry-run")
+    code, out, _ = bakeoff("run", "--model", "open", "--model", "keyed", *options)
+    assert code == 0
+    told = "12 requests of 1 cell are the same as those of a cell above, and asked once; open reads the page whatever"
+    assert told in out
+    assert f"\nkeyed will fail: {UNSET}" in out
+    assert "open will fail" not in out
+    code, out, err = bakeoff("run", "--model", "vllm", "--dataset", "tiny-docs", "--dry-run")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: model 'vllm' needs a checkpoint")

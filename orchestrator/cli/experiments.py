@@ -104,11 +104,15 @@ def _sums(plan: "SetPlan") -> list[str]:
     if not plan.cells:
         return ["the set asks nothing; give it a grid, or experiments"]
     if not left:
-        return ["nothing is missing: the same command without --dry-run asks nothing"]
+        return [*_tell_shared(plan), "nothing is missing: the same command without --dry-run asks nothing"]
     no_time = sum(cell.seconds is None for cell in left)
     no_cost = sum(cell.cost is None and cell.is_priced for cell in left)
     cost = sum(cell.cost or 0.0 for cell in left)
-    sums = [f"to ask: {plan.to_ask:,} requests; time: {_time(plan)}{_without(no_time, len(left))}"]
+    sums = [
+        *_tell_shared(plan),
+        *_tell_lacks(plan),
+        f"to ask: {plan.to_ask:,} requests; time: {_time(plan)}{_without(no_time, len(left))}",
+    ]
     if cost or no_cost:
         shown = f"{_dollars(cost)}{_without(no_cost, len(left))}" if cost else UNKNOWN
         sums.append(f"cost: {shown}; spent before: {_dollars(plan.spent)}")
@@ -117,6 +121,26 @@ def _sums(plan: "SetPlan") -> list[str]:
     if plan.set.max_time_s is not None:
         sums.append(f"max_time: {console.duration(plan.set.max_time_s)}")
     return sums
+
+
+def _tell_shared(plan: "SetPlan") -> list[str]:
+    """Say why cells have fewer requests of their own than they have in all."""
+    shared = [cell for cell in plan.cells if cell.shared]
+    if not shared:
+        return []
+    deaf = dict.fromkeys(cell.cell.model.name for cell in shared if cell.cell.model.runner.manifest.ignores_prompt)
+    why = f"; {', '.join(deaf)} {'reads' if len(deaf) == 1 else 'read'} the page whatever the prompt" if deaf else ""
+    count, cells = sum(cell.shared for cell in shared), f"{len(shared)} cell{'s' * (len(shared) != 1)}"
+    return [f"{count:,} requests of {cells} are the same as those of a cell above, and asked once{why}"]
+
+
+def _tell_lacks(plan: "SetPlan") -> list[str]:
+    """Say which models cannot be asked as things are, each reason once."""
+    models: dict[str, dict[str, None]] = {}
+    for cell in plan.cells:
+        if cell.lacks:
+            models.setdefault(cell.lacks, {})[cell.cell.model.name] = None
+    return [f"{', '.join(names)} will fail: {why}" for why, names in models.items()]
 
 
 def _time(plan: "SetPlan") -> str:

@@ -2,13 +2,13 @@
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
 
-from orchestrator.config import Workspace
+from orchestrator.config import Workspace, refuse_gaps
 from orchestrator.experiments.estimate import Past
 from orchestrator.experiments.resolve import ExperimentSet, SetCell, params_of
 from orchestrator.identity import canonical
@@ -22,6 +22,7 @@ from orchestrator.results.view import read_predictions
 from orchestrator.running.fitting import check_sets, refuse_chats
 from orchestrator.running.fresh import goes_on
 from orchestrator.running.interrupt import catching_interrupts
+from orchestrator.running.parameters import find_unset
 from orchestrator.running.planning import Item, make_cells, refuse_other_dataset
 from orchestrator.running.settings import find_settings
 from orchestrator.running.snapshot import write_prompts, write_samples
@@ -34,7 +35,7 @@ class PlannedCell:
 
     A request that several cells of a model share is in the `total` of each, and to be asked by the first. `spent` are
     the US dollars of what is there. `seconds` and `cost` are estimates for what is to be asked, None where nothing
-    tells; `is_priced` tells whether the model's answers cost money.
+    tells; `is_priced` tells whether the model's answers cost money, `lacks` why it cannot be asked as things are.
     """
 
     cell: SetCell
@@ -45,6 +46,12 @@ class PlannedCell:
     seconds: float | None
     cost: float | None
     is_priced: bool
+    lacks: str | None = None
+
+    @property
+    def shared(self) -> int:
+        """How many of its requests another cell makes."""
+        return self.total - self.there - self.to_ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +139,9 @@ def _plan_set(workspace: Workspace, wanted: ExperimentSet, *, retry_failed: bool
                 if (model := cell.model.name) not in told:
                     is_aside = fresh and not goes_on(workspace.results / run, model, _cells_of(model, cells))
                     told[model] = _read(workspace.results / run, model, retry_failed=retry_failed, is_aside=is_aside)
-                found[cell.identity] = _plan(cell, snapshot, told[model], past)
+                planned = _plan(cell, snapshot, told[model], past)
+                lacks = find_unset(workspace, cell.model, params_of(cell)) if planned.to_ask else None
+                found[cell.identity] = replace(planned, lacks=lacks)
     return SetPlan(wanted, tuple(found[cell.identity] for cell in wanted.cells), tuple(dict.fromkeys(notes)))
 
 
@@ -159,6 +168,7 @@ def _check(workspace: Workspace, run: str, cells: Sequence[SetCell], note: Calla
     """Raise what `carry_out` would raise before it asks."""
     refuse_other_dataset(workspace, workspace.results / run, cells[0].dataset)
     for cell in cells:
+        refuse_gaps(cell.model, params_of(cell))
         refuse_chats([cell.model], [cell.prompt])
         check_sets([cell.prompt], cell.dataset, cell.limit, note)
 
