@@ -336,12 +336,14 @@ def test_a_time_limit_that_the_last_answer_reached_is_told_of_nobody(bench):
 
 def test_ctrl_c_before_anything_is_asked_is_no_bug(bench):
     add, _ = bench
-    add("a")
+    add("a", own=1)
+    add("b")
 
-    def interrupt(_event):
+    def interrupt(event):
+        assert "own" in event.text, "that b has no such parameter, the first that is told"
         raise KeyboardInterrupt
 
-    asked = {"models": "a", "dataset": "words", "params": {"unheard_of": 1}, "workspace": add.root}
+    asked = {"models": ["a", "b"], "dataset": "words", "params": {"own": 2}, "workspace": add.root}
     outcome = api.run(**asked, notify=interrupt)
     assert (outcome.interrupted, outcome.is_complete, outcome.models) == (True, False, ())
 
