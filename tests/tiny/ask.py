@@ -83,7 +83,7 @@ def make_ways(images, params):
         "sampled from the top": [[with_params(r, top_p=1e-6) for r in sampled]],
         "sampled coldly": [[with_params(r, top_p=1.0, temperature=1e-4) for r in sampled]],
         "twins": [[sampled[0], *sampled]],
-        "drawn": [[with_params(r, seed=-1) for r in [sampled[0], *sampled]]],
+        "drawn": [[with_params(r, seed=-1) for r in [*sampled[:1] * 5, *sampled[1:]]]],
         "penalised": [[with_params(r, repetition_penalty=5.0) for r in requests]],
         "shrunk": [[with_params(r, min_pixels=1, max_pixels=6 * 28 * 28) for r in requests]],
         "unshrinkable": [[with_params(requests[0], min_pixels=9000, max_pixels=8000)]],
