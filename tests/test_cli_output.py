@@ -28,6 +28,7 @@ def workspace(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_buffered", [True, False])
 @pytest.mark.parametrize(
     "words", [("list", "models"), ("runs", "list"), ("runs", "list", "--json"), ("runs", "verify")]
@@ -55,6 +56,7 @@ def with_stdout_closed(*words):
     return done.returncode, done.stderr
 
 
+@pytest.mark.slow
 def test_a_closed_stdout_loses_no_file_and_no_exit_code(workspace, monkeypatch):
     code, err = with_stdout_closed("report", "before", "--images", "none")
     assert (code, "Broken" in err, err.count("\n")) == (0, False, 1)

@@ -14,6 +14,8 @@ from orchestrator.results.view import read_predictions
 from tests.test_mutants import CELLS, ROW
 from tests.workers import write_words
 
+pytestmark = pytest.mark.slow  # each starts processes of its own, for seconds
+
 WORDS = [f"w{n}" for n in range(100)]
 
 

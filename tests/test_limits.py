@@ -226,7 +226,7 @@ def test_two_models_that_have_to_find_out_use_most_of_it_and_keep_the_pauses(tmp
     assert endpoint.sent_in_pauses() == []
 
 
-@pytest.mark.parametrize(("rpm", "most"), [(120, 400), (1200, 1100), (6000, 1500)])
+@pytest.mark.parametrize(("rpm", "most"), [(120, 400), (1200, 1100), pytest.param(6000, 1500, marks=pytest.mark.slow)])
 def test_an_endpoint_that_asks_for_short_waits_refuses_few(tmp_path, rpm, most):
     """Its sliding minute is full of requests evenly apart, so that one more may pass every `60 / rpm` seconds."""
 

@@ -138,6 +138,7 @@ def test_two_models_with_two_devices_have_one_each_at_the_same_time(bench):
     assert overlap(busy(spans, "a"), busy(spans, "b")) > 0
 
 
+@pytest.mark.slow
 def test_models_that_take_no_core_all_work_at_the_same_time(bench):
     add, run = bench
     names = ("a", "b", "c", "d")

@@ -13,6 +13,8 @@ from orchestrator.running.work import ENDS_MAX
 from tests.faults.harness import read_final, read_oracle, read_rows, running_elsewhere, set_manifest
 from tests.workers import OURS, write_words
 
+pytestmark = pytest.mark.slow  # each starts processes of its own, for seconds
+
 
 @pytest.fixture(autouse=True)
 def _no_backoff(monkeypatch):

@@ -15,6 +15,8 @@ from orchestrator.results.view import read_predictions
 from tests.test_images import _image
 from tests.workers import make_workspace
 
+pytestmark = pytest.mark.slow  # each starts processes of its own, for seconds
+
 RUNNERS = Path(__file__).parent / "runners"
 
 

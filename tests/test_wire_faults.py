@@ -12,6 +12,8 @@ from tests.runners.chaos_wire.lines import REFUSED
 from tests.runners.chaos_wire.transcript import Transcript, read_answer, read_transcript
 from tests.workers import ask, load, receive, send, spec_of
 
+pytestmark = pytest.mark.slow  # each starts processes of its own, for seconds
+
 PATIENCE_S = 2.0
 
 
