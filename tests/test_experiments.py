@@ -810,7 +810,7 @@ def test_a_plan_that_is_ended_says_so_and_leaves_nothing_behind(counting, tmp_pa
         stderr=subprocess.PIPE,
         text=True,
     )
-    while not list(scratch.glob("bakeoff-plan-*")):
+    while not list(scratch.glob("bakeoff-plan-*/*")):
         assert planning.poll() is None
         time.sleep(0.01)
     planning.send_signal(signal.SIGTERM)

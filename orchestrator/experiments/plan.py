@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -114,20 +115,25 @@ def plan_set(
     asked afresh already. Leaves nothing behind on SIGTERM either, which raises KeyboardInterrupt.
     """
     plan = None
-    with catching_interrupts(lambda _event: None):
-        plan = _plan_set(workspace, wanted, retry_failed=retry_failed, fresh=fresh)
+    with catching_interrupts(lambda _event: None) as interrupt, ExitStack() as stack:
+        with interrupt.deferred():  # else a signal could come when the folder is there and nobody knows it yet
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bakeoff-plan-")))
+        if not interrupt.level:
+            plan = _plan_set(workspace, wanted, scratch, retry_failed=retry_failed, fresh=fresh)
     if plan is None:
         raise KeyboardInterrupt
     return plan
 
 
-def _plan_set(workspace: Workspace, wanted: ExperimentSet, *, retry_failed: bool, fresh: bool) -> SetPlan:
+def _plan_set(
+    workspace: Workspace, wanted: ExperimentSet, scratch: Path, *, retry_failed: bool, fresh: bool
+) -> SetPlan:
     past = Past(workspace)
     notes = [*wanted.notes, *_unset_variables(workspace, wanted.cells)]
     found: dict[tuple[str, str, str, str], PlannedCell] = {}
     for run, cells in wanted.runs.items():
         _check(workspace, run, cells, notes.append)
-        with tempfile.TemporaryDirectory(prefix="bakeoff-plan-") as folder:
+        with tempfile.TemporaryDirectory(dir=scratch) as folder:
             snapshot = Path(folder)
             limits = [cell.limit for cell in cells]
             widest = None if None in limits else max(n for n in limits if n is not None)
