@@ -444,23 +444,32 @@ def test_ctrl_c_ends_all_models(bench):
     assert kept == sum(span[0] == "item" for span in found), "what was begun is kept"
 
 
-def test_a_large_claim_is_not_overtaken_by_small_ones_of_its_kind():
-    pool, served, waiting = Pool(FOUR), [], set()
+def queue_up(pool, needs, held):
+    """Claim `needs` one after the other, from 1 up; return the threads and who was served, a list that grows.
+
+    Each gives back at once what it was lent, but for number 2, which keeps it until `held` is set.
+    """
+    served, waiting = [], set()
 
     def claim(need, number):
         with pool.lend(need, (1, number), lambda: False, lambda _: waiting.add(number)):
             served.append(number)
+            if number == 2:
+                held.wait(10)
 
-    def start(need, number):
-        thread = threading.Thread(target=claim, args=(need, number))
+    threads = [threading.Thread(target=claim, args=(need, number)) for number, need in enumerate(needs, 1)]
+    for number, thread in enumerate(threads, 1):
         thread.start()
         while number not in waiting and number not in served:
             time.sleep(0.01)
-        return thread
+    return threads, served
 
+
+def test_a_large_claim_is_not_overtaken_by_small_ones_of_its_kind():
+    pool, held = Pool(FOUR), threading.Event()
+    held.set()
     with pool.lend(Need(cores=3), (1, 0), lambda: False, lambda _: None):
-        needs = [Need(cores=4), Need(cores=1), Need()]
-        threads = [start(need, number) for number, need in enumerate(needs, 1)]
+        threads, served = queue_up(pool, [Need(cores=4), Need(cores=1), Need()], held)
         threads[2].join(10)
         assert served == [3], "one core is free, but the large claim was there before"
     for thread in threads:
@@ -469,30 +478,13 @@ def test_a_large_claim_is_not_overtaken_by_small_ones_of_its_kind():
 
 
 def test_a_claim_that_waits_for_a_device_keeps_it_but_no_cores_from_others():
-    pool, served, waiting = Pool(Machine((0, 1, 2, 3), (Device("0"),), None, pinnable=4)), [], set()
-    over = threading.Event()
-
-    def claim(need, number):
-        with pool.lend(need, (1, number), lambda: False, lambda _: waiting.add(number)):
-            served.append(number)
-            if number == 2:
-                over.wait(10)
-
-    def start(need, number):
-        thread = threading.Thread(target=claim, args=(need, number))
-        thread.start()
-        while number not in waiting and number not in served:
-            time.sleep(0.01)
-        return thread
-
+    pool, held = Pool(Machine((0, 1, 2, 3), (Device("0"),), None, pinnable=4)), threading.Event()
     with pool.lend(Need(cores=1, devices=1), (1, 0), lambda: False, lambda _: None):
-        needs = [Need(cores=3, devices=1), Need(cores=2), Need(devices=1)]
-        threads = [start(need, number) for number, need in enumerate(needs, 1)]
-        threads[2 - 1].join(0.1)
+        threads, served = queue_up(pool, [Need(cores=3, devices=1), Need(cores=2), Need(devices=1)], held)
         assert served == [2], "cores are free and the first waits for a device"
     time.sleep(0.3)
     assert served == [2], "the device is free, but kept for the first, which waits for cores now"
-    over.set()
+    held.set()
     for thread in threads:
         thread.join(10)
     assert served == [2, 1, 3]

@@ -24,7 +24,7 @@ class Spacing:
         self._rate, self._next = math.inf, -math.inf
 
     def sent(self, now):
-        """Count a request and tell how long the next one waits for it."""
+        """Count a request; the next one has to keep its distance from it."""
         if self._begin == -math.inf:
             self._begin = self._last = now
         self._busy_s += min(now - self._last, 1 / _SLOWEST)  # what is longer was idle
