@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from orchestrator.reporting.blind import told_verdict
-from orchestrator.reporting.numbers import number_text, signed_text, unit_of
+from orchestrator.reporting.numbers import number_text, p_text, signed_text, unit_of
 from orchestrator.reporting.params import Params, shorten
 from orchestrator.reporting.tabular import Table
 from orchestrator.scoring import CellName, Comparison, Summary
@@ -52,8 +52,7 @@ def _rows(summary: Summary, metric: str) -> Iterator[tuple[str, ...]]:
 
 
 def _found(summary: Summary, each: Comparison) -> Sequence[str]:
-    p = "<0.001" if each.p_holm < 0.001 else f"{each.p_holm:.3f}"  # noqa: PLR2004 - three digits are shown
-    return f"{each.n_better}/{each.n_equal}/{each.n_worse}", p, told_verdict(summary, each)
+    return f"{each.n_better}/{each.n_equal}/{each.n_worse}", p_text(each.p_holm), told_verdict(summary, each)
 
 
 def _mark(others: Sequence[Comparison]) -> str:

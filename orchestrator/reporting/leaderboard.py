@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestrator.formulas import guarded
 from orchestrator.reporting.amounts import money_text, time_text
-from orchestrator.reporting.numbers import NOTHING, interval_text, number_text, signed_text
+from orchestrator.reporting.numbers import NOTHING, interval_text, number_text, p_text, signed_text
 from orchestrator.reporting.params import Params, shorten
 from orchestrator.reporting.tabular import Table
 from orchestrator.reporting.twins import deaf_sentences
@@ -125,10 +125,7 @@ def _difference(place: Place, unit: str) -> str:
 
 
 def _p(place: Place) -> str:
-    if place.against_best is None:
-        return ""
-    p = place.against_best.p_holm
-    return "<0.001" if p < 0.001 else f"{p:.3f}"  # noqa: PLR2004 - three digits are shown
+    return "" if place.against_best is None else p_text(place.against_best.p_holm)
 
 
 def _of(place: Place, value: float | None, known: int, text: Callable[[float], str]) -> str:
